@@ -1,0 +1,1 @@
+"""Networks, readers, preprocessing and phantoms of the leukocyte bundle."""

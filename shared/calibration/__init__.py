@@ -1,0 +1,1 @@
+"""Turning scores into trusted decisions: Monte Carlo dropout, calibration, selective prediction, outliers."""

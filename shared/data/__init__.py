@@ -1,0 +1,1 @@
+"""Data lists, splits by patient, integrity checks and atomic files."""

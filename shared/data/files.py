@@ -1,0 +1,88 @@
+"""Files that are whole whenever they exist: written beside their place, then renamed into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shared.data.errors import DataError
+
+__all__ = ["atomic_path", "read_json", "sha256_file", "write_json"]
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside ``path``, and rename it to ``path`` when the block ends without an error.
+
+    The temporary file has the suffixes of ``path``, so that writers which choose a format by suffix work. If the
+    block raises, the temporary file is removed and an older ``path`` stays as it was.
+
+    Args:
+        path: the file to be written; its folder is made if missing.
+
+    Yields:
+        The path to write to.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
+        >>> with atomic_path(target) as temporary:
+        ...     _ = temporary.write_text("1 2 3")
+        >>> target.read_text()
+        '1 2 3'
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name.split('.')[0]}-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    if target.name.endswith(".nii.gz"):
+        temporary.unlink()
+        temporary = temporary.with_name(temporary.stem + ".nii.gz")
+    try:
+        yield temporary
+        # mkstemp makes private files; what we write is meant for others too
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write ``content`` as JSON (indented, no NaN or infinity), atomically.
+
+    Raises:
+        ValueError: if a number is not finite; JSON has no form for it.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: if the file is missing or is not JSON.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{file}: no such file")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not a valid JSON file ({error}); restore it or write it anew") from error
+
+
+def sha256_file(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Bootstrap intervals, classification metrics, the metrics file and the predictions file."""

@@ -1,0 +1,1 @@
+"""What the bundles' phantoms are drawn with: shapes, textures, noise, masks, causes and distractors."""

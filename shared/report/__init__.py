@@ -1,0 +1,1 @@
+"""Metrics and explanations, read from files, to one HTML page."""

@@ -1,0 +1,1 @@
+"""Attribution methods under one calling convention, their files and their quality metrics."""

@@ -1,0 +1,1 @@
+"""Reproducible and resumable training: seeding by epoch, checkpoints, early stopping, progress."""
