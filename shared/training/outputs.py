@@ -1,0 +1,35 @@
+"""From MONAI's list of samples to the batch that ignite's metrics and losses expect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.handlers import from_engine
+
+__all__ = ["stack_from_engine"]
+
+
+def stack_from_engine(*keys: str) -> Callable[[Sequence[dict[str, Any]]], tuple[torch.Tensor, ...]]:
+    """Return an ``output_transform`` that stacks the samples' values of each key.
+
+    Args:
+        keys: keys of the decollated output, for instance ``"pred"`` and ``"label"``.
+
+    Returns:
+        A function from a list of B samples to one tensor ``(B, …)`` for each key.
+
+    Example:
+        >>> transform = stack_from_engine("pred", "label")
+        >>> samples = [{"pred": torch.tensor([0.2, 0.8]), "label": torch.tensor(1)}] * 3
+        >>> [tuple(tensor.shape) for tensor in transform(samples)]
+        [(3, 2), (3,)]
+    """
+    take = from_engine(list(keys))
+
+    def transform(output: Sequence[dict[str, Any]]) -> tuple[torch.Tensor, ...]:
+        columns = take(output)
+        return tuple(torch.stack([torch.as_tensor(value) for value in column]) for column in columns)
+
+    return transform

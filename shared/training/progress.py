@@ -1,0 +1,63 @@
+"""A progress bar over epochs, with the loss and the validation metric."""
+
+from __future__ import annotations
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from tqdm.auto import tqdm
+
+__all__ = ["EpochProgress"]
+
+
+class EpochProgress:
+    """Ignite handler that shows one bar for the whole training.
+
+    Args:
+        evaluator: the validation engine, whose metric is shown; ``None`` shows the loss alone.
+        metric: name of that metric.
+    """
+
+    def __init__(self, evaluator: Engine | None = None, metric: str | None = None) -> None:
+        self.evaluator = evaluator
+        self.metric = metric
+        self.bar: tqdm | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer, behind the ``ValidationHandler``."""
+        if not engine.has_event_handler(self, Events.EPOCH_COMPLETED):
+            engine.add_event_handler(Events.EPOCH_STARTED, self.open)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+            engine.add_event_handler(Events.COMPLETED | Events.TERMINATE | Events.EXCEPTION_RAISED, self.close)
+
+    def open(self, engine: Engine) -> None:
+        """Open the bar in the first epoch, at the epoch that a resumed training starts with."""
+        if self.bar is None:
+            self.bar = tqdm(
+                total=engine.state.max_epochs,
+                initial=engine.state.epoch - 1,
+                desc="training",
+                unit="epoch",
+                disable=idist.get_rank() != 0,
+            )
+
+    def __call__(self, engine: Engine) -> None:
+        """Advance by one epoch."""
+        if self.bar is None:
+            return
+        shown: dict[str, str] = {}
+        output = engine.state.output
+        first = output[0] if isinstance(output, list) else output
+        if isinstance(first, dict) and "loss" in first:
+            shown["loss"] = f"{float(first['loss']):.3f}"
+        if self.evaluator is not None and self.metric is not None and self.metric in self.evaluator.state.metrics:
+            shown[self.metric] = f"{float(self.evaluator.state.metrics[self.metric]):.3f}"
+        self.bar.set_postfix(shown)
+        self.bar.update()
+
+    def close(self, _: Engine, error: Exception | None = None) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        if error is not None:
+            raise error
