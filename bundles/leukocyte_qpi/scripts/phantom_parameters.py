@@ -1,0 +1,292 @@
+"""Everything a user may change about the phantoms, with units. A config's mapping replaces single values by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = [
+    "CELL_TYPES",
+    "CellType",
+    "DonorSpread",
+    "FrameParameters",
+    "MarkParameters",
+    "Optics",
+    "PhantomParameters",
+    "Spread",
+    "override",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Normal distribution cut to an interval.
+
+    Args:
+        mean, std: of the normal distribution before it is cut.
+        low, high: values outside are drawn again.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.mean <= self.high or self.std < 0:
+            raise ValueError(f"expected low <= mean <= high and std >= 0, found {self}")
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Draw one value."""
+        while True:
+            value = rng.normal(self.mean, self.std)
+            if self.low <= value <= self.high:
+                return float(value)
+
+
+@dataclass(frozen=True)
+class CellType:
+    """How the cells of one type vary. Refractive indices are differences, as named.
+
+    Args:
+        diameter_um: of the cell in suspension, µm.
+        axial_ratio: extent along the light's path relative to the diameter.
+        roughness: root mean square of the outline's relative deviation from a circle.
+        elongation: relative amplitude of the outline's ellipticity.
+        cytoplasm_index: cytoplasm minus medium.
+        nucleus_index: nucleus minus cytoplasm.
+        chromatin_contrast: relative standard deviation of the nucleus' index.
+        lobes: number of nucleus lobes and how frequent it is; 0 stands for a kidney, 1 for a round nucleus.
+        granules: number of granules.
+        granule_radius_um: radius of the cell's granules, µm; within a cell they vary by a fifth of it.
+        granule_index: granules minus cytoplasm.
+    """
+
+    diameter_um: Spread
+    axial_ratio: Spread
+    roughness: float
+    elongation: float
+    cytoplasm_index: Spread
+    nucleus_index: Spread
+    chromatin_contrast: float
+    lobes: Mapping[int, float]
+    granules: Spread
+    granule_radius_um: Spread
+    granule_index: Spread
+
+
+# Diameters in suspension overlap between the types, and the indices are chosen so that mean phase and dry mass do too:
+# what decides is the nucleus' shape and the granules.
+CELL_TYPES: dict[str, CellType] = {
+    "monocyte": CellType(
+        diameter_um=Spread(12.4, 1.3, 10.0, 15.8),
+        axial_ratio=Spread(0.78, 0.06, 0.62, 0.92),
+        roughness=0.022,
+        elongation=0.03,
+        cytoplasm_index=Spread(0.0240, 0.0030, 0.016, 0.034),
+        nucleus_index=Spread(0.0150, 0.0030, 0.008, 0.024),
+        chromatin_contrast=0.10,
+        lobes={0: 1.0},
+        granules=Spread(14, 8, 0, 40),
+        granule_radius_um=Spread(0.20, 0.04, 0.12, 0.30),
+        granule_index=Spread(0.035, 0.008, 0.015, 0.06),
+    ),
+    "lymphocyte": CellType(
+        diameter_um=Spread(10.0, 1.3, 7.0, 13.5),
+        axial_ratio=Spread(0.86, 0.05, 0.70, 0.98),
+        roughness=0.014,
+        elongation=0.02,
+        cytoplasm_index=Spread(0.0260, 0.0030, 0.018, 0.036),
+        nucleus_index=Spread(0.0110, 0.0025, 0.005, 0.020),
+        chromatin_contrast=0.14,
+        lobes={1: 1.0},
+        granules=Spread(5, 5, 0, 20),
+        granule_radius_um=Spread(0.20, 0.04, 0.12, 0.30),
+        granule_index=Spread(0.035, 0.008, 0.015, 0.06),
+    ),
+    "neutrophil": CellType(
+        diameter_um=Spread(11.2, 1.1, 9.0, 13.8),
+        axial_ratio=Spread(0.82, 0.05, 0.66, 0.95),
+        roughness=0.020,
+        elongation=0.03,
+        cytoplasm_index=Spread(0.0255, 0.0030, 0.018, 0.036),
+        nucleus_index=Spread(0.0190, 0.0035, 0.010, 0.030),
+        chromatin_contrast=0.10,
+        lobes={2: 0.08, 3: 0.42, 4: 0.36, 5: 0.14},
+        granules=Spread(140, 30, 60, 220),
+        granule_radius_um=Spread(0.19, 0.03, 0.12, 0.28),
+        granule_index=Spread(0.045, 0.010, 0.02, 0.07),
+    ),
+    "eosinophil": CellType(
+        diameter_um=Spread(11.7, 1.1, 9.2, 14.4),
+        axial_ratio=Spread(0.82, 0.05, 0.66, 0.95),
+        roughness=0.020,
+        elongation=0.03,
+        cytoplasm_index=Spread(0.0235, 0.0030, 0.016, 0.034),
+        nucleus_index=Spread(0.0160, 0.0035, 0.008, 0.028),
+        chromatin_contrast=0.10,
+        lobes={2: 0.88, 3: 0.12},
+        granules=Spread(55, 14, 25, 95),
+        granule_radius_um=Spread(0.42, 0.06, 0.28, 0.60),
+        granule_index=Spread(0.042, 0.010, 0.02, 0.07),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Optics:
+    """The microscope.
+
+    Args:
+        pixel_size: µm/px.
+        wavelength: in vacuum, µm.
+        medium_index: refractive index of the medium.
+        refraction_increment: of protein, µm³/pg; turns optical path into dry mass.
+        resolution: standard deviation of the point spread function in best focus, µm.
+        focus_spread: standard deviation of the additional blur by height in the channel, µm.
+        photons: detected photons that enter one pixel's phase.
+        visibility: contrast of the interference fringes.
+        coherent_noise: standard deviation of slowly varying noise that changes from frame to frame, radians.
+        coherent_grain: its correlation length, µm.
+        quantum: smallest phase step that is stored, radians.
+    """
+
+    pixel_size: float = 0.36
+    wavelength: float = 0.528
+    medium_index: float = 1.337
+    refraction_increment: float = 0.19
+    resolution: float = 0.26
+    focus_spread: float = 0.16
+    photons: float = 1500.0
+    visibility: float = 0.6
+    coherent_noise: float = 0.035
+    coherent_grain: float = 1.4
+    quantum: float = 1 / 512
+
+
+@dataclass(frozen=True)
+class DonorSpread:
+    """How donors differ: standard deviation, over donors, of a relative factor.
+
+    Args:
+        size: on all diameters.
+        index: on all refractive index differences.
+        noise: on the photons that reach the camera.
+        granularity: on the number of granules.
+    """
+
+    size: float = 0.03
+    index: float = 0.04
+    noise: float = 0.15
+    granularity: float = 0.10
+
+
+@dataclass(frozen=True)
+class FrameParameters:
+    """One camera frame.
+
+    Args:
+        shape: rows and columns, pixels.
+        tilt: standard deviation of the background's rise from the middle to an edge, radians.
+        curvature: standard deviation of the background's quadratic coefficients, radians.
+        static_pattern: standard deviation of the fixed pattern of one recording, radians.
+        piston: standard deviation of the phase offset of each frame, radians.
+        clearance_um: free distance between cells that do not touch, µm.
+        overlap: fraction of cells that touch or overlap an earlier one.
+        cut: fraction of cells that the border cuts.
+        debris: mean number of debris particles.
+    """
+
+    shape: tuple[int, int] = (384, 512)
+    tilt: float = 0.4
+    curvature: float = 0.15
+    static_pattern: float = 0.04
+    piston: float = 0.2
+    clearance_um: float = 7.0
+    overlap: float = 0.05
+    cut: float = 0.05
+    debris: float = 3.0
+
+
+@dataclass(frozen=True)
+class MarkParameters:
+    """A bead that sticks to a cell: the distractor, or, tied to a class, the shortcut.
+
+    Args:
+        radius_um: of the bead, µm.
+        index: bead minus medium.
+        distance: of its centre from the cell's, relative to the cell's radius.
+        distractor_rate: share of cells of every class that carry it in the variant ``distractor``.
+        shortcut_class: the class that it gives away in the variant ``shortcut``.
+        shortcut_rate: share of the cells of that class that carry it.
+        shortcut_leak: share of the cells of the other classes that carry it.
+    """
+
+    radius_um: Spread = Spread(0.95, 0.08, 0.75, 1.15)
+    index: Spread = Spread(0.110, 0.008, 0.09, 0.13)
+    distance: Spread = Spread(0.80, 0.12, 0.50, 0.98)
+    distractor_rate: float = 0.5
+    shortcut_class: str = "neutrophil"
+    shortcut_rate: float = 0.95
+    shortcut_leak: float = 0.03
+
+
+@dataclass(frozen=True)
+class PhantomParameters:
+    """All parameters of the phantoms.
+
+    Example:
+        >>> changed = PhantomParameters.from_config({"cells": {"monocyte": {"diameter_um": {"mean": 13.0}}}})
+        >>> changed.cells["monocyte"].diameter_um
+        Spread(mean=13.0, std=1.3, low=10.0, high=15.8)
+    """
+
+    optics: Optics = field(default_factory=Optics)
+    donor: DonorSpread = field(default_factory=DonorSpread)
+    frame: FrameParameters = field(default_factory=FrameParameters)
+    mark: MarkParameters = field(default_factory=MarkParameters)
+    cells: Mapping[str, CellType] = field(default_factory=lambda: dict(CELL_TYPES))
+
+    @classmethod
+    def from_config(cls, changes: Mapping[str, Any] | None) -> PhantomParameters:
+        """Return the defaults with the values of a nested mapping put in.
+
+        Raises:
+            ValueError: if a key names no parameter.
+        """
+        return override(cls(), changes or {})
+
+
+def override(parameters: T, changes: Mapping[str, Any], key: str = "parameters") -> T:
+    """Return a copy of a parameter object with the values of a nested mapping put in.
+
+    Args:
+        parameters: a frozen dataclass or a mapping of such.
+        changes: new values by name; a mapping descends into the value of that name.
+        key: where we are, for the error message.
+
+    Raises:
+        ValueError: if a key names no parameter.
+    """
+    if isinstance(parameters, Mapping):
+        known = dict(parameters)
+    else:
+        known = {f.name: getattr(parameters, f.name) for f in dataclasses.fields(parameters)}  # type: ignore[arg-type]
+    for name, value in changes.items():
+        if name not in known:
+            raise ValueError(f"{key}: no parameter is called '{name}'; choose one of {sorted(known)}")
+        if dataclasses.is_dataclass(known[name]) or name == "cells":
+            known[name] = override(known[name], value, f"{key}.{name}")
+        elif name == "lobes":  # JSON has text keys only
+            known[name] = {int(count): float(share) for count, share in value.items()}
+        else:
+            known[name] = tuple(value) if isinstance(value, list) else value
+    if isinstance(parameters, Mapping):
+        return known  # type: ignore[return-value]
+    return dataclasses.replace(parameters, **known)  # type: ignore[type-var]
