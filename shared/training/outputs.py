@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.handlers import from_engine
 
-__all__ = ["stack_from_engine"]
+__all__ = ["negative_log_likelihood", "stack_from_engine"]
 
 
 def stack_from_engine(*keys: str) -> Callable[[Sequence[dict[str, Any]]], tuple[torch.Tensor, ...]]:
@@ -33,3 +33,13 @@ def stack_from_engine(*keys: str) -> Callable[[Sequence[dict[str, Any]]], tuple[
         return tuple(torch.stack([torch.as_tensor(value) for value in column]) for column in columns)
 
     return transform
+
+
+def negative_log_likelihood(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean of ``-log p[label]`` for probabilities ``(B, K)`` and labels ``(B,)``, in nats.
+
+    The validation keeps probabilities, not logits, in its output; a probability of zero counts as the smallest normal
+    number of its type.
+    """
+    chosen = probabilities.gather(1, labels.long()[:, None])[:, 0]
+    return -chosen.clamp_min(torch.finfo(probabilities.dtype).tiny).log().mean()

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# From generated data to an explained report: prepare, training, calibrating, evaluating, explaining.
+set -euo pipefail
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$repository/scripts/environment.sh"
+
+usage() {
+    cat <<EOF
+Usage: ./scripts/demo.sh [BUNDLE …]
+
+Runs the bundles (all by default) on generated data, on the CPU or the GPU, and prints where their reports are.
+A second run reuses what is there; after an interruption it goes on. To start anew, delete the bundle's folders
+data, models, eval and logs.
+
+Bundles: $(ls "$repository/bundles" | tr '\n' ' ')
+EOF
+}
+
+case "${1:-}" in -h | --help) usage && exit ;; esac
+bundles=("$@")
+[ ${#bundles[@]} -gt 0 ] || mapfile -t bundles < <(ls "$repository/bundles")
+for bundle in "${bundles[@]}"; do
+    if [ ! -d "$repository/bundles/$bundle/configs" ]; then
+        echo "There is no bundle '$bundle'." >&2
+        usage >&2
+        exit 2
+    fi
+done
+
+prepare_environment "$repository/requirements.txt"
+cd "$repository"
+# what a run of a few minutes writes to the terminal is progress, not advice for developers
+export PYTHONWARNINGS=ignore TF_CPP_MIN_LOG_LEVEL=3
+
+monai() { # ID CONFIG… : one command of the bundle
+    local id=$1 list="" config
+    shift
+    for config in "$@"; do list="$list,'bundles/$bundle/configs/$config.json'"; done
+    "$python" -m monai.bundle run "$id" --config_file "[${list#,}]"
+}
+
+stage() { # NAME OUTPUT INPUT COMMAND… : runs the command unless its output is newer than its input
+    local name=$1 output=$2 input=$3
+    shift 3
+    if [ -e "$output" ] && [ "$output" -nt "$input" ]; then
+        echo "== $bundle: $name: up to date ($output)"
+        return
+    fi
+    echo "== $bundle: $name"
+    "$@"
+    touch -c "$output"
+}
+
+reports=()
+for bundle in "${bundles[@]}"; do
+    root=bundles/$bundle
+    echo "== $bundle: prepare"
+    "$python" scripts/prepare.py "$bundle" --phantom
+    echo "== $bundle: training"
+    monai training train
+    stage calibrating "$root/models/calibration.json" "$root/models/model.pt" monai calibrating train calibrate
+    stage evaluating "$root/eval/metrics.json" "$root/models/calibration.json" monai evaluating train evaluate
+    stage explaining "$root/eval/explanations/index.json" "$root/eval/metrics.json" monai explaining inference explain
+    reports+=("$repository/$root/eval/report.html")
+done
+echo
+echo "Reports:"
+printf '  %s\n' "${reports[@]}"

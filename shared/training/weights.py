@@ -1,0 +1,67 @@
+"""Loading trained weights, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+
+from shared.data.errors import DataError
+
+__all__ = ["WeightsLoader", "load_weights"]
+
+
+def load_weights(network: torch.nn.Module, path: str | os.PathLike[str]) -> torch.nn.Module:
+    """Load a state dict into a network, strictly, on whatever device the network is.
+
+    Args:
+        network: the network, not wrapped for several GPUs.
+        path: file with a state dict of tensors.
+
+    Returns:
+        The same network, in evaluation mode.
+
+    Raises:
+        DataError: if the file is missing, cannot be read, or belongs to another network.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{file}: no such weights; run the bundle's training, or set model_file to a trained model")
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises many types, depending on where the file is damaged
+        raise DataError(
+            f"{file}: not readable as a state dict of tensors ({error}); restore it or train anew"
+        ) from error
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"{file}: these weights are not those of {type(network).__name__}; "
+            f"was the model trained with other settings, e.g. another network_name? {error}"
+        ) from error
+    return network.eval()
+
+
+class WeightsLoader:
+    """Ignite handler that loads trained weights when an engine starts; see :func:`load_weights`.
+
+    Args:
+        network: the network, not wrapped for several GPUs.
+        path: file with a state dict of tensors.
+    """
+
+    def __init__(self, network: torch.nn.Module, path: str | os.PathLike[str]) -> None:
+        self.network = network
+        self.path = path
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an engine, before handlers that use the weights."""
+        if not engine.has_event_handler(self, Events.STARTED):
+            engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, _: Engine) -> None:
+        """Load the weights."""
+        load_weights(self.network, self.path)

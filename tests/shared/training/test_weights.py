@@ -1,0 +1,39 @@
+"""Weights load exactly, or an error says why not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ignite.engine import Engine
+
+from shared.data.errors import DataError
+from shared.training.weights import WeightsLoader, load_weights
+
+
+def test_loads_when_the_engine_starts(tmp_path):
+    source, target = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2).train()
+    torch.save(source.state_dict(), tmp_path / "model.pt")
+    engine = Engine(lambda engine, batch: None)
+    WeightsLoader(target, tmp_path / "model.pt").attach(engine)
+    assert not torch.equal(source.weight, target.weight)
+    engine.run([0])
+    assert torch.equal(source.weight, target.weight)
+    assert not target.training
+
+
+def test_errors_name_the_file(tmp_path):
+    network = torch.nn.Linear(3, 2)
+    with pytest.raises(DataError, match=r"model\.pt: no such weights; run the bundle's training"):
+        load_weights(network, tmp_path / "model.pt")
+    torch.save(torch.nn.Linear(4, 2).state_dict(), tmp_path / "model.pt")
+    with pytest.raises(DataError, match=r"not those of Linear(.|\n)*weight"):
+        load_weights(network, tmp_path / "model.pt")
+    torch.save([1, 2], tmp_path / "model.pt")
+    with pytest.raises(DataError, match="not those of Linear"):
+        load_weights(network, tmp_path / "model.pt")
+    torch.save({"epoch": Engine}, tmp_path / "model.pt")
+    with pytest.raises(DataError, match="not readable as a state dict"):
+        load_weights(network, tmp_path / "model.pt")
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(DataError, match="not readable as a state dict"):
+        load_weights(network, tmp_path / "model.pt")
