@@ -1,0 +1,50 @@
+"""The first item of every bundle command: seeding, and errors that end in what the user can mend."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from monai.utils import set_determinism
+
+from shared.data.errors import DataError
+
+__all__ = ["data_error_behind", "start_run"]
+
+
+def start_run(seed: int) -> None:
+    """Seed Python, NumPy and torch, and end uncaught errors with the message of the :class:`DataError` behind them.
+
+    A bundle's config builds its objects lazily, and MONAI wraps whatever goes wrong there into errors that name the
+    config's expression. The message that names the user's file then stands far up in the traceback; here it is
+    printed once more at the end.
+
+    Args:
+        seed: seed of the run, not negative.
+    """
+    set_determinism(seed=seed)
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _print_with_data_error_last
+
+
+def data_error_behind(error: BaseException | None) -> DataError | None:
+    """Return the first :class:`DataError` in an error's chain of causes, or None.
+
+    Example:
+        >>> wrapped = RuntimeError("failed to evaluate")
+        >>> wrapped.__cause__ = DataError("train.csv: no such file")
+        >>> data_error_behind(wrapped)
+        DataError('train.csv: no such file')
+    """
+    while error is not None and not isinstance(error, DataError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _print_with_data_error_last(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    sys.__excepthook__(kind, error, traceback)
+    behind = data_error_behind(error)
+    if behind is not None:
+        print(f"\nError: {behind}", file=sys.stderr)  # noqa: T201 - what the user is to read
