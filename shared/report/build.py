@@ -1,0 +1,42 @@
+"""Build ``eval/report.html`` from whatever evaluating and explaining have written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from shared.data.files import atomic_path
+from shared.report.page import render_page
+from shared.report.sources import read_sources
+
+__all__ = ["build_report"]
+
+
+def build_report(
+    eval_dir: str | os.PathLike[str],
+    bundle_root: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Write the report; an older one is replaced only by a whole one.
+
+    A config calls it as its last item::
+
+        "$shared.report.build_report(@output_dir, @bundle_root)"
+
+    Args:
+        eval_dir: folder with ``metrics.json``, ``predictions.csv`` and ``explanations/index.json``, each optional.
+        bundle_root: bundle with ``configs/metadata.json`` and ``models/calibration.json``; by default the folder above
+            ``eval_dir`` if that is a bundle.
+        output: HTML file to write; by default ``report.html`` in ``eval_dir``.
+
+    Returns:
+        The file written.
+
+    Raises:
+        DataError: if there is nothing to report or a file is malformed; names file and key.
+    """
+    target = Path(output) if output is not None else Path(eval_dir) / "report.html"
+    page = render_page(read_sources(eval_dir, bundle_root))
+    with atomic_path(target) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return target

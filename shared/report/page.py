@@ -1,0 +1,96 @@
+"""One self-contained HTML page from the files of an evaluation: no script, no request to anywhere, printable."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from shared.report import sections
+from shared.report.gallery import MOST_CASES, case_count, read_cases
+from shared.report.measures import Estimate
+from shared.report.sources import Sources
+from shared.report.wording import CONFIDENCE_WORDS, command, confidence_in_words, measure_title, method_title
+
+__all__ = ["render_page"]
+
+DASH = "\u2013"
+
+
+def render_page(sources: Sources) -> str:
+    """Render the report.
+
+    Every text from a file is escaped (autoescape); only the drawings, which `svg.inline_svg` builds, enter as markup.
+
+    Raises:
+        DataError: if a file is malformed.
+    """
+    environment = Environment(
+        loader=PackageLoader("shared.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "number": number,
+        "percent": percent,
+        "interval": interval,
+        "percent_interval": percent_interval,
+        "measure": measure_title,
+        "method": method_title,
+        "in_words": confidence_in_words,
+        "drawing": Markup,
+    }
+    stylesheet = environment.loader.get_source(environment, "report.css")[0]  # type: ignore[union-attr]
+    return environment.get_template("report.html.j2").render(
+        css=Markup(stylesheet),
+        commands={station: command(station, sources.bundle) for station in ("calibrating", "evaluating", "explaining")},
+        purpose=sections.purpose_section(sources),
+        headline=sections.headline_section(sources),
+        confusion=sections.confusion_section(sources),
+        calibration=sections.calibration_section(sources),
+        decisions=sections.decision_section(sources),
+        selective=sections.selective_section(sources),
+        outliers=sections.outlier_section(sources),
+        cases=read_cases(sources),
+        case_total=case_count(sources),
+        most_cases=MOST_CASES,
+        quality=sections.quality_section(sources),
+        provenance=sections.provenance_section(sources),
+        confidence_words=CONFIDENCE_WORDS,
+        has_metadata=sources.metadata is not None,
+        has_calibration=sources.calibration is not None,
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number with fixed digits; a dash for an undefined one.
+
+    Example:
+        >>> number(0.91249), number(None), number(-0.0004)
+        ('0.912', '–', '0.000')
+    """
+    if value is None:
+        return DASH
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percent.
+
+    Example:
+        >>> percent(0.9731), percent(None)
+        ('97.3\u202f%', '–')
+    """
+    return DASH if value is None else f"{100 * value:.1f}\u202f%"
+
+
+def interval(estimate: Estimate | tuple[float, float] | None, digits: int = 3) -> str:
+    """Write an interval as ``low to high``; ``no interval`` without one."""
+    ends = estimate.interval if isinstance(estimate, Estimate) else estimate
+    return "no interval" if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"
+
+
+def percent_interval(ends: tuple[float, float] | None) -> str:
+    """Write an interval of a share in percent."""
+    return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"

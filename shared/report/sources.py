@@ -1,0 +1,150 @@
+"""What a report is made from: the files of an ``eval`` folder and of the bundle that it belongs to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shared.data.errors import DataError
+from shared.data.files import read_json
+from shared.evaluation.metrics_file import read_metrics
+from shared.evaluation.predictions import is_multilabel, prediction_classes, read_predictions
+from shared.report.measures import read_table
+
+__all__ = ["Sources", "find_folders", "read_sources"]
+
+METADATA = Path("configs/metadata.json")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The parsed files; ``None`` for one that does not exist.
+
+    Attributes:
+        eval_dir: the folder with ``metrics.json``, ``predictions.csv`` and ``explanations/index.json``.
+        bundle_root: the bundle, if known.
+        files: path of every file that was read, by its usual name.
+    """
+
+    eval_dir: Path
+    bundle_root: Path | None
+    files: Mapping[str, Path]
+    metrics: Mapping[str, Any] | None
+    predictions: pd.DataFrame | None
+    explanations: Mapping[str, Any] | None
+    calibration: Mapping[str, Any] | None
+    metadata: Mapping[str, Any] | None
+
+    @property
+    def bundle(self) -> str:
+        """Name of the bundle."""
+        if self.bundle_root is not None:
+            return self.bundle_root.name
+        return str((self.metrics or {}).get("bundle") or "<bundle>")
+
+    @property
+    def classes(self) -> list[str]:
+        """Classes in their order, from the metrics or else from the columns ``probability_<class>``."""
+        named = (self.metrics or {}).get("classes")
+        if named is not None:
+            if not isinstance(named, list):
+                raise DataError(f"{self.files['metrics.json']}: classes: found {named!r}, expected a list of names")
+            return [str(name) for name in named]
+        return [] if self.predictions is None else prediction_classes(self.predictions)
+
+    def tasks(self) -> dict[str, pd.DataFrame]:
+        """Split the predictions into questions with one answer each.
+
+        A single-label file is one task named ``""``; a multi-label file (columns ``decision_<class>``) is one task per
+        class. Each frame has the columns ``id, label, prediction, confidence, decision, reason, kind``; ``label`` is
+        ``""`` where it is unknown, ``kind`` is ``""`` for all but outliers.
+        """
+        frame = self.predictions
+        if frame is None:
+            return {}
+        if not is_multilabel(frame):
+            return {"": _task(frame, "")}
+        return {name: _task(frame, f"_{name}") for name in prediction_classes(frame)}
+
+
+def _task(frame: pd.DataFrame, suffix: str) -> pd.DataFrame:
+    names = {
+        "label": f"label{suffix}",
+        "prediction": f"prediction{suffix}",
+        "confidence": f"confidence{suffix}",
+        "decision": f"decision{suffix}",
+        "reason": "reason",
+        "kind": "kind",
+    }
+    columns = {name: frame.get(source, "") for name, source in names.items()}
+    task = pd.DataFrame({"id": frame["id"]} | columns)
+    for name in ("label", "prediction"):
+        task[name] = task[name].astype("string").fillna("")
+    return task
+
+
+def find_folders(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
+    """Find evaluation folder and bundle from the path of either.
+
+    Returns:
+        ``(eval_dir, bundle_root)``; the second is ``None`` for a folder that lies in no bundle.
+
+    Raises:
+        DataError: if ``path`` is no folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give a bundle (bundles/<name>) or its eval folder")
+    if (folder / METADATA).is_file():
+        return folder / "eval", folder
+    parent = folder.resolve().parent
+    return folder, parent if (parent / METADATA).is_file() else None
+
+
+def read_sources(eval_dir: str | os.PathLike[str], bundle_root: str | os.PathLike[str] | None = None) -> Sources:
+    """Read whatever is present.
+
+    Args:
+        eval_dir: folder written by evaluating and explaining.
+        bundle_root: bundle with ``configs/metadata.json`` and ``models/calibration.json``; without it, the folder
+            above ``eval_dir`` if that is a bundle.
+
+    Raises:
+        DataError: if neither metrics, predictions nor explanations exist, or if a file is malformed.
+    """
+    folder = Path(eval_dir)
+    root = Path(bundle_root) if bundle_root is not None else None
+    if root is None and folder.is_dir():
+        root = find_folders(folder)[1]
+    places = {
+        "metrics.json": folder / "metrics.json",
+        "predictions.csv": folder / "predictions.csv",
+        "explanations/index.json": folder / "explanations" / "index.json",
+    }
+    if not any(path.is_file() for path in places.values()):
+        raise DataError(
+            f"{folder}: nothing to report; expected at least one of {', '.join(places)}; "
+            "run evaluating or explaining first"
+        )
+    if root is not None:
+        places |= {"calibration.json": root / "models" / "calibration.json", "metadata.json": root / METADATA}
+    files = {name: path for name, path in places.items() if path.is_file()}
+
+    def table(name: str) -> Mapping[str, Any] | None:
+        return read_table(read_json(files[name]), str(files[name])) if name in files else None
+
+    return Sources(
+        eval_dir=folder,
+        bundle_root=None if root is None else root.resolve(),
+        files=files,
+        metrics=read_metrics(files["metrics.json"]) if "metrics.json" in files else None,
+        predictions=read_predictions(files["predictions.csv"]) if "predictions.csv" in files else None,
+        explanations=table("explanations/index.json"),
+        calibration=table("calibration.json"),
+        metadata=table("metadata.json"),
+    )

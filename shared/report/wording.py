@@ -1,0 +1,129 @@
+"""The report's words: titles of measures and methods, confidence in words, and what to run for a missing part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+__all__ = [
+    "CONFIDENCE_WORDS",
+    "HEADLINE",
+    "MAIN_ERRORS",
+    "command",
+    "confidence_in_words",
+    "measure_title",
+    "method_title",
+]
+
+#: Measures that stand at the top when they were measured, the most telling first.
+HEADLINE = ("macro_f1", "f1", "macro_roc_auc", "roc_auc", "accuracy", "balanced_accuracy")
+
+#: Calibration measures in the first table; the others follow on demand.
+MAIN_ERRORS = (
+    "top_label_l1_equal_width",
+    "classwise_l1_equal_width",
+    "l1_equal_width",
+    "top_label_max_equal_width",
+    "max_equal_width",
+    "brier",
+    "negative_log_likelihood",
+)
+
+_MEASURES: Mapping[str, str] = {
+    "accuracy": "Accuracy",
+    "auroc": "AUROC",
+    "roc_auc": "ROC AUC",
+    "macro_roc_auc": "Macro ROC AUC",
+    "negative_log_likelihood": "Negative log-likelihood",
+    "aurc": "Area under the curve of risk over coverage",
+    "balanced_accuracy": "Balanced accuracy",
+    "brier": "Brier score",
+    "f1": "F1",
+    "fpr95": "FPR95",
+    "localisation_auc": "Localisation AUC",
+    "localization_auc": "Localisation AUC",
+    "macro_f1": "Macro F1",
+    "pointing_game": "Pointing game",
+    "rank_accuracy": "Rank accuracy",
+    "mass_accuracy": "Relevance mass accuracy",
+    "relevance_mass": "Relevance mass",
+}
+_NORMS = {
+    "l1": "Expected calibration error",
+    "l2": "Root-mean-square calibration error",
+    "max": "Maximum calibration error",
+}
+_CALIBRATION_ERROR = re.compile(r"(?:(top_label|classwise)_)?(l1|l2|max)_(equal_width|equal_mass)")
+_METHODS: Mapping[str, str] = {
+    "edge_map": "Edge map (control)",
+    "evet": "EVET",
+    "fimf_score_cam": "FIMF Score-CAM",
+    "grad_cam": "Grad-CAM",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "input_gradient": "Input \u00d7 gradient",
+    "input_x_gradient": "Input \u00d7 gradient",
+    "lime": "LIME",
+    "lrp": "LRP",
+    "random_map": "Random map (control)",
+    "score_cam": "Score-CAM",
+    "smooth_grad": "SmoothGrad",
+    "smooth_grad_cam_plus_plus": "Smooth Grad-CAM++",
+}
+_ABBREVIATIONS = {
+    word.lower(): word for word in ("ECE", "AUC", "AUROC", "AURC", "F1", "NLL", "MCE", "LIME", "IoU", "CAM")
+}
+
+#: Lower ends of the chance-corrected confidence and what they are called.
+CONFIDENCE_WORDS = ((0.95, "very high"), (0.8, "high"), (0.5, "moderate"), (0.2, "low"), (0.0, "very low"))
+
+_COMMANDS = {
+    "calibrating": "['bundles/{0}/configs/train.json','bundles/{0}/configs/calibrate.json']",
+    "evaluating": "['bundles/{0}/configs/train.json','bundles/{0}/configs/evaluate.json']",
+    "explaining": "['bundles/{0}/configs/inference.json','bundles/{0}/configs/explain.json']",
+}
+
+
+def command(station: str, bundle: str) -> str:
+    """Return the command that runs ``calibrating``, ``evaluating`` or ``explaining`` of a bundle."""
+    return f'python -m monai.bundle run {station} --config_file "{_COMMANDS[station].format(bundle)}"'
+
+
+def measure_title(name: str) -> str:
+    """Title of a measure; parts of a nested name are set apart.
+
+    Example:
+        >>> measure_title("macro_f1"), measure_title("f1.monocyte"), measure_title("mean_ece")
+        ('Macro F1', 'F1 · monocyte', 'Mean ECE')
+        >>> measure_title("top_label_l1_equal_width")
+        'Expected calibration error (top label, equal width)'
+    """
+    head, *rest = name.split(".")
+    error = _CALIBRATION_ERROR.fullmatch(head)
+    if error:
+        of, norm, bins = error.groups()
+        detail = [part.replace("_", " ") for part in (of, bins) if part]
+        return " · ".join([f"{_NORMS[norm]} ({', '.join(detail)})", *rest])
+    words = [_ABBREVIATIONS.get(word.lower(), word) for word in head.split("_")]
+    spelled = " ".join(words)
+    return " · ".join([_MEASURES.get(head, spelled[:1].upper() + spelled[1:]), *rest])
+
+
+def method_title(name: str) -> str:
+    """Title of an explanation method.
+
+    Example:
+        >>> method_title("lime"), method_title("my_method")
+        ('LIME', 'My method')
+    """
+    spelled = name.replace("_", " ")
+    return _METHODS.get(name.lower(), spelled[:1].upper() + spelled[1:])
+
+
+def confidence_in_words(confidence: float) -> str:
+    """Name a chance-corrected confidence in [0, 1] by the scale ``CONFIDENCE_WORDS``.
+
+    Example:
+        >>> confidence_in_words(0.97), confidence_in_words(0.5), confidence_in_words(0.0)
+        ('very high', 'moderate', 'very low')
+    """
+    return next((words for low, words in CONFIDENCE_WORDS if confidence >= low), CONFIDENCE_WORDS[-1][1])
