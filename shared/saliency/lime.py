@@ -1,0 +1,188 @@
+"""LIME on superpixels, and how much its maps depend on the seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from captum._utils.models.linear_model import SkLearnRidge
+from captum.attr import Lime as CaptumLime
+from scipy.stats import spearmanr
+from skimage.segmentation import slic
+from torch import nn
+
+from shared.saliency.base import Attribution
+from shared.saliency.baseline import Baseline, baseline_images
+
+__all__ = ["LIME", "lime_stability", "superpixels"]
+
+
+class LIME(Attribution):
+    """LIME (Ribeiro et al. 2016), by captum, on SLIC superpixels; signed.
+
+    Random subsets of the superpixels are kept and the others replaced by the baseline; a ridge regression of the logit
+    on the subsets, weighted by their nearness to the whole image, gives each superpixel its coefficient, which all its
+    pixels carry. Nearness is ``exp(-D^2 / width^2)`` with ``D`` the cosine distance of the subset, as a binary vector,
+    from the whole.
+
+    Args:
+        network: classifier that maps images ``(B, C, H, W)`` to logits ``(B, K)``.
+        segments: approximate number of superpixels.
+        compactness: SLIC's balance of nearness against likeness, for grey values in [0, 1].
+        smoothing: standard deviation in pixels of the Gaussian that SLIC applies first; on noisy images without it,
+            superpixels fall apart and are merged into few.
+        samples: number of subsets per image.
+        kernel_width: width of the kernel.
+        alpha: penalty of the ridge regression; the intercept is not penalised.
+        baseline: what replaces a superpixel: a grey value, ``"mean"`` or ``"minimum"`` of each image.
+        seed: seed of the subsets, which are the same for every image; the global random state is left as it was.
+        chunk_size: largest number of perturbed images in memory at once.
+
+    Raises:
+        ValueError: if a number is out of its range; in ``attribute``, if an image has a single superpixel.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        segments: int = 50,
+        compactness: float = 0.1,
+        smoothing: float = 1.0,
+        samples: int = 500,
+        kernel_width: float = 0.25,
+        alpha: float = 1.0,
+        baseline: Baseline = 0.0,
+        seed: int = 0,
+        chunk_size: int = 64,
+    ) -> None:
+        super().__init__(network)
+        if segments < 2 or samples < 2 or chunk_size < 1:
+            raise ValueError(
+                f"segments and samples must be at least 2 and chunk_size 1, found {segments}, {samples}, {chunk_size}"
+            )
+        if compactness <= 0 or kernel_width <= 0 or smoothing < 0 or alpha < 0:
+            raise ValueError(
+                "compactness and kernel_width must be positive, smoothing and alpha not negative, "
+                f"found {compactness}, {kernel_width}, {smoothing}, {alpha}"
+            )
+        self.segments = segments
+        self.compactness = compactness
+        self.smoothing = smoothing
+        self.samples = samples
+        self.kernel_width = kernel_width
+        self.alpha = alpha
+        self.baseline = baseline
+        self.seed = seed
+        self.chunk_size = chunk_size
+
+    def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
+        targets = self.targets(images, target)
+        baselines = baseline_images(images, self.baseline)
+        explainer = CaptumLime(
+            self.network,
+            interpretable_model=SkLearnRidge(alpha=self.alpha),
+            similarity_func=self._similarity,
+            perturb_func=self._subsets,
+        )
+        maps = []
+        # captum's own loader and model draw from the global state although nothing depends on these draws
+        with torch.random.fork_rng(devices=[]):
+            for image, start, label in zip(images, baselines, targets.tolist(), strict=True):
+                regions = superpixels(image, self.segments, self.compactness, self.smoothing).to(
+                    images.device
+                )  # (H, W)
+                if int(regions.max()) == 0:
+                    raise ValueError("SLIC found a single superpixel: raise segments, compactness or smoothing")
+                maps.append(
+                    explainer.attribute(
+                        image[None],
+                        baselines=start[None],
+                        target=label,
+                        feature_mask=regions.expand_as(image)[None],
+                        n_samples=self.samples,
+                        perturbations_per_eval=self.chunk_size,
+                    )
+                )
+        return torch.cat(maps).to(images)
+
+    def _subsets(self, original: torch.Tensor, num_interp_features: int, **_: Any) -> Iterator[torch.Tensor]:
+        """Yield the subsets as binary vectors ``(1, M)``."""
+        generator = torch.Generator().manual_seed(self.seed)
+        kept = torch.randint(2, (self.samples, num_interp_features), generator=generator)
+        yield from kept.to(original.device).split(1)
+
+    def _similarity(self, _original: object, _perturbed: object, kept: torch.Tensor, **_: Any) -> float:
+        """Return the nearness of a subset ``(1, M)`` to the whole; the cosine of the two is sqrt(|subset| / M)."""
+        distance = 1 - kept.float().mean().sqrt().item()
+        return float(np.exp(-((distance / self.kernel_width) ** 2)))
+
+
+def superpixels(image: torch.Tensor, segments: int, compactness: float, smoothing: float) -> torch.Tensor:
+    """Divide an image into SLIC superpixels (``skimage.segmentation.slic``).
+
+    Args:
+        image: ``(C, H, W)``; its range of values is brought to [0, 1] first, so that compactness has one meaning.
+        segments: approximate number of superpixels.
+        compactness: balance of nearness against likeness.
+        smoothing: standard deviation in pixels of the Gaussian applied first, 0 for none.
+
+    Returns:
+        Region of each pixel ``(H, W)``, numbered from 0 without gaps.
+    """
+    values = image.detach().cpu().double().numpy()
+    spread = np.ptp(values)
+    values = (values - values.min()) / (spread if spread > 0 else 1.0)
+    grey = values.shape[0] == 1
+    regions = slic(
+        values[0] if grey else np.moveaxis(values, 0, -1),
+        n_segments=segments,
+        compactness=compactness,
+        sigma=smoothing,
+        channel_axis=None if grey else -1,
+        convert2lab=False,
+        start_label=0,
+    )
+    _, numbered = np.unique(regions, return_inverse=True)
+    return torch.from_numpy(numbered.reshape(regions.shape).astype(np.int64))
+
+
+def lime_stability(
+    lime: LIME, inputs: torch.Tensor, target: int | torch.Tensor | None = None, seeds: Sequence[int] = (0, 1, 2, 3, 4)
+) -> torch.Tensor:
+    """Measure how far LIME's maps agree when only the seed changes.
+
+    Args:
+        lime: the method; its own seed is not used.
+        inputs: images ``(B, C, H, W)``.
+        target: as in ``attribute``.
+        seeds: at least two different seeds.
+
+    Returns:
+        For each image, ``(B,)``, the mean over all pairs of seeds of Spearman's rank correlation of the two maps: 1 for
+        the same ranking of the pixels, 0 for unrelated ones, NaN if a map is constant.
+
+    Raises:
+        ValueError: if there are fewer than two different seeds.
+    """
+    if len(set(seeds)) < 2 or len(set(seeds)) < len(seeds):
+        raise ValueError(f"stability needs at least two seeds, all different, found {list(seeds)}")
+    maps = []
+    for seed in seeds:
+        reseeded = copy.copy(lime)
+        reseeded.seed = seed
+        maps.append(reseeded.attribute(inputs, target).flatten(1).double().cpu().numpy())  # (B, C * H * W)
+    correlations = [
+        [_rank_correlation(first[image], second[image]) for first, second in combinations(maps, 2)]
+        for image in range(len(inputs))
+    ]
+    return torch.tensor(correlations, dtype=torch.float64).mean(dim=1)
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(spearmanr(first, second).statistic)
