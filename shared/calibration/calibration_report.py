@@ -22,12 +22,12 @@ from shared.calibration.proper_scores import TINY, decomposition_of_sums, log_sc
 from shared.calibration.reliability import event_reliability, reliability_diagram
 from shared.calibration.resampling import (
     basic_interval,
-    bootstrap_weights,
     central_interval,
     simulated_labels,
     simulated_outcomes,
 )
 from shared.calibration.validation import validated_binary, validated_multiclass
+from shared.evaluation.bootstrap import bootstrap_weights
 
 __all__ = ["calibration_report", "multi_label_calibration_report"]
 
@@ -43,6 +43,7 @@ def calibration_report(
     resamples: int = 1000,
     simulations: int = 1000,
     seed: int = 0,
+    groups: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Measure the calibration of class probabilities.
 
@@ -53,6 +54,8 @@ def calibration_report(
         resamples: bootstrap resamples for the intervals.
         simulations: simulated sets of labels for the null bands.
         seed: seed of both.
+        groups: donor or patient of each sample ``(N,)``; whole groups are then resampled, because samples of one donor
+            are not independent of one another.
 
     Returns:
         JSON types. Each of these keys holds ``{"value", "ci95": [low, high], "null_band": [low, high]}``:
@@ -94,9 +97,8 @@ def calibration_report(
         measures["negative_log_likelihood"] = _mean(log_scores(probabilities, labels), weights)
         return measures
 
-    rng = np.random.default_rng(seed)
-    weights = bootstrap_weights(len(labels), resamples, rng)
-    simulated = simulated_labels(probabilities, simulations, rng)
+    weights = bootstrap_weights(len(labels), resamples, seed=seed, groups=groups)
+    simulated = simulated_labels(probabilities, simulations, np.random.default_rng(seed))
     return _with_intervals(evaluate, labels, weights, simulated) | {
         "n": len(labels),
         "n_bins": n_bins,
@@ -116,6 +118,7 @@ def multi_label_calibration_report(
     resamples: int = 1000,
     simulations: int = 1000,
     seed: int = 0,
+    groups: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Measure the calibration of labels that do not exclude one another, each label on its own.
 
@@ -127,6 +130,8 @@ def multi_label_calibration_report(
         resamples: bootstrap resamples for the intervals.
         simulations: simulated sets of labels for the null bands.
         seed: seed of both.
+        groups: donor or patient of each sample ``(N,)``; whole groups are then resampled, because samples of one donor
+            are not independent of one another.
 
     Returns:
         JSON types: ``{"labels": {name: {…, "n", "reliability"}}, "n_bins", "resamples", "simulations", "seed"}``. The
@@ -140,6 +145,7 @@ def multi_label_calibration_report(
     if len(names) != labels.shape[1]:
         raise ValueError(f"expected {labels.shape[1]} names, one per label, found {len(names)}")
     rng = np.random.default_rng(seed)
+    groups = None if groups is None else np.asarray(groups)
     reports = {}
     for name, forecast, outcome in zip(names, probabilities.T, labels.T, strict=True):
         known = ~np.isnan(outcome)
@@ -147,7 +153,7 @@ def multi_label_calibration_report(
         reports[name] = _with_intervals(
             _event_measures(forecast, n_bins),
             outcome,
-            bootstrap_weights(len(outcome), resamples, rng),
+            bootstrap_weights(len(outcome), resamples, seed=seed, groups=None if groups is None else groups[known]),
             simulated_outcomes(forecast, simulations, rng),
         ) | {"n": len(outcome), "reliability": event_reliability(forecast, outcome, n_bins=n_bins)}
     return {"labels": reports, "n_bins": n_bins, "resamples": resamples, "simulations": simulations, "seed": seed}

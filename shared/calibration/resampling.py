@@ -1,4 +1,4 @@
-"""Bootstrap resamples and simulated labels in vectorised chunks, and the intervals that are read off them."""
+"""Simulated labels in vectorised chunks, and the intervals that are read off simulations and bootstrap resamples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["basic_interval", "bootstrap_weights", "central_interval", "simulated_labels", "simulated_outcomes"]
+__all__ = ["basic_interval", "central_interval", "simulated_labels", "simulated_outcomes"]
 
 CHUNK_ELEMENTS = 2_000_000
 
@@ -16,22 +16,6 @@ def _chunk_sizes(total: int, n: int) -> Iterator[int]:
     while total > 0:
         yield min(rows, total)
         total -= rows
-
-
-def bootstrap_weights(n: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Draw bootstrap resamples as counts: how often each sample was drawn.
-
-    Args:
-        n: number of samples N, drawn with replacement N at a time.
-        resamples: number of resamples.
-        rng: source of randomness.
-
-    Yields:
-        Counts ``(R, N)`` as float64, each row summing to N; the chunks' R add up to ``resamples``.
-    """
-    for rows in _chunk_sizes(resamples, n):
-        drawn = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
-        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
 def simulated_labels(probabilities: np.ndarray, simulations: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import digamma
 
-from shared.calibration.resampling import bootstrap_weights, central_interval
+from shared.calibration.resampling import central_interval
+from shared.evaluation.bootstrap import bootstrap_weights
 
 __all__ = [
     "RiskCoverageCurve",
@@ -71,13 +73,12 @@ def aurc(confidence: ArrayLike, error: ArrayLike) -> float:
 
 
 def excess_aurc(confidence: ArrayLike, error: ArrayLike) -> float:
-    """Return AURC minus that of the best order of the same errors (every error below every right prediction).
+    """Return AURC minus that of the best order of the same errors (every wrong prediction below every right one).
 
     Raises:
         ValueError: as :func:`risk_coverage_curve`.
     """
-    area = aurc(confidence, error)
-    return area - float(_optimal_areas(np.size(error))[int(np.sum(error))])
+    return aurc(confidence, error) - float(_optimal_area(np.array(np.size(error)), np.sum(error)))
 
 
 def coverage_at_risk(confidence: ArrayLike, error: ArrayLike, target_risk: float) -> float:
@@ -96,6 +97,7 @@ def selective_report(
     target_risks: Sequence[float] = (0.01, 0.05, 0.1),
     resamples: int = 1000,
     seed: int = 0,
+    groups: ArrayLike | None = None,
     max_points: int = 500,
 ) -> dict[str, Any]:
     """Measure selective prediction, with percentile bootstrap intervals.
@@ -106,6 +108,8 @@ def selective_report(
         target_risks: risks at which the coverage is asked.
         resamples: bootstrap resamples.
         seed: seed of the bootstrap.
+        groups: donor or patient of each sample ``(N,)``; whole groups are then resampled, because samples of one donor
+            are not independent of one another.
         max_points: longest curve written; longer ones are thinned evenly, both ends kept.
 
     Returns:
@@ -118,17 +122,16 @@ def selective_report(
     """
     confidence, error = _validated(confidence, error)
     n = len(confidence)
-    optimal = _optimal_areas(n)
 
     def measures(weights: np.ndarray) -> np.ndarray:
         curve = _weighted_curve(confidence, error, weights)
         area = _area(curve)
-        excess = area - optimal[np.rint(weights @ error).astype(int)]
+        excess = area - _optimal_area(weights.sum(axis=-1), weights @ error)
         covered = [_largest_coverage(curve, target) for target in target_risks]
         return np.stack([area, excess, curve.risk[..., -1], *covered], axis=-1)
 
     values = measures(np.ones(n))
-    chunks = bootstrap_weights(n, resamples, np.random.default_rng(seed))
+    chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
     resampled = np.concatenate([measures(weights) for weights in chunks])  # (R, 3 + T)
     entries = [
         {"value": float(value), "ci95": central_interval(column)}
@@ -166,12 +169,10 @@ def _area(curve: RiskCoverageCurve) -> np.ndarray:
     return (np.diff(curve.coverage, axis=-1, prepend=0) * curve.risk).sum(axis=-1)
 
 
-def _optimal_areas(n: int) -> np.ndarray:
-    """Return the AURC of the best order for 0 … n errors: 1/n Σ_{i > n − e} (i − (n − e)) / i."""
-    harmonic = np.concatenate([[0.0], (1 / np.arange(1, n + 1)).cumsum()])
-    errors = np.arange(n + 1)
+def _optimal_area(n: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Return the AURC of the best order of ``errors`` among ``n``: 1/n Σ_{i > n − e} (i − (n − e)) / i, any shape."""
     right = n - errors
-    return (errors - right * (harmonic[n] - harmonic[right])) / n
+    return (errors - right * (digamma(n + 1) - digamma(right + 1))) / n
 
 
 def _largest_coverage(curve: RiskCoverageCurve, target_risk: float) -> np.ndarray:

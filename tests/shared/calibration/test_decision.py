@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from shared.calibration.decision import decide
+
+LIMITS = {"minimum_confidence": 0.2, "accept_confidence": 0.6, "outlier_threshold": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("confidence", "score", "decision", "reason"),
+    [
+        (0.9, 1.0, "accept", "confidence 0.9 is at least 0.6 and outlier score 1 at most 3"),
+        (0.6, 3.0, "accept", "at least"),
+        (0.5999, 3.0, "defer", "confidence 0.5999 is below 0.6"),
+        (0.2, 0.0, "defer", "below 0.6"),
+        (0.1999, 0.0, "reject", "below the minimum of 0.2"),
+        (0.99, 3.001, "reject", "outlier score 3.001 is above 3"),
+        (0.1, 9.0, "reject", "outlier score 9"),
+        (0.9, np.inf, "reject", "outlier score inf"),
+    ],
+)
+def test_decisions_and_reasons(confidence, score, decision, reason):
+    [(found, why)] = decide([confidence], [score], **LIMITS)
+    assert found == decision
+    assert reason in why
+
+
+def test_order_is_kept():
+    decisions = [decision for decision, _ in decide([0.9, 0.1, 0.4], [0.0, 0.0, 0.0], **LIMITS)]
+    assert decisions == ["accept", "reject", "defer"]
+
+
+@pytest.mark.parametrize(
+    ("confidence", "score", "limits", "message"),
+    [
+        ([np.nan], [0.0], {}, "confidence is NaN at index 0"),
+        ([0.5, 0.5], [0.0, np.nan], {}, "outlier score is NaN at index 1"),
+        ([0.5], [0.0], {"outlier_threshold": np.nan}, "thresholds is NaN"),
+        ([0.5], [0.0, 1.0], {}, "one shape"),
+        ([0.5], [0.0], {"minimum_confidence": 0.7}, "minimum_confidence 0.7 exceeds accept_confidence 0.6"),
+    ],
+)
+def test_bad_input_is_answered_clearly(confidence, score, limits, message):
+    with pytest.raises(ValueError, match=message):
+        decide(confidence, score, **(LIMITS | limits))
