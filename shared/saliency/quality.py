@@ -126,8 +126,8 @@ def localisation_auc(maps: Floats, masks: Masks) -> NDArray[np.float64]:
 def mass_accuracy(maps: Floats, masks: Masks) -> NDArray[np.float64]:
     """Return the share of positive attribution that lies in the mask.
 
-    Relevance mass accuracy of Arras, Osman and Samek, CLEVR-XAI, Information Fusion 81 (2022). A map without any positive attribution says
-    nothing about the place and gets the chance level: the mask's share of the image.
+    Relevance mass accuracy of Arras, Osman and Samek, CLEVR-XAI, Information Fusion 81 (2022). A map without any
+    positive attribution says nothing about the place and gets the chance level: the mask's share of the image.
 
     Args:
         maps: ``(B, H, W)``.

@@ -1,0 +1,169 @@
+"""Overlays: colours mean what the colour bar says, and the picture is small and whole."""
+
+from __future__ import annotations
+
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2lab
+
+from shared.saliency.overlay import (
+    FOOTER,
+    HEADER,
+    IMAGE_SIDE,
+    MARGIN,
+    OPACITY,
+    blend,
+    colour_limit,
+    grey_levels,
+    overlay_title,
+    scale_bar_length,
+    transparent_colours,
+    write_image,
+    write_overlay,
+)
+
+
+def pixels_of(path):
+    """The part of a picture that shows the image."""
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    return picture[HEADER : len(picture) - FOOTER, MARGIN : MARGIN + IMAGE_SIDE]
+
+
+def is_outline(pixels):
+    red, green, blue = np.moveaxis(pixels, -1, 0)
+    return (red > 180) & (green > 170) & (blue < 110)
+
+
+def test_blend_is_the_weighted_mean_of_grey_and_colour():
+    image = np.array([[0.0, 0.5, 1.0, 0.25, 1.0]])
+    attribution = np.array([[2.0, -2.0, 0.0, 1.0, 8.0]])
+    found = blend(image, attribution, percentile=50, window=(0.0, 1.0))  # the median magnitude is 2
+    colours = matplotlib.colormaps["coolwarm"]
+    for column, (position, opacity) in enumerate([(1.0, 1), (0.0, 1), (0.5, 0), (0.75, 0.5), (1.0, 1)]):
+        weight = opacity * OPACITY
+        expected = image[0, column] * (1 - weight) + np.array(colours(position)[:3]) * weight
+        np.testing.assert_allclose(found[0, column], expected, atol=0.01)
+    assert found[0, 0, 0] > found[0, 0, 2]
+    assert found[0, 1, 2] > found[0, 1, 0]
+
+
+def test_sign_is_antisymmetric_and_zero_leaves_the_image():
+    image = np.random.default_rng(0).random((6, 6))
+    attribution = np.random.default_rng(1).normal(size=(6, 6))
+    np.testing.assert_allclose(blend(image, np.zeros((6, 6)))[..., 0], grey_levels(image), atol=1e-12)
+    positive, negative = blend(image, attribution), blend(image, -attribution)
+    assert colour_limit(attribution) == colour_limit(-attribution)
+    # red gets what blue had
+    assert np.all(np.sign(positive[..., 0] - positive[..., 2]) == -np.sign(negative[..., 0] - negative[..., 2]))
+
+
+def test_colours_are_equally_dark_at_both_ends_and_monotone_on_each_side():
+    colours = transparent_colours()(np.linspace(0, 1, 65))
+    lightness = rgb2lab(colours[None, :, :3])[0, :, 0]
+    np.testing.assert_allclose(lightness, lightness[::-1], atol=2.5)
+    assert np.all(np.diff(lightness[:32]) > 0)
+    np.testing.assert_allclose(colours[:, 3], OPACITY * np.abs(np.linspace(-1, 1, 65)), atol=0.01)
+
+
+def test_colour_limit():
+    attribution = np.r_[np.linspace(-1, 1, 2001), [1e6]]
+    assert colour_limit(attribution, 99) == pytest.approx(0.99, abs=0.01)
+    single = np.zeros(1000)
+    single[3] = -7
+    assert colour_limit(single, 99) == 7
+    assert colour_limit(np.zeros(5)) == 1
+    with pytest.raises(ValueError, match="percentile"):
+        colour_limit(attribution, 0)
+
+
+@pytest.mark.parametrize(("extent", "length"), [(4.0, 1.0), (20.0, 5.0), (19.9, 2.0), (8.0, 2.0), (44_800.0, 10_000.0)])
+def test_scale_bar_length(extent, length):
+    assert scale_bar_length(extent) == length
+    assert length <= extent / 4 < 2.5 * length
+
+
+def test_picture_shows_map_outline_and_scale_bar(tmp_path):
+    image = np.full((50, 50), 0.5)
+    attribution = np.zeros((50, 50))
+    attribution[10:20, 10:20], attribution[30:40, 30:40] = 1e-4, -1e-4
+    mask = np.zeros((50, 50), dtype=np.uint8)
+    mask[0:25, 0:25] = 1  # reaches the edge: the outline must close there
+    path = tmp_path / "folder" / "overlay.png"
+    write_overlay(path, image, attribution, title="monocyte", window=(0, 1))
+    plain = pixels_of(path)
+    assert plain.shape[:2] == (IMAGE_SIDE, IMAGE_SIDE)
+    scale = IMAGE_SIDE // 50
+    np.testing.assert_allclose(plain[::scale, ::scale] / 255, blend(image, attribution, window=(0, 1)), atol=0.01)
+    assert not is_outline(plain).any()
+
+    write_overlay(path, image, attribution, title="monocyte", window=(0, 1), mask=mask, pixel_size_um=0.25)
+    drawn = pixels_of(path)
+    edge = is_outline(drawn)
+    rows, columns = np.nonzero(edge)
+    assert abs(rows.max() - 25 * scale) <= 3
+    assert abs(columns.max() - 25 * scale) <= 3
+    assert edge[:1].any(axis=0)[10 : 24 * scale].all()
+    # 50 px of 0.25 µm are 12.5 µm: a bar of 2 µm is 8 px long
+    white = (drawn[47 * scale : 48 * scale] > 250).all(axis=2).any(axis=0)
+    assert abs(white.sum() - 8 * scale) <= 2
+    assert path.stat().st_size < 60_000
+    assert [p.name for p in path.parent.iterdir()] == ["overlay.png"]
+
+
+def test_colour_bar_shows_both_ends_of_the_blend(tmp_path):
+    attribution = np.linspace(-1, 1, 2500).reshape(50, 50)
+    write_overlay(tmp_path / "o.png", np.full((50, 50), 0.5), attribution, title="x", percentile=100, window=(0, 1))
+    picture = np.asarray(Image.open(tmp_path / "o.png").convert("RGB")).astype(float) / 255
+    bar = picture[HEADER : len(picture) - FOOTER, MARGIN + IMAGE_SIDE + 24]
+    ends = blend(np.full((1, 3), 0.5), np.array([[1.0, 0.0, -1.0]]), 100, (0, 1))[0]
+    np.testing.assert_allclose(bar[[4, IMAGE_SIDE // 2 + 4, -5]], ends, atol=0.05)
+
+
+def test_image_alone(tmp_path):
+    image = np.random.default_rng(0).normal(size=(50, 50))
+    write_image(tmp_path / "i.png", image, title="cell", bar_label="phase (rad)", window=(-2, 2))
+    shown = pixels_of(tmp_path / "i.png")[3::7, 3::7] / 255
+    np.testing.assert_allclose(shown[..., 0], np.clip((image + 2) / 4, 0, 1), atol=0.02)
+
+
+@pytest.mark.parametrize("shape", [(50, 50), (20, 60), (60, 20), (1, 1)])
+def test_hostile_texts_and_odd_images_do_not_break_it(tmp_path, shape):
+    text = "$\\frac{ _^ % & {x} \n" * 20
+    path = tmp_path / "o.png"
+    arguments = {"title": text, "subtitle": text, "mask_label": text, "bar_label": text}
+    write_overlay(path, np.zeros(shape), np.zeros(shape), mask=np.ones(shape), pixel_size_um=3.0, **arguments)
+    Image.open(path).verify()
+    write_overlay(path, np.zeros(shape), np.ones(shape), mask=np.zeros(shape), **arguments)
+    Image.open(path).verify()
+
+
+def test_title():
+    assert overlay_title("a", 0.5) == "a, confidence 0.50"
+    assert overlay_title("a", 0.5, target="b", label="c") == "a, confidence 0.50 (truth: c), explained: b"
+    assert overlay_title("a", 0.5, target="a", label="") == "a, confidence 0.50"
+
+
+@pytest.mark.parametrize(
+    ("image", "attribution", "options", "message"),
+    [
+        (np.zeros((4, 4)), np.zeros((4, 5)), {}, "attribution must be"),
+        (np.zeros((4, 4)), np.full((4, 4), np.inf), {}, "attribution holds NaN or infinity"),
+        (np.zeros((4, 4)), np.zeros((4, 4)), {"mask": np.zeros((5, 4))}, "mask must be"),
+        (np.zeros((1, 4, 4)), np.zeros((4, 4)), {}, "image must be"),
+        (np.zeros((4, 4)), np.zeros((4, 4)), {"pixel_size_um": -1.0}, "positive"),
+    ],
+)
+def test_refused(tmp_path, image, attribution, options, message):
+    with pytest.raises(ValueError, match=message):
+        write_overlay(tmp_path / "o.png", image, attribution, title="x", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_global_figure_state(tmp_path):
+    write_overlay(tmp_path / "o.png", np.zeros((4, 4)), np.eye(4), title="x")
+    if "matplotlib.pyplot" in sys.modules:
+        assert not sys.modules["matplotlib.pyplot"].get_fignums()
