@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from shared.saliency.base import Attribution, evaluation_mode
-from shared.saliency.overlay import blend, grey_levels
+from shared.saliency.colours import blend, grey_levels
 
 __all__ = ["SaliencyTensorBoardHandler", "preserved_random_state", "saliency_grid"]
 

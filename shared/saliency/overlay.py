@@ -6,25 +6,21 @@ import os
 import textwrap
 from typing import Any, Literal
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from shared.data.files import atomic_path
+from shared.saliency.colours import blend, colour_limit, robust_window, transparent_colours
 
-__all__ = ["blend", "colour_limit", "grey_levels", "overlay_title", "scale_bar_length", "write_image", "write_overlay"]
+__all__ = ["overlay_title", "scale_bar_length", "write_image", "write_overlay"]
 
-# blue to red through grey with equal steps of perceived colour and equally dark ends (Moreland 2009); blue and red stay
-# apart in all common forms of colour blindness
-COLOURS = "coolwarm"
-OPACITY = 0.85
 OUTLINE = "#f0e442"  # yellow of the colour-blind-safe palette of Okabe and Ito
 DPI = 100
 # the frame, in pixels
@@ -107,7 +103,7 @@ def write_image(
         ValueError: if the shapes differ or a value is not finite.
     """
     (picture,) = _checked(path, image=image)
-    low, high = window or _window(picture)
+    low, high = window or robust_window(picture)
     frame = _Frame(picture.shape, title, subtitle)
     shown = frame.axes.imshow(picture, cmap="gray", vmin=low, vmax=high)
     frame.colour_bar(shown, bar_label, (low, high), clipped=bool(picture.min() < low or picture.max() > high))
@@ -141,59 +137,6 @@ def overlay_title(
     return ", ".join(parts) + truth + (f", explained: {target}" if target and target != prediction else "")
 
 
-def blend(
-    image: ArrayLike,
-    attribution: ArrayLike,
-    percentile: float = 99.0,
-    window: tuple[float, float] | None = None,
-) -> NDArray[np.float64]:
-    """Return the map over the grey image, without any frame.
-
-    Args:
-        image: ``(H, W)``.
-        attribution: signed map ``(H, W)``.
-        percentile: see :func:`write_overlay`.
-        window: see :func:`write_overlay`.
-
-    Returns:
-        Red, green and blue in [0, 1], ``(H, W, 3)``.
-    """
-    values = np.asarray(attribution, dtype=np.float64)
-    limit = colour_limit(values, percentile)
-    colours = transparent_colours()((values / limit + 1) / 2)  # (H, W, 4)
-    opacity = colours[..., 3:]
-    return grey_levels(image, window)[..., None] * (1 - opacity) + colours[..., :3] * opacity
-
-
-def grey_levels(image: ArrayLike, window: tuple[float, float] | None = None) -> NDArray[np.float64]:
-    """Return an image's grey levels in [0, 1]; ``window`` is what becomes black and white."""
-    picture = np.asarray(image, dtype=np.float64)
-    low, high = window or _window(picture)
-    return np.clip((picture - low) / (high - low), 0, 1)
-
-
-def colour_limit(attribution: ArrayLike, percentile: float = 99.0) -> float:
-    """Return the magnitude at which the colours saturate.
-
-    It is a percentile of the magnitude, so that a few extreme pixels do not hide the rest; the largest magnitude where
-    that percentile is 0, and 1 for a map that is 0 everywhere.
-
-    Raises:
-        ValueError: if ``percentile`` is outside (0, 100].
-    """
-    if not 0 < percentile <= 100:
-        raise ValueError(f"percentile must be in (0, 100], found {percentile}")
-    magnitude = np.abs(np.asarray(attribution, dtype=np.float64))
-    return float(np.percentile(magnitude, percentile)) or float(magnitude.max()) or 1.0
-
-
-def transparent_colours() -> ListedColormap:
-    """Return the diverging colour map with an opacity that grows from 0 in the middle with the magnitude."""
-    colours = matplotlib.colormaps[COLOURS](np.linspace(0, 1, 257))
-    colours[:, 3] = OPACITY * np.abs(np.linspace(-1, 1, 257))
-    return ListedColormap(colours, name=f"{COLOURS} by magnitude")
-
-
 def scale_bar_length(extent_um: float) -> float:
     """Return the length of a scale bar in µm: the longest 1, 2 or 5 × 10ⁿ that is at most a quarter of the extent.
 
@@ -210,13 +153,6 @@ def scale_bar_length(extent_um: float) -> float:
     # 1 + 1e-9: a quarter that is a round number must not be lost to rounding
     mantissa = max(step for step in (1, 2, 5) if step * power <= extent_um / 4 * (1 + 1e-9))
     return float(f"{mantissa * power:.3g}")
-
-
-def _window(picture: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(picture, [0.5, 99.5]).tolist()
-    if low == high:
-        low, high = float(picture.min()), float(picture.max())
-    return (low, high) if low < high else (low - 0.5, low + 0.5)
 
 
 class _Frame:
@@ -238,6 +174,7 @@ class _Frame:
         self._text(HEADER - 6, _shortened(subtitle), fontsize=8.5, color="0.3")
 
     def colour_bar(self, scale: ScalarMappable, label: str, ticks: tuple[float, ...], *, clipped: bool) -> None:
+        """Draw a colour bar beside the image."""
         # transparent colours are seen on mid-grey, as they are on the image
         axes = self._add_axes(*self.bar_box, facecolor="0.5")
         bar = self.figure.colorbar(scale, cax=axes, extend="both" if clipped else "neither", ticks=ticks)
@@ -247,6 +184,7 @@ class _Frame:
         bar.set_label(_shortened(label), fontsize=8.5, parse_math=False)
 
     def outline(self, mask: NDArray[np.bool_]) -> None:
+        """Draw the border of a mask ``(H, W)``."""
         # a border of background closes outlines that reach the edge of the image
         rows, columns = (np.arange(-1, size + 1) for size in self.shape)
         padded = np.pad(mask, 1).astype(np.float64)
@@ -255,6 +193,7 @@ class _Frame:
         self.axes.set(xlim=(-0.5, self.shape[1] - 0.5), ylim=(self.shape[0] - 0.5, -0.5))
 
     def scale_bar(self, pixel_size_um: float) -> None:
+        """Draw a scale bar into the lower left corner."""
         height, width = self.shape
         length = scale_bar_length(width * pixel_size_um)
         left, bottom = 0.04 * max(self.shape) - 0.5, height - 0.05 * max(self.shape) - 0.5
@@ -267,6 +206,7 @@ class _Frame:
         self.axes.text(left, above, name, color="white", fontsize=9, va="bottom", path_effects=stroke)
 
     def note(self, text: str, side: Literal["left", "right"]) -> None:
+        """Write a small note below the image."""
         self.axes.text(
             0.0 if side == "left" else 1.0,
             -0.02,
@@ -280,6 +220,7 @@ class _Frame:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the figure as PNG, atomically."""
         self.canvas.draw()
         picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
         with atomic_path(path) as temporary:
