@@ -60,7 +60,11 @@ def _part(sources: Sources, key: str) -> tuple[Mapping[str, Any], str]:
 def purpose_section(sources: Sources) -> dict[str, Any]:
     """What the model is for and not for, in the words of ``configs/metadata.json``."""
     metadata = sources.metadata or {}
-    limits = metadata.get("limits") or metadata.get("limitations") or []
+    limits = metadata.get("limits") or []
+    if not isinstance(limits, str | list):
+        raise DataError(
+            f"{sources.files['metadata.json']}: limits: found {limits!r}, expected a text or a list of texts"
+        )
     return {
         "title": str(metadata.get("name") or sources.bundle),
         "version": metadata.get("version"),
@@ -135,7 +139,7 @@ def calibration_section(sources: Sources) -> dict[str, Any]:
                 merged = {key: entry[key] for key in ("n_bins",) if key in entry} | dict(read_table(part, own))
                 stages.setdefault(task, {})[stage] = (merged, own)
     tasks = [_calibration_of(task, found, f"reliability{i}") for i, (task, found) in enumerate(stages.items())]
-    return {"tasks": tasks, "temperature": _temperature(sources)}
+    return {"tasks": tasks, "temperature": _flat(_fitted(sources, "temperature")[0])}
 
 
 def _calibration_of(task: str, stages: Mapping[str, tuple[Mapping[str, Any], str]], name: str) -> dict[str, Any]:
@@ -166,9 +170,10 @@ def _calibration_of(task: str, stages: Mapping[str, tuple[Mapping[str, Any], str
     }
 
 
-def _temperature(sources: Sources) -> Mapping[str, Any] | None:
-    fitted = (sources.calibration or {}).get("temperature")
-    return None if fitted is None else read_table(fitted, f"{sources.files['calibration.json']}: temperature")
+def _fitted(sources: Sources, key: str) -> tuple[Mapping[str, Any], str]:
+    """Return one object of the calibration file, empty if absent, and its place for messages."""
+    where = f"{sources.files.get('calibration.json')}: {key}"
+    return read_table((sources.calibration or {}).get(key) or {}, where), where
 
 
 @dataclass(frozen=True)
@@ -225,11 +230,7 @@ def _decision_row(known: pd.DataFrame, decision: str) -> DecisionRow:
 
 def _thresholds(sources: Sources) -> dict[str, float]:
     """Thresholds of the chance-corrected confidence, as calibrating chose them."""
-    confidence = (sources.calibration or {}).get("confidence")
-    if confidence is None:
-        return {}
-    where = f"{sources.files['calibration.json']}: confidence"
-    table = read_table(confidence, where)
+    table, where = _fitted(sources, "confidence")
     named = {"reject below": "minimum", "accept from": "accept"}
     return {
         title: read_number(table[key], f"{where}.{key}") for title, key in named.items() if table.get(key) is not None
@@ -242,9 +243,10 @@ def selective_section(sources: Sources) -> list[dict[str, Any]]:
     if not table:
         return []
     curves = {"": table} if "coverage" in table else {k: v for k, v in table.items() if isinstance(v, Mapping)}
-    target = ((sources.calibration or {}).get("confidence") or {}).get("target_risk")
+    confidence, place = _fitted(sources, "confidence")
+    target = confidence.get("target_risk")
     if target is not None:
-        target = read_number(target, f"{sources.files['calibration.json']}: confidence.target_risk")
+        target = read_number(target, f"{place}.target_risk")
     frames, tasks = sources.tasks(), []
     for i, (task, entry) in enumerate(curves.items()):
         place = f"{where}.{task}" if task else where
@@ -296,7 +298,7 @@ def outlier_section(sources: Sources) -> dict[str, Any] | None:
         if columns:
             rows = {kind: {e.name: e for e in estimates} for kind, estimates in found.items()}
             scores[measure] = {"columns": columns, "rows": rows}
-    chosen = ((sources.calibration or {}).get("outlier") or {}).get("score")
+    chosen = _fitted(sources, "outlier")[0].get("score")
     return {"caught": caught, "scores": scores, "chosen": chosen, "figure": outlier_figure(caught, "out")}
 
 
@@ -322,7 +324,7 @@ def provenance_section(sources: Sources) -> dict[str, Any]:
     records = {
         title: rows for title, key in tables.items() if (rows := _flat((getattr(sources, key) or {}).get("provenance")))
     }
-    methods = (sources.explanations or {}).get("methods") or {}
+    methods = read_table((sources.explanations or {}).get("methods") or {}, "explanations/index.json: methods")
     return {
         "records": records,
         "methods": {

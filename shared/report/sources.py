@@ -100,7 +100,7 @@ def find_folders(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
     folder = Path(path)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give a bundle (bundles/<name>) or its eval folder")
-    if (folder / METADATA).is_file():
+    if (folder / METADATA).is_file() or (folder / "eval").is_dir():
         return folder / "eval", folder
     parent = folder.resolve().parent
     return folder, parent if (parent / METADATA).is_file() else None

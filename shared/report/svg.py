@@ -33,6 +33,7 @@ _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
     "font.size": 10,
+    "axes.facecolor": "none",
     "axes.edgecolor": COLOURS["muted"],
     "axes.labelcolor": COLOURS["ink"],
     "axes.spines.top": False,

@@ -82,7 +82,7 @@ def write_four_classes(
     decided = decide(confidence, score, **limits)
     kind = np.repeat(np.arange(len(kinds)), 24)
     ids = [f"D{i % 9:02d}_{classes[label][:3]}_{i:03d}/00001/01" for i, label in enumerate(labels)]
-    ids += [f"D{i % 9:02d}_{kinds[j][:3]}_{i:03d}/00001/01" for i, j in enumerate(kind)]
+    ids += [f"D{i % 9:02d}_{kinds[j][:3]}_{n + i:03d}/00001/01" for i, j in enumerate(kind)]
     table = predictions_table(
         ids=ids,
         classes=classes,

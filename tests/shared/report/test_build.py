@@ -1,0 +1,324 @@
+"""The whole page: numbers equal to the files', structure, escaping, missing parts, offline, errors."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from shared.data.errors import DataError
+from shared.report.build import build_report
+from shared.report.curves import wilson
+from shared.report.page import number, percent
+
+VOID = {"meta", "link", "br", "img", "hr", "input", "col"}
+HOSTILE = "<script>alert('x')</script>\"&{{7*7}}"
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects elements, attributes and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.rows: list[list[str]] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        assert len({name for name, _ in attrs}) == len(attrs), attrs
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag == "br" and self.rows:
+            self.rows[-1][-1] += " "
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.words.append(data)
+        if self.rows and {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def row(self, first: str) -> list[str]:
+        """Cells of the first row that begins with ``first``."""
+        cells = ([" ".join(cell.split()) for cell in row] for row in self.rows)
+        return next(row for row in cells if row and row[0] == first)
+
+    def tags(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+@pytest.fixture(scope="module")
+def html(four_classes) -> str:
+    return build_report(four_classes).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html) -> Page:
+    return Page(html)
+
+
+@pytest.fixture(scope="module")
+def metrics(four_classes) -> dict:
+    return json.loads((four_classes / "metrics.json").read_text())
+
+
+def test_headline_and_class_metrics_are_the_files(page, metrics):
+    accuracy = metrics["metrics"]["accuracy"]
+    low, high = (number(end) for end in accuracy["ci95"])
+    assert page.row("Accuracy") == ["Accuracy", number(accuracy["value"]), f"{low} to {high}"]
+    assert f"95 % interval: {low} to {high}; N = {metrics['n']}" in page.text
+    header = page.row("Class")
+    cell = next(row for row in page.rows if row and row[0] == "neutrophil" and " to " in row[1])
+    assert cell[header.index("Sensitivity")].split()[0] == number(metrics["metrics"]["sensitivity_neutrophil"]["value"])
+
+
+def test_confusion_table_is_the_files(page, metrics):
+    for name, counts in zip(metrics["classes"], metrics["confusion_matrix"], strict=True):
+        rows = [row for row in page.rows if row and row[0] == name]
+        assert [name, *map(str, counts)] in rows
+
+
+def test_calibration_before_and_after_with_null_band(page, metrics):
+    before, after = (metrics["calibration"][stage]["top_label_l1_equal_width"] for stage in ("before", "after"))
+    row = page.row("Expected calibration error (top label, equal width)")
+    assert row[1].startswith(number(before["value"], 4))
+    assert row[2].startswith(number(after["value"], 4))
+    assert row[3] == " to ".join(number(end, 4) for end in after["null_band"])
+    assert row[4] == ("within" if after["value"] <= after["null_band"][1] else "above") + " the null band"
+    assert page.row("value") == ["value", "2.345"]
+    assert page.row("split") == ["split", "validation"]
+
+
+def test_decisions_are_counted_from_the_predictions(page, four_classes):
+    table = pd.read_csv(four_classes / "predictions.csv", keep_default_na=False)
+    known = table[table["kind"] == ""]
+    for decision in ("accept", "defer", "reject"):
+        chosen = known[known["decision"] == decision]
+        right = int((chosen["label"] == chosen["prediction"]).sum())
+        row = page.row(decision)
+        assert row[1:3] == [str(len(chosen)), percent(len(chosen) / len(known)).replace("\u202f", " ")]
+        assert row[4] == percent(right / len(chosen)).replace("\u202f", " ")
+        assert row[5].startswith(f"{100 * wilson(right, len(chosen))[0]:.1f} to ")
+    deferred = int((known["decision"] == "defer").sum())
+    assert page.row("defer")[6] == f"confidence … is below …, which acceptance asks for ({deferred})"
+
+
+def test_outliers_per_kind_and_score(page, metrics):
+    for kind, entry in metrics["outliers"].items():
+        rows = [[" ".join(cell.split()) for cell in row] for row in page.rows if row and row[0] == kind]
+        assert rows[0][:3] == [kind, "24", percent(entry["caught"]).replace("\u202f", " ")]
+        assert rows[1] == [kind, *(number(entry["auroc"][score]) for score in ("energy", "mahalanobis"))]
+        assert rows[2] == [kind, *(number(entry["fpr95"][score]) for score in ("energy", "mahalanobis"))]
+
+
+def test_gallery_shows_cases_with_reason_and_words(page, four_classes):
+    index = json.loads((four_classes / "explanations" / "index.json").read_text())
+    table = pd.read_csv(four_classes / "predictions.csv", keep_default_na=False).set_index("id")
+    images = page.tags("img")
+    assert len(images) == sum(1 + len(sample["methods"]) for sample in index["samples"])
+    assert all(image["src"].startswith("data:image/") and image["alt"] for image in images)
+    for sample in index["samples"]:
+        row = table.loc[sample["id"]]
+        assert f"Predicted {sample['prediction']}" in page.text
+        assert row["reason"] in page.text
+        if row["decision"] != "reject":
+            likely = round(100 * row[f"probability_{row['prediction']}"])
+            assert f"about {likely} should be right" in page.text
+    assert "in truth no known class but thrombocyte" in page.text
+
+
+def test_explanation_quality_says_what_chance_would_reach(page):
+    rows = [[" ".join(cell.split()) for cell in row] for row in page.rows]
+    best = next(row for row in rows if row[:2] == ["Rank accuracy", "Grad-CAM++"])
+    assert best[2:] == ["0.670", "0.570 to 0.720", "0.100", "40 3 without mask", "above chance"]
+    assert next(row for row in rows if row[0] == "Guided backpropagation")[-1] == "includes chance"
+
+
+def test_structure_is_accessible(page):
+    headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1
+    assert headings.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(headings))
+    assert all(cell.get("scope") in ("col", "row", "rowgroup") for cell in page.tags("th"))
+    assert len(page.tags("caption")) == len(page.tags("table"))
+    assert all(drawing.get("role") == "img" and drawing.get("aria-label") for drawing in page.tags("svg"))
+    ids = Counter(attributes["id"] for _, attributes in page.elements if attributes.get("id"))
+    assert ids.most_common(1)[0][1] == 1
+    targets = {link["href"] for link in page.tags("a")}
+    assert targets <= {f"#{name}" for name in ids}
+    assert page.tags("html")[0]["lang"] == "en"
+
+
+def test_page_is_offline_without_script_and_light(page, html):
+    assert not page.tags("script")
+    assert not page.tags("link")
+    for _, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/"))
+        assert not [name for name in attributes if name.startswith("on")]
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert len(html) < 5_000_000
+
+
+def test_hostile_names_are_text(tmp_path, write_files):
+    names = [HOSTILE, "lymphocyte", "$\\frac{", "</style><b>"]
+    eval_dir = write_files.single(tmp_path / "a<i>b", classes=names, kinds=[f"{HOSTILE} kind"], n=80, cases=2)
+    metadata = tmp_path / "a<i>b" / "configs" / "metadata.json"
+    metadata.write_text(json.dumps({"name": HOSTILE, "intended_use": HOSTILE, "limits": [HOSTILE]}))
+    index_file = eval_dir / "explanations" / "index.json"
+    index = json.loads(index_file.read_text())
+    index["samples"][0]["id"] = f"{HOSTILE}/x"
+    index["samples"][0]["methods"][HOSTILE] = {"quality": {HOSTILE: 0.5}}
+    index["methods"][HOSTILE] = {"parameters": {HOSTILE: HOSTILE}, "quality": {HOSTILE: 0.5}}
+    index_file.write_text(json.dumps(index))
+    page = Page(build_report(eval_dir).read_text(encoding="utf-8"))
+    assert not page.tags("script")
+    assert not page.tags("b")
+    assert not page.tags("i")
+    assert page.text.count(HOSTILE) > 10
+    assert f"{HOSTILE}: evaluation report" in page.text
+
+
+def test_multi_label_has_one_part_for_each_label(multi_label):
+    page = Page(build_report(multi_label).read_text(encoding="utf-8"))
+    table = pd.read_csv(multi_label / "predictions.csv", dtype=str, keep_default_na=False)
+    assert [row[1] for row in page.rows if row and row[0] == "accept"] == [
+        str((table[f"decision_{name}"] == "accept").sum()) for name in ("Atelectasis", "Cardiomegaly", "Edema")
+    ]
+    hits = ((table["label_Edema"] == "1") & (table["prediction_Edema"] == "1")).sum()
+    misses = ((table["label_Edema"] == "1") & (table["prediction_Edema"] == "0")).sum()
+    assert ["present", str(misses), str(hits)] in page.rows
+    assert page.text.count("Expected calibration error (equal width)") == 3
+    assert "chexpert_informer" in page.text
+
+
+@pytest.mark.parametrize(
+    ("kept", "missing"),
+    [
+        ("metrics.json", ["Decisions", "Explained cases", "Explanation quality", "Fitted temperature and thresholds"]),
+        (
+            "predictions.csv",
+            ["Metrics", "Calibration errors and reliability", "Outlier detection", "Provenance of the numbers"],
+        ),
+        ("explanations", ["Metrics", "Decisions", "Risk and coverage curve", "Outlier detection"]),
+    ],
+)
+def test_each_part_alone_makes_a_page_that_says_what_is_missing(four_classes, tmp_path, kept, missing):
+    source = four_classes / kept
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / kept)
+    page = Page(build_report(tmp_path).read_text(encoding="utf-8"))
+    assert [what for what in missing if f"{what}: not measured." not in page.text] == []
+    assert "python -m monai.bundle run " in page.text
+    assert "intended_use in configs/metadata.json (file not found" in page.text
+
+
+def test_command_for_a_missing_part_names_the_bundle(four_classes, tmp_path):
+    bundle = tmp_path / "leukocyte_qpi"
+    (bundle / "configs").mkdir(parents=True)
+    (bundle / "configs" / "metadata.json").write_text("{}")
+    (bundle / "eval").mkdir()
+    shutil.copy(four_classes / "predictions.csv", bundle / "eval")
+    text = Page(build_report(bundle / "eval").read_text(encoding="utf-8")).text
+    assert (
+        "python -m monai.bundle run evaluating --config_file "
+        "\"['bundles/leukocyte_qpi/configs/train.json','bundles/leukocyte_qpi/configs/evaluate.json']\""
+    ) in text
+
+
+def edited(four_classes, tmp_path, name, change):
+    shutil.copytree(four_classes.parent, tmp_path / "bundle")
+    file = tmp_path / "bundle" / name
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    return tmp_path / "bundle" / "eval"
+
+
+def test_files_of_different_weights_are_called_a_contradiction(four_classes, tmp_path, page):
+    assert "Contradiction" not in page.text
+    eval_dir = edited(four_classes, tmp_path, "models/calibration.json", lambda c: c.update(weights_sha256="00" * 32))
+    text = Page(build_report(eval_dir).read_text(encoding="utf-8")).text
+    assert "Contradiction. These files belong to different weights (calibration.json: 000000000000" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "named"),
+    [
+        (
+            "eval/metrics.json",
+            lambda c: c["metrics"].update(accuracy={"value": "x"}),
+            r"metrics\.json: metrics\.accuracy",
+        ),
+        ("eval/metrics.json", lambda c: c["outliers"]["empty"].update(caught=24), r"outliers\.empty\.caught"),
+        ("eval/metrics.json", lambda c: c["selective"].pop("risk"), r"metrics\.json: selective"),
+        (
+            "eval/metrics.json",
+            lambda c: c["calibration"]["after"]["reliability"].pop("bins"),
+            r"after\.reliability\.bins",
+        ),
+        ("eval/explanations/index.json", lambda c: c["samples"][1].pop("id"), r"index\.json: samples\[1\]\.id"),
+        ("eval/explanations/index.json", lambda c: c.update(samples={}), r"index\.json: samples"),
+        (
+            "eval/explanations/index.json",
+            lambda c: c["samples"][0].update(image_png="../configs/metadata.json"),
+            "lies outside",
+        ),
+        ("eval/explanations/index.json", lambda c: c["samples"][0].update(image_png="gone.png"), r"gone\.png"),
+        ("models/calibration.json", lambda c: c["confidence"].update(minimum="low"), r"confidence\.minimum"),
+        ("models/calibration.json", lambda c: c.update(temperature=[2.0]), r"calibration\.json: temperature"),
+        ("configs/metadata.json", lambda c: c.update(limits=7), r"metadata\.json: limits"),
+    ],
+)
+def test_malformed_file_is_an_error_that_names_file_and_key_and_keeps_the_old_page(
+    four_classes, tmp_path, name, change, named
+):
+    eval_dir = edited(four_classes, tmp_path, name, change)
+    (eval_dir / "report.html").write_text("old")
+    with pytest.raises(DataError, match=named):
+        build_report(eval_dir)
+    assert (eval_dir / "report.html").read_text() == "old"
+    assert [path.name for path in eval_dir.glob("*.html")] == ["report.html"]
+
+
+def test_nothing_to_report_is_an_error_that_says_what_to_run(tmp_path):
+    with pytest.raises(DataError, match="run evaluating or explaining first"):
+        build_report(tmp_path)
+
+
+def test_same_files_give_the_same_page(four_classes, html, tmp_path):
+    again = build_report(four_classes, output=tmp_path / "sub" / "again.html")
+    assert again == tmp_path / "sub" / "again.html"
+    assert again.read_text(encoding="utf-8") == html
+
+
+def test_report_does_not_load_torch():
+    code = "import sys, shared.report.build; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
