@@ -1,0 +1,122 @@
+"""The one JSON file that says which records a data set has, and in which section each belongs.
+
+The form is MONAI's: one list of records (dictionaries) per section, every path relative to the file, so that a data
+set can be moved as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.data.errors import DataError
+from shared.data.files import read_json, write_json
+
+__all__ = ["PATH_KEYS", "load_section", "read_datalist", "write_datalist"]
+
+PATH_KEYS = ("image", "truth")
+
+
+def write_datalist(
+    datalist_path: str | os.PathLike[str],
+    sections: Mapping[str, Sequence[Mapping[str, Any]]],
+    classes: Sequence[str],
+    info: Mapping[str, Any] | None = None,
+    keys_with_paths: Sequence[str] = PATH_KEYS,
+) -> None:
+    """Write a datalist, atomically, with its paths relative to its own folder.
+
+    Args:
+        datalist_path: the JSON file to write.
+        sections: records of each section; absolute paths in them become relative, relative ones stay.
+        classes: names of the classes in the order of the labels.
+        info: anything worth keeping about the origin of the data.
+        keys_with_paths: keys of a record whose value is a path or a list of paths.
+
+    Raises:
+        ValueError: if a section is called ``classes`` or ``info``.
+    """
+    if reserved := {"classes", "info"} & set(sections):
+        raise ValueError(f"a section may not be called {' or '.join(sorted(reserved))}")
+    folder = Path(datalist_path).resolve().parent
+
+    def relative(path: str) -> str:
+        return Path(os.path.relpath(path, folder)).as_posix() if Path(path).is_absolute() else path
+
+    content: dict[str, Any] = {"classes": list(classes), "info": dict(info or {})}
+    for section, records in sections.items():
+        content[section] = [_map_paths(record, keys_with_paths, relative) for record in records]
+    write_json(datalist_path, content)
+
+
+def read_datalist(datalist_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a whole datalist; paths stay relative to it.
+
+    Raises:
+        DataError: if the file is missing, is not JSON or has no ``classes``.
+    """
+    path = Path(datalist_path)
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such datalist; write it with `python scripts/prepare.py <bundle> --source DIR` (or --phantom) "
+            "or set dataset_dir to the folder that holds it"
+        )
+    content = read_json(path)
+    if not isinstance(content, dict) or "classes" not in content:
+        raise DataError(f"{path}: not a datalist (expected an object with the key 'classes'); prepare the data anew")
+    return content
+
+
+def load_section(
+    datalist_path: str | os.PathLike[str],
+    section: str,
+    keys_with_paths: Sequence[str] = PATH_KEYS,
+) -> list[dict[str, Any]]:
+    """Return the records of one section with absolute paths.
+
+    Args:
+        datalist_path: the datalist's JSON file.
+        section: e.g. ``training``, ``validation``, ``test`` or ``outlier``.
+        keys_with_paths: keys of a record whose value is a path or a list of paths; a record may lack them.
+
+    Returns:
+        One dictionary per record, in the order of the file. Empty if the section is.
+
+    Raises:
+        DataError: if the datalist or the section is missing, or if files that records name do not exist.
+    """
+    content = read_datalist(datalist_path)
+    path = Path(datalist_path).resolve()
+    if section not in content or not isinstance(content[section], list):
+        found = sorted(name for name, value in content.items() if isinstance(value, list) and name != "classes")
+        raise DataError(f"{path}: no section '{section}'; found {', '.join(found) or 'none'}; prepare the data anew")
+    records = [
+        _map_paths(record, keys_with_paths, lambda name: os.path.normpath(path.parent / name))
+        for record in content[section]
+    ]
+    missing = [name for record in records for name in _paths(record, keys_with_paths) if not Path(name).is_file()]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} file(s) of section '{section}' do not exist, the first is {missing[0]}; "
+            "move the data folder only as a whole, or prepare the data anew"
+        )
+    return records
+
+
+def _paths(record: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    values = [record[key] for key in keys if key in record]
+    return [path for value in values for path in ([value] if isinstance(value, str) else value)]
+
+
+def _map_paths(record: Mapping[str, Any], keys: Iterable[str], change: Any) -> dict[str, Any]:
+    changed = dict(record)
+    for key in keys:
+        if key in changed:
+            value = changed[key]
+            if isinstance(value, str | os.PathLike):
+                changed[key] = change(str(value))
+            else:
+                changed[key] = [change(str(item)) for item in value]
+    return changed

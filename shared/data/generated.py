@@ -1,0 +1,64 @@
+"""Generated data that is made once and then reused, as long as it was made with the same parameters."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.data.errors import DataError
+from shared.data.files import read_json, write_json
+
+__all__ = ["generate_once"]
+
+_RECORD = "generated.json"
+
+
+def generate_once(
+    folder: str | os.PathLike[str],
+    write: Callable[[Path], Any],
+    parameters: Mapping[str, Any],
+    overwrite: bool = False,
+) -> bool:
+    """Let ``write`` fill ``folder``, unless it already did so with the same parameters.
+
+    The parameters are kept in ``generated.json``. After an interruption ``write`` is called again on the same folder,
+    and may keep the files that are whole.
+
+    Args:
+        folder: where the generated files shall be.
+        write: called with the folder to fill.
+        parameters: everything the generated files depend on, as plain JSON values.
+        overwrite: remove what is there first, whatever its parameters.
+
+    Returns:
+        True if the files were generated, False if those present were reused.
+
+    Raises:
+        DataError: if the folder holds something else and ``overwrite`` is false.
+    """
+    target, wanted = Path(folder), json.loads(json.dumps(dict(parameters)))
+    record = target / _RECORD
+    if target.exists() and not overwrite:
+        if not record.is_file():
+            raise DataError(f"{target}: exists but was not generated here; use another --output, or --overwrite")
+        before = read_json(record)
+        found = before["parameters"]
+        if changed := sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key)):
+            details = ", ".join(f"{key} {found.get(key)!r}, now {wanted.get(key)!r}" for key in changed)
+            raise DataError(
+                f"{target}: was generated with other parameters ({details}); use --overwrite to generate it anew, or "
+                "another --output"
+            )
+        if before["complete"]:
+            return False
+    elif target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True, exist_ok=True)
+    write_json(record, {"parameters": wanted, "complete": False})
+    write(target)
+    write_json(record, {"parameters": wanted, "complete": True})
+    return True
