@@ -1,0 +1,156 @@
+"""Records to infer on, from whatever a user points at: a prepared data set, crops, or raw recordings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.bundle import ConfigParser
+
+from scripts.extraction import CellExtraction
+from scripts.single_cells import SingleCellReader, list_images
+from shared.data.arrays import IMAGE_SUFFIXES, read_image
+from shared.data.datalist import PATH_KEYS, read_datalist
+from shared.data.errors import DataError
+from shared.data.integrity import Exclusion, check_records, write_excluded
+
+__all__ = ["inference_records"]
+
+PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json"
+
+
+def inference_records(
+    path: str | os.PathLike[str],
+    section: str = "test",
+    output_dir: str | os.PathLike[str] | None = None,
+    prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
+) -> list[dict[str, Any]]:
+    """Return one record per cell, with ``id`` and ``image`` (path of a float NPY file, phase in radians).
+
+    ============================== =====================================================================
+    ``path``                       what happens
+    ============================== =====================================================================
+    ``datalist.json`` or a folder  the records of ``section``
+    with one
+    ``.phase`` file or a folder    frames are segmented and cells cropped, as in preparing; touching cells
+    with some                      stay in and are marked
+    image or a folder of images    each NPY, TIFF or PNG is one cell
+    ``.npz`` set                   each of its images is one cell
+    ============================== =====================================================================
+
+    What cannot be used is left out, the reason written to ``excluded.csv`` in ``output_dir``, and the rest goes on.
+    Crops that had to be made or converted are written to ``crops`` in ``output_dir``.
+
+    Args:
+        path: file or folder.
+        section: section of a prepared datalist.
+        output_dir: folder for ``crops`` and ``excluded.csv``. Needed for recordings, ``.npz`` sets and images that are
+            not floating-point NPY files; without it nothing is written.
+        prepare_config: settings of preparing, which hold for recordings and crops here too.
+
+    Raises:
+        DataError: if the path does not exist, if nothing there can be used, or if ``output_dir`` is needed.
+    """
+    source, output = Path(path), None if output_dir is None else Path(output_dir)
+    parser = ConfigParser(ConfigParser.load_config_file(str(prepare_config)))
+    extraction: CellExtraction = parser.get_parsed_content("extraction")
+    reader: SingleCellReader = parser.get_parsed_content("single_cells")
+    excluded: list[Exclusion] = []
+    datalist = source / "datalist.json" if source.is_dir() else source
+    if datalist.name == "datalist.json" and datalist.is_file():
+        records = _from_datalist(datalist, section)
+    elif source.suffix == ".phase" or (source.is_dir() and extraction.reader.list_files(source)):
+        files = [source] if source.is_file() else extraction.reader.list_files(source)
+        records = _from_recordings(extraction, files, _needed(output, source), excluded)
+    elif source.suffix == ".npz":
+        records = _from_npz(reader, source, _needed(output, source), excluded)
+    elif source.suffix.lower() in IMAGE_SUFFIXES or source.is_dir():
+        records = _from_images(reader, source, output, excluded)
+    else:
+        what = f"a file of kind '{source.suffix}'" if source.exists() else "nothing"
+        raise DataError(
+            f"{source}: found {what}, expected datalist.json, .phase recordings, .npz, or images "
+            f"({', '.join(IMAGE_SUFFIXES)}), as file or folder"
+        )
+    report = check_records(records, (extraction.crop_size, extraction.crop_size))
+    excluded += report.excluded
+    if output is not None:
+        write_excluded(output / "excluded.csv", excluded)
+    if not report.kept:
+        first = "; ".join(f"{item.source}, {item.item}: {item.reason}" for item in excluded[:3])
+        raise DataError(
+            f"{source}: nothing to infer on; {len(excluded)} item(s) left out, the first: {first or 'none'}"
+        )
+    return report.kept
+
+
+def _from_datalist(datalist: Path, section: str) -> list[dict[str, Any]]:
+    """Return the records of a section; unlike in training, a missing file is no error yet."""
+    content = read_datalist(datalist)
+    if not isinstance(content.get(section), list):
+        found = [name for name, value in content.items() if isinstance(value, list) and name != "classes"]
+        raise DataError(f"{datalist}: no section '{section}', found {', '.join(found) or 'none'}")
+    folder = datalist.resolve().parent
+    return [
+        {key: str(folder / value) if key in PATH_KEYS else value for key, value in record.items()}
+        for record in content[section]
+    ]
+
+
+def _from_recordings(
+    extraction: CellExtraction, files: Sequence[Path], output: Path, excluded: list[Exclusion]
+) -> list[dict[str, Any]]:
+    records = []
+    for file in files:
+        try:
+            result = extraction.extract(file, output)
+        except DataError as error:
+            excluded.append(Exclusion(file.name, "recording", str(error)))
+            continue
+        excluded += result.excluded
+        records += [
+            {key: str((output / value).resolve()) if key in PATH_KEYS else value for key, value in record.items()}
+            for record in result.records
+        ]
+    return records
+
+
+def _from_npz(reader: SingleCellReader, source: Path, output: Path, excluded: list[Exclusion]) -> list[dict[str, Any]]:
+    return [
+        {"id": cell.identity, "image": _save(output, cell.identity, cell.image), "source": cell.source}
+        for cell in reader.read_npz(source, excluded)
+    ]
+
+
+def _from_images(
+    reader: SingleCellReader, source: Path, output: Path | None, excluded: list[Exclusion]
+) -> list[dict[str, Any]]:
+    records = []
+    for file in list_images(source) if source.is_dir() else [source]:
+        identity = file.relative_to(source).as_posix() if source.is_dir() else file.name
+        try:
+            image = read_image(file)
+            converted = reader.convert(image, file.name)
+        except DataError as error:
+            excluded.append(Exclusion(file.name, "crop", str(error)))
+            continue
+        usable_as_is = file.suffix == ".npy" and np.array_equal(image, converted)
+        place = str(file.resolve()) if usable_as_is else _save(_needed(output, source), identity, converted)
+        records.append({"id": identity, "image": place, "source": file.name})
+    return records
+
+
+def _save(output: Path, identity: str, image: np.ndarray) -> str:
+    target = output / "crops" / f"{identity}.npy"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    np.save(target, image)
+    return str(target.resolve())
+
+
+def _needed(output: Path | None, source: Path) -> Path:
+    if output is None:
+        raise DataError(f"{source}: cells must be converted before inference; set output_dir to a folder for them")
+    return output

@@ -1,0 +1,205 @@
+"""From the laboratory's files to one datalist: crops, physical quantities, split by donor, list of what was left out.
+
+Settings come from ``configs/prepare.json``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from scripts.extraction import CellExtraction
+from scripts.recording_batch import extract_recordings
+from scripts.single_cells import SingleCell, SingleCellReader, list_images
+from shared.data.datalist import write_datalist
+from shared.data.errors import DataError
+from shared.data.integrity import Exclusion, check_records, find_duplicates, write_excluded
+from shared.data.preparation import PreparedFolder
+from shared.data.splits import check_group_disjoint, split_records
+from shared.data.summary import Summary
+
+__all__ = ["Preparation"]
+
+logger = logging.getLogger(__name__)
+
+_Records = list[dict[str, Any]]
+_Collected = tuple[_Records, list[Exclusion]]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Writes a datalist with its crops from recordings, a folder of crops per class, or an ``.npz`` set.
+
+    An interrupted call goes on where it stopped; a call whose result is already there does nothing.
+
+    Args:
+        classes: names of the leukocyte classes in the order of the labels.
+        outlier_kinds: names of what is no leukocyte of these classes; such records go to the section ``outlier``.
+        extraction: how crops are made from recordings.
+        single_cells: how single-cell crops are read.
+        fractions: share of each section.
+        seed: seed of the split.
+        workers: number of processes that work on recordings.
+    """
+
+    classes: Sequence[str]
+    outlier_kinds: Sequence[str]
+    extraction: CellExtraction
+    single_cells: SingleCellReader
+    fractions: Mapping[str, float]
+    seed: int = 0
+    workers: int = 1
+
+    def __call__(
+        self,
+        source: str | os.PathLike[str],
+        output: str | os.PathLike[str],
+        overwrite: bool = False,
+        progress: bool = True,
+    ) -> Summary:
+        """Prepare a data set.
+
+        Args:
+            source: a folder with ``.phase`` recordings, a folder with one subfolder of crops per class, or an ``.npz``
+                set.
+            output: folder that receives ``datalist.json``, ``excluded.csv``, ``crops`` and for phantoms ``truth``.
+            overwrite: begin anew, whatever was prepared there.
+            progress: whether to show a progress bar.
+
+        Raises:
+            DataError: if the source holds nothing usable, a split by donor is not possible, or the output was
+                prepared from another source or with other settings and ``overwrite`` is false.
+        """
+        source, output = Path(source), Path(output)
+        files, collect = self._recognise(source)
+        folder = PreparedFolder(
+            output,
+            source,
+            files,
+            {key: value for key, value in asdict(self).items() if key != "workers"},
+            written=("crops", "truth", "datalist.json", "excluded.csv"),
+            sections=(*self.fractions, "outlier"),
+        )
+        if overwrite:
+            folder.clear()
+        reused = folder.is_complete()
+        if not reused:
+            folder.begin()
+            records, excluded = collect(source, files, output, progress)
+            sections, info = self._divide(records, excluded, output, source)
+            write_datalist(folder.datalist, sections, self.classes, info)
+            folder.finish()
+        return Summary.read(folder.datalist, "donor", ("opd_peak_nm", "area_um2", "dry_mass_pg"), reused)
+
+    def _recognise(self, source: Path) -> tuple[list[Path], Callable[[Path, list[Path], Path, bool], _Collected]]:
+        """Return the files of a source and the method that collects cells from them."""
+        if source.is_file() and source.suffix == ".npz":
+            return [source], self._collect_npz
+        if not source.is_dir():
+            raise DataError(f"{source}: no such folder or .npz file; give the folder of the recordings as --source")
+        if files := self.extraction.reader.list_files(source):
+            return files, self._collect_recordings
+        names = [*self.classes, *self.outlier_kinds]
+        if any((source / name).is_dir() for name in names):
+            return list_images(source), self._collect_folder
+        found = ", ".join(path.name for path in sorted(source.iterdir())[:5])
+        raise DataError(
+            f"{source}: nothing to prepare; found {found or 'an empty folder'}, "
+            f"expected recordings ({self.extraction.reader.file_pattern}), or subfolders of crops with the names "
+            f"{', '.join(names)}"
+        )
+
+    def _collect_recordings(self, _: Path, files: list[Path], output: Path, progress: bool) -> _Collected:
+        records, excluded = extract_recordings(self.extraction, files, output, self.workers, progress)
+        return [{**record, **self._group(record.get("label", record.get("kind")))} for record in records], excluded
+
+    def _collect_folder(self, source: Path, _: list[Path], output: Path, progress: bool) -> _Collected:
+        excluded: list[Exclusion] = []
+        cells = self.single_cells.read_folder(source, self.extraction.reader.donor, excluded)
+        return self._write_cells(cells, output, excluded, progress), excluded
+
+    def _collect_npz(self, source: Path, _: list[Path], output: Path, progress: bool) -> _Collected:
+        excluded: list[Exclusion] = []
+        return self._write_cells(self.single_cells.read_npz(source, excluded), output, excluded, progress), excluded
+
+    def _write_cells(
+        self, cells: Iterable[SingleCell], output: Path, excluded: list[Exclusion], progress: bool
+    ) -> _Records:
+        """Write single-cell crops as NPY files and describe them."""
+        records = []
+        (output / "crops").mkdir(parents=True, exist_ok=True)
+        for cell in tqdm(cells, desc="preparing", unit="cell", disable=not progress):
+            try:
+                group = self._group(cell.group)
+            except DataError as error:
+                excluded.append(Exclusion(cell.source, cell.identity, str(error)))
+                continue
+            image = f"crops/{cell.identity}.npy"
+            np.save(output / image, cell.image)
+            # without donors each cell stands alone, which the datalist says under info
+            origin = {"donor": cell.donor or cell.identity, "source": cell.source}
+            measured = self.extraction.measure_crop(cell.image)
+            records.append({"id": cell.identity, "image": image, **group, **origin, **measured})
+        return records
+
+    def _group(self, name: str | None) -> dict[str, Any]:
+        """Return ``label`` or ``kind`` of a record by a class' name or index, or the name of an outlier kind.
+
+        Raises:
+            DataError: if there is no such class or kind.
+        """
+        if name in self.outlier_kinds:
+            return {"kind": name}
+        if name in self.classes:
+            return {"label": list(self.classes).index(str(name))}
+        if name is not None and name.isdecimal() and int(name) < len(self.classes):
+            return {"label": int(name)}
+        raise DataError(
+            f"unknown class '{name}', expected one of {', '.join([*self.classes, *self.outlier_kinds])}, or an index "
+            f"below {len(self.classes)}"
+        )
+
+    def _divide(
+        self, records: _Records, excluded: list[Exclusion], output: Path, source: Path
+    ) -> tuple[dict[str, _Records], dict[str, Any]]:
+        """Check every record, split the leukocytes by donor, and gather what the datalist says about itself.
+
+        Writes ``excluded.csv``, also if nothing is left.
+        """
+        absolute = [{**record, "image": str((output / record["image"]).resolve())} for record in records]
+        size = (self.extraction.crop_size, self.extraction.crop_size)
+        report = check_records(absolute, size, range(len(self.classes)))
+        excluded = [*excluded, *report.excluded]
+        write_excluded(output / "excluded.csv", excluded)
+        cells = [record for record in report.kept if "label" in record]
+        if not cells:
+            first = "; ".join(f"{item.source}, {item.item}: {item.reason}" for item in excluded[:3])
+            raise DataError(
+                f"{source}: no usable cell of the classes {', '.join(self.classes)}; {len(excluded)} item(s) were left "
+                f"out, see {output / 'excluded.csv'}; the first: {first or 'none'}"
+            )
+        sections: dict[str, _Records] = split_records(cells, self.fractions, "donor", seed=self.seed)
+        check_group_disjoint(sections, "donor")
+        sections["outlier"] = [record for record in report.kept if "kind" in record]
+        duplicates = find_duplicates(sections, report.digests, "donor")
+        for same in duplicates:
+            logger.warning("equal images: %s; one recording may be filed under two donors", ", ".join(same))
+        info = {
+            "bundle": "leukocyte_qpi",
+            "source": source.name,
+            "image": "background-subtracted phase in radians",
+            **asdict(self.extraction.optics),
+            "split_by": "donor" if all(cell["donor"] != cell["id"] for cell in cells) else "cell (no donors given)",
+            "seed": self.seed,
+            "donors": {name: sorted({record["donor"] for record in section}) for name, section in sections.items()},
+            "excluded": len(excluded),
+            "duplicates": duplicates,
+        }
+        return sections, info

@@ -1,0 +1,169 @@
+"""Crops that hold one cell each: a folder per class with TIFF, PNG or NPY files, or an ``.npz`` set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.color import rgb2gray
+from skimage.transform import resize
+
+from shared.data.arrays import IMAGE_SUFFIXES, read_arrays, read_image
+from shared.data.errors import DataError
+from shared.data.integrity import Exclusion, check_array
+
+__all__ = ["NpzKeys", "SingleCell", "SingleCellReader", "list_images"]
+
+
+@dataclass(frozen=True)
+class SingleCell:
+    """One crop.
+
+    Args:
+        identity: its id, unique in the set.
+        image: phase in radians, ``(H, W)`` float32.
+        group: name of its class or kind of outlier; None if not known.
+        donor: None if not known.
+        source: the file it came from.
+    """
+
+    identity: str
+    image: NDArray[np.float32]
+    group: str | None
+    donor: str | None
+    source: str
+
+
+@dataclass(frozen=True)
+class NpzKeys:
+    """Names of the arrays of an ``.npz`` set of N cells.
+
+    Args:
+        images: ``(N, H, W)``, or ``(N, H, W, 3)`` for colour.
+        labels: ``(N,)``, class names or indices; None for a set without.
+        donors: ``(N,)``; None for a set without.
+        ids: ``(N,)``; None numbers the cells.
+    """
+
+    images: str = "images"
+    labels: str | None = "labels"
+    donors: str | None = "donors"
+    ids: str | None = None
+
+
+@dataclass(frozen=True)
+class SingleCellReader:
+    """How single-cell crops become phase images of one size.
+
+    Args:
+        crop_size: side of the square crops in pixels.
+        integer_phase_range: phases in radians that the smallest and largest value of an integer type stand for (0 and
+            65535 for uint16). Integers have no unit of their own: without it they are refused.
+        grey_from_colour: take the luminance of colour images; else they are refused.
+        resize: bring images of another size to ``crop_size``; else they are refused.
+        npz_keys: names of the arrays in ``.npz`` sets.
+    """
+
+    crop_size: int = 50
+    integer_phase_range: tuple[float, float] | None = None
+    grey_from_colour: bool = False
+    resize: bool = False
+    npz_keys: NpzKeys = field(default_factory=NpzKeys)
+
+    def convert(self, image: NDArray[Any], name: str = "image") -> NDArray[np.float32]:
+        """Return a crop as phase in radians, ``(crop_size, crop_size)``.
+
+        Args:
+            image: ``(H, W)``, ``(1, H, W)``, ``(H, W, 1)``, or with 3 or 4 colour channels at the end.
+            name: how an error calls it.
+
+        Raises:
+            DataError: if the image is of another size, integer without a phase range, in colour, not finite or
+                constant, and the settings do not say what to do.
+        """
+        if image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
+            image = image[0] if image.shape[0] == 1 else image[..., 0]
+        check_array(image, None, name)
+        if np.issubdtype(image.dtype, np.integer):
+            if self.integer_phase_range is None:
+                raise DataError(
+                    f"{name} has integers ({image.dtype}), which have no unit; declare the phases in radians that its "
+                    "smallest and largest value stand for: integer_phase_range"
+                )
+            low, high = self.integer_phase_range
+            limits = np.iinfo(image.dtype)
+            image = low + (high - low) * (image.astype(np.float64) - limits.min) / (limits.max - limits.min)
+        if image.ndim == 3 and image.shape[-1] in (3, 4):
+            if not self.grey_from_colour:
+                raise DataError(
+                    f"{name} has {image.shape[-1]} colour channels, a phase image has one; set grey_from_colour to "
+                    "take the luminance"
+                )
+            image = rgb2gray(image[..., :3])
+        size = (self.crop_size, self.crop_size)
+        if self.resize and image.ndim == 2 and image.shape != size:
+            image = resize(image, size, order=1, anti_aliasing=True, preserve_range=True)
+        check_array(image, size, name)
+        return image.astype(np.float32)
+
+    def read_folder(
+        self, folder: str | os.PathLike[str], donor_of: Callable[[str], str], excluded: list[Exclusion]
+    ) -> Iterator[SingleCell]:
+        """Read ``<folder>/<class>/…`` crop by crop.
+
+        Args:
+            folder: its subfolders are named after the classes or kinds of outliers.
+            donor_of: function from a file's name without suffix to its donor; raises :class:`DataError` if it has none.
+            excluded: receives the files that cannot be used.
+        """
+        root = Path(folder)
+        for group in sorted(path for path in root.iterdir() if path.is_dir()):
+            for file in list_images(group):
+                try:
+                    donor = donor_of(file.stem)
+                    image = self.convert(read_image(file), file.name)
+                except DataError as error:
+                    excluded.append(Exclusion(file.relative_to(root).as_posix(), "crop", str(error)))
+                    continue
+                identity = file.relative_to(root).as_posix().replace("/", "_").replace(".", "_")
+                yield SingleCell(identity, image, group.name, donor, file.name)
+
+    def read_npz(self, path: str | os.PathLike[str], excluded: list[Exclusion]) -> Iterator[SingleCell]:
+        """Read an ``.npz`` set cell by cell.
+
+        Args:
+            path: the set.
+            excluded: receives the cells that cannot be used.
+
+        Raises:
+            DataError: if the file cannot be read, lacks an array, or its arrays differ in length.
+        """
+        file = Path(path)
+        arrays = self._load_npz(file)
+        images = arrays["images"]
+        for number, image in enumerate(images):
+            identity = str(arrays["ids"][number]) if "ids" in arrays else f"{number:06d}"
+            try:
+                converted = self.convert(image, f"cell {identity}")
+            except DataError as error:
+                excluded.append(Exclusion(file.name, identity, str(error)))
+                continue
+            group, donor = (str(arrays[key][number]) if key in arrays else None for key in ("labels", "donors"))
+            yield SingleCell(f"{file.stem}_{identity}", converted, group, donor, file.name)
+
+    def _load_npz(self, file: Path) -> dict[str, NDArray[Any]]:
+        arrays = read_arrays(file, vars(self.npz_keys))
+        lengths = {role: len(array) if array.ndim else 0 for role, array in arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise DataError(f"{file}: arrays of different length {lengths}, expected one entry per cell in each")
+        return arrays
+
+
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the image files in a folder and its subfolders, sorted."""
+    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())

@@ -1,0 +1,130 @@
+"""Turn source data, or generated phantoms, into a bundle's datalist. Run with --help for the arguments."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# the repository's own folder comes first, so that a fresh clone works before it is installed
+sys.path.insert(0, str(REPOSITORY))
+
+from monai.bundle import ConfigParser  # noqa: E402
+
+from shared.data.errors import DataError  # noqa: E402
+from shared.data.generated import generate_once  # noqa: E402
+
+EPILOG = """\
+Every key of bundles/<bundle>/configs/prepare.json can be overridden, nested ones with '#':
+  --wavelength_nm 633   --segmentation#threshold_rad 0.3   --phantom#donors 6   --fractions '{"training": 0.8, ...}'
+
+examples:
+  python scripts/prepare.py leukocyte_qpi --phantom
+  python scripts/prepare.py leukocyte_qpi --phantom --variant shortcut --seed 1 --output /tmp/shortcut
+  python scripts/prepare.py leukocyte_qpi --source /data/recordings --donor_pattern '^(?P<donor>P[0-9]+)'
+"""
+
+
+def bundles() -> list[str]:
+    """Return the names of the bundles that can be prepared."""
+    return sorted(path.parents[1].name for path in (REPOSITORY / "bundles").glob("*/configs/prepare.json"))
+
+
+def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Return the arguments and the overrides of config keys."""
+    parser = argparse.ArgumentParser(
+        prog="prepare.py",
+        description="Turn source data, or generated phantoms, into the datalist of a bundle: crops, split by patient, "
+        "list of what was left out.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bundle", help=f"one of: {', '.join(bundles())}")
+    origin = parser.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--source", type=Path, help="file or folder of the source data")
+    origin.add_argument("--phantom", action="store_true", help="generate phantoms with known truth instead")
+    parser.add_argument("--variant", help="variant of the phantoms: plain (default), distractor or shortcut")
+    parser.add_argument("--seed", type=int, help="seed of the split and of the phantoms (default: see the config)")
+    parser.add_argument("--output", type=Path, help="folder to write to (default: bundles/<bundle>/data)")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever was prepared there")
+    known, rest = parser.parse_known_args(arguments)
+    if known.bundle not in bundles():
+        parser.error(f"unknown bundle '{known.bundle}'; known are: {', '.join(bundles())}")
+    if known.variant is not None and not known.phantom:
+        parser.error("--variant is for --phantom only")
+    overrides = {} if known.seed is None else {"seed": known.seed}
+    if known.variant is not None:
+        overrides["phantom#variant"] = known.variant
+    while rest:
+        key, _, value = rest.pop(0).partition("=")
+        if not key.startswith("--") or not (value or rest):
+            parser.error(f"expected --key value, found '{key}'")
+        overrides[key.removeprefix("--")] = _value(value or rest.pop(0))
+    return known, overrides
+
+
+def load_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
+    """Return the bundle's ``prepare.json`` with overrides, ready to be resolved.
+
+    Raises:
+        DataError: if an override names no key of the config.
+    """
+    root = REPOSITORY / "bundles" / bundle
+    sys.path.insert(0, str(root))
+    file = root / "configs" / "prepare.json"
+    parser = ConfigParser(ConfigParser.load_config_file(str(file)))
+    for key in overrides:
+        if key not in parser:
+            names = ", ".join(name for name in parser.get() if name not in ("imports", "bundle_root"))
+            raise DataError(f"{file} has no key '{key}'; its keys are {names}")
+    parser.update(overrides)
+    return parser
+
+
+def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    """Generate phantoms if asked for, then prepare, and print the summary.
+
+    Raises:
+        DataError: if the data cannot be prepared.
+    """
+    config = load_config(arguments.bundle, overrides)
+    output = arguments.output or REPOSITORY / "bundles" / arguments.bundle / "data"
+    source = arguments.source
+    if arguments.phantom:
+        source = output / "recordings"
+        phantom: partial = config.get_parsed_content("phantom")
+        generate_once(source, phantom, phantom.keywords, arguments.overwrite)
+    summary = config.get_parsed_content("prepare")(source, output, overwrite=arguments.overwrite)
+    print(summary)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    known, overrides = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    try:
+        prepare(known, overrides)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
