@@ -58,6 +58,17 @@ def test_report_is_json_and_intervals_hold_their_values():
             assert entry[BAND][0] <= entry[BAND][1], name
 
 
+def test_the_interval_of_a_negative_covariance_is_not_cut_at_zero():
+    # within the bin the event is the rarer the higher the forecast
+    forecast = np.tile([0.91, 0.99], 200)
+    outcome = np.random.default_rng(0).random(400) < np.tile([0.95, 0.5], 200)
+    report = multi_label_calibration_report(
+        forecast[:, None], outcome[:, None], ["event"], n_bins=10, resamples=200, simulations=2
+    )["labels"]["event"]
+    low, high = report["brier_within_bin_covariance"]["ci95"]
+    assert low < report["brier_within_bin_covariance"]["value"] < high < 0
+
+
 def test_is_reproducible_from_its_seed():
     data = predictions(100)
     first = calibration_report(*data, resamples=50, simulations=50, seed=3)

@@ -71,13 +71,16 @@ def test_monte_carlo_fit_agrees_with_a_brute_force_grid(monte_carlo):
     assert fit.temperature != pytest.approx(fit_temperature(samples.mean(axis=1), labels).temperature, rel=0.05)
 
 
-def test_finds_the_lower_of_two_minima():
-    # of two passes one is far too sure and right in 60 %, the other not sure enough and right in 70 %: one valley of
-    # the loss calms the first, the other sharpens the second
+@pytest.mark.parametrize(("sure_right", "unsure_right", "scale"), [(0.6, 0.7, 1.0), (0.7, 0.56, 1.0), (0.7, 0.56, 0.3)])
+def test_finds_the_lower_of_two_minima(sure_right, unsure_right, scale):
+    # of two passes one is far too sure, the other not sure enough: one valley of the loss calms the first, the other
+    # suits the second; the accuracies of the two decide which is deeper
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 2, 2000)
-    sign = np.where(labels == 1, 1.0, -1.0)[:, None] * np.where(rng.random((2000, 2)) < [0.6, 0.7], 1, -1)
-    margin = sign * [300.0, 1.0]
+    sign = np.where(labels == 1, 1.0, -1.0)[:, None] * np.where(
+        rng.random((2000, 2)) < [sure_right, unsure_right], 1, -1
+    )
+    margin = scale * sign * [300.0, 1.0]
     samples = np.stack([np.zeros_like(margin), margin], axis=-1)
     grid = np.linspace(np.log(1e-2), np.log(1e3), 400)
     losses = np.array([temperature_loss(point, samples, labels)[0] for point in grid])
