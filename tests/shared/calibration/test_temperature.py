@@ -71,10 +71,11 @@ def test_monte_carlo_fit_agrees_with_a_brute_force_grid(monte_carlo):
     assert fit.temperature != pytest.approx(fit_temperature(samples.mean(axis=1), labels).temperature, rel=0.05)
 
 
-@pytest.mark.parametrize(("sure_right", "unsure_right", "scale"), [(0.6, 0.7, 1.0), (0.7, 0.56, 1.0), (0.7, 0.56, 0.3)])
+@pytest.mark.parametrize(("sure_right", "unsure_right", "scale"), [(0.7, 0.56, 1.0), (0.6, 0.7, 0.03)])
 def test_finds_the_lower_of_two_minima(sure_right, unsure_right, scale):
     # of two passes one is far too sure, the other not sure enough: one valley of the loss calms the first, the other
-    # suits the second; the accuracies of the two decide which is deeper
+    # suits the second; the accuracies of the two decide which is deeper. One bounded search over the whole interval
+    # ends in the wrong valley for both
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 2, 2000)
     sign = np.where(labels == 1, 1.0, -1.0)[:, None] * np.where(
