@@ -1,0 +1,144 @@
+"""What all methods share, tried on every one of them."""
+
+import pytest
+import torch
+from monai.data import MetaTensor
+from torch import nn
+
+from shared.saliency.base import resolve_target
+from shared.saliency.controls import EdgeMap, RandomMap
+from shared.saliency.evet import EVET
+from shared.saliency.fimf_score_cam import FIMFScoreCAM
+from shared.saliency.grad_cam import GradCAM
+from shared.saliency.grad_cam_plus_plus import GradCAMPlusPlus, SmoothGradCAMPlusPlus
+from shared.saliency.guided_backpropagation import GuidedBackpropagation
+from shared.saliency.input_gradient import InputXGradient
+from shared.saliency.integrated_gradients import IntegratedGradients
+from shared.saliency.lime import LIME
+from shared.saliency.score_cam import ScoreCAM
+from shared.saliency.smooth_grad import SmoothGrad
+
+METHODS = {
+    "input_x_gradient": InputXGradient,
+    "guided_backpropagation": GuidedBackpropagation,
+    "smooth_grad": lambda network: SmoothGrad(network, samples=5, chunk_size=7),
+    "smooth_grad_x_input": lambda network: SmoothGrad(network, samples=5, times_input=True, chunk_size=3),
+    "integrated_gradients": lambda network: IntegratedGradients(network, steps=8, chunk_size=3),
+    "grad_cam": GradCAM,
+    "grad_cam_plus_plus": GradCAMPlusPlus,
+    "smooth_grad_cam_plus_plus": lambda network: SmoothGradCAMPlusPlus(network, samples=5, chunk_size=7),
+    "score_cam": lambda network: ScoreCAM(network, chunk_size=3),
+    "fimf_score_cam": lambda network: FIMFScoreCAM(network, chunk_size=3),
+    "lime": lambda network: LIME(network, segments=9, samples=30, chunk_size=7),
+    "evet": lambda network: EVET(network, GradCAM(network)),
+}
+CONTROLS = {"random": RandomMap, "edges": EdgeMap}
+
+
+@pytest.fixture(params=[*METHODS, *CONTROLS])
+def method(request, network):
+    return {**METHODS, **CONTROLS}[request.param](network)
+
+
+@pytest.fixture(params=METHODS)
+def explaining(request, network):
+    return METHODS[request.param](network)
+
+
+def test_a_batch_is_explained_like_its_images(method, images):
+    target = torch.tensor([0, 2, 1, 2])
+    batched = method.attribute(images, target)
+    single = torch.cat([method.attribute(images[i : i + 1], int(target[i])) for i in range(len(images))])
+    assert batched.shape == images.shape
+    assert batched.abs().max() > 0
+    torch.testing.assert_close(batched, single, rtol=1e-6, atol=1e-9)
+
+
+def test_the_target_matters_and_none_is_the_predicted_class(explaining, network, images):
+    predicted = network.eval()(images).argmax(1)
+    torch.testing.assert_close(explaining.attribute(images), explaining.attribute(images, predicted), rtol=0, atol=0)
+    assert not torch.allclose(explaining.attribute(images), explaining.attribute(images, (predicted + 1) % 3))
+
+
+def test_everything_is_left_as_found(method, network, images):
+    network.head[2].eval()
+    modes = {name: module.training for name, module in network.named_modules()}
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    kept = torch.full_like(network.head[0].weight, 7.0)
+    network.head[0].weight.grad = kept.clone()
+    inputs = images.clone().requires_grad_()
+    torch.manual_seed(11)
+    state = torch.get_rng_state()
+    maps = method.attribute(inputs)
+    assert {name: module.training for name, module in network.named_modules()} == modes
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    assert torch.equal(network.head[0].weight.grad, kept)
+    assert network.head[3].weight.grad is None
+    assert inputs.grad is None
+    assert inputs.requires_grad
+    assert torch.equal(inputs, images)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not maps.requires_grad
+    assert not any(module._forward_hooks or module._backward_hooks for module in network.modules())
+
+
+def test_a_failure_leaves_no_trace(explaining, network, images):
+    with pytest.raises((ValueError, AssertionError), match=r"target must be in \[0, 2\]"):
+        explaining.attribute(images, 5)
+    assert all(module.training for module in network.modules())
+    assert not any(module._forward_hooks or module._backward_hooks for module in network.modules())
+
+
+def test_gradients_are_enabled_inside(method, images):
+    expected = method.attribute(images)
+    for outer in (torch.no_grad, torch.inference_mode):
+        with outer():
+            torch.testing.assert_close(method.attribute(images), expected, rtol=0, atol=0)
+
+
+def test_frozen_networks_are_explained(method, network, images):
+    expected = method.attribute(images)
+    network.requires_grad_(False)
+    torch.testing.assert_close(method.attribute(images), expected, rtol=0, atol=0)
+
+
+def test_meta_tensors_are_read_as_plain_ones(method, images):
+    maps = method.attribute(MetaTensor(images), MetaTensor(torch.tensor([0, 2, 1, 2])))
+    assert type(maps) is torch.Tensor
+    torch.testing.assert_close(maps, method.attribute(images, torch.tensor([0, 2, 1, 2])), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda images: images[0], ValueError, r"batch \(B, C, H, W\), found shape \(1, 12, 12\)"),
+        (lambda images: images[:0], ValueError, "non-empty"),
+        (lambda images: (images * 9).long(), TypeError, "floating-point type, found torch.int64"),
+        (lambda images: images.numpy(), TypeError, "must be a tensor, found ndarray"),
+        (lambda images: images.clone().index_fill_(0, torch.tensor([2]), torch.nan), ValueError, r"images \[2\]"),
+    ],
+)
+def test_unusable_inputs_are_refused(network, images, spoil, error, message):
+    with pytest.raises(error, match=message):
+        GradCAM(network).attribute(spoil(images))
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        (3, ValueError, r"in \[0, 2\]"),
+        (-1, ValueError, r"in \[0, 2\]"),
+        (torch.tensor([0, 1]), ValueError, r"shape \(4,\), found \(2,\)"),
+        (torch.zeros(4), TypeError, "integer type, found torch.float32"),
+        (True, TypeError, "found bool"),
+        ("neutrophil", TypeError, "found str"),
+    ],
+)
+def test_unusable_targets_are_refused(target, error, message):
+    with pytest.raises(error, match=message):
+        resolve_target(torch.zeros(4, 3), target)
+
+
+def test_what_is_no_classifier_is_refused(images):
+    with pytest.raises(ValueError, match=r"must return logits \(4, K\), found \(4, 2, 10, 10\)"):
+        InputXGradient(nn.Conv2d(1, 2, 3).double()).attribute(images)
