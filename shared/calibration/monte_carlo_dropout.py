@@ -26,12 +26,12 @@ class MonteCarloOutput(NamedTuple):
     Attributes:
         logits: Monte Carlo samples of the logits, ``(B, S, K)``.
         embedding: input of the last linear layer without dropout, ``(B, E)``.
-        statistics: moments of the feature maps, ``(B, F)``; see :func:`~shared.calibration.feature_statistics`.
+        feature_statistics: moments of the feature maps, ``(B, F)``; see :mod:`shared.calibration.feature_statistics`.
     """
 
     logits: torch.Tensor
     embedding: torch.Tensor
-    statistics: torch.Tensor
+    feature_statistics: torch.Tensor
 
 
 class MonteCarloDropout:

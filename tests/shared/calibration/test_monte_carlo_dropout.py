@@ -202,7 +202,7 @@ def test_sample_gives_embedding_without_dropout_and_statistics(head):
     output = dropout.sample(images)
     assert torch.equal(output.logits, dropout.logits(images))
     torch.testing.assert_close(model.head[-1](output.embedding), model.eval()(images))
-    torch.testing.assert_close(output.statistics, feature_statistics(model.features, images)[1])
+    torch.testing.assert_close(output.feature_statistics, feature_statistics(model.features, images)[1])
 
 
 def test_changed_weights_and_rates_are_noticed():

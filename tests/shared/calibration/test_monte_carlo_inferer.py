@@ -29,15 +29,16 @@ def test_in_an_evaluator_each_image_carries_its_own_samples():
             Dataset([{"image": MetaTensor(image), "label": 0} for image in images]), batch_size=2
         ),
         network=network,
-        inferer=MonteCarloInferer(samples=7, seed=2),
+        inferer=MonteCarloInferer(samples=7, seed=2, image_statistics=lambda images: images.amax((1, 2, 3))[:, None]),
         postprocessing=lambda item: found.append(item["pred"]) or item,
     )
     evaluator.run()
     assert len(found) == 5
-    for name in ("logits", "embedding", "statistics"):
+    for name in ("logits", "embedding", "feature_statistics"):
         values = torch.stack([prediction[name] for prediction in found])
         assert not isinstance(found[0][name], MetaTensor)
         torch.testing.assert_close(values, getattr(expected, name))
+    torch.testing.assert_close(torch.cat([p["image_statistics"] for p in found]), images.amax((1, 2, 3)))
 
 
 def test_serves_changing_networks():

@@ -1,0 +1,67 @@
+"""How improbable a score is among inliers, also beyond the largest one seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Tail"]
+
+TAIL_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Surprise ``−ln P(S ≥ s)`` of a score, from a sample of inliers' scores.
+
+    Up to the sample's 90 % quantile u the probability is the empirical one, interpolated; beyond it is exponential,
+    ``P(S ≥ s) = P(S ≥ u) exp(−(s − u)/β)`` with β the mean excess over u, the maximum-likelihood fit of a
+    generalised Pareto distribution of shape 0 (Pickands 1975): an empirical probability could not rank scores
+    that are larger than all of the sample.
+
+    Attributes:
+        knots: increasing scores ``(Q,)`` up to u.
+        surprises: surprise at the knots ``(Q,)``.
+        scale: β > 0.
+    """
+
+    knots: NDArray[np.float64]
+    surprises: NDArray[np.float64]
+    scale: float
+
+    @classmethod
+    def fit(cls, scores: ArrayLike) -> Self:
+        """Fit to the scores ``(N,)`` of inliers.
+
+        Raises:
+            ValueError: if there are fewer than 20 scores, or one is not finite.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        if scores.ndim != 1 or len(scores) < 20 or not np.isfinite(scores).all():
+            raise ValueError(f"a tail needs at least 20 finite scores (N,), found shape {scores.shape}")
+        probability = np.linspace(0, 1 - TAIL_SHARE, 91)
+        knots = np.quantile(scores, probability)
+        # of equal quantiles the first counts: P(S ≥ s) includes all that are equal
+        knots, first = np.unique(knots, return_index=True)
+        excess = scores[scores > knots[-1]] - knots[-1]
+        scale = excess.mean() if len(excess) else np.ptp(scores)
+        return cls(knots, -np.log1p(-probability[first]), float(scale) if scale > 0 else 1.0)
+
+    def surprise(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """Return ``−ln P(S ≥ s)`` in nats ``(N,)``; 0 up to the smallest score of the sample."""
+        scores = np.asarray(scores, dtype=np.float64)
+        beyond = np.maximum(scores - self.knots[-1], 0) / self.scale
+        return np.interp(scores, self.knots, self.surprises) + beyond
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the fitted arrays."""
+        return {"knots": self.knots, "surprises": self.surprises, "scale": np.array(self.scale)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, NDArray[Any]]) -> Self:
+        """Make the tail from its :meth:`state`."""
+        return cls(state["knots"], state["surprises"], float(state["scale"]))
