@@ -57,6 +57,16 @@ class Sources:
             return [str(name) for name in named]
         return [] if self.predictions is None else prediction_classes(self.predictions)
 
+    def measured(self, key: str) -> tuple[Mapping[str, Any], str]:
+        """Return one object of the metrics file, empty if absent, and its place for messages."""
+        where = f"{self.files.get('metrics.json')}: {key}"
+        return read_table((self.metrics or {}).get(key) or {}, where), where
+
+    def fitted(self, key: str) -> tuple[Mapping[str, Any], str]:
+        """Return one object of the calibration file, empty if absent, and its place for messages."""
+        where = f"{self.files.get('calibration.json')}: {key}"
+        return read_table((self.calibration or {}).get(key) or {}, where), where
+
     def tasks(self) -> dict[str, pd.DataFrame]:
         """Split the predictions into questions with one answer each.
 

@@ -135,7 +135,7 @@ def write_four_classes(
             "weights_sha256": WEIGHTS,
             "temperature": {"value": 2.345, "loss_before": 0.81, "loss_after": 0.52, "n": 160, "split": "validation"},
             "confidence": {"minimum": MINIMUM, "accept": ACCEPT, "target_risk": 0.05},
-            "outlier": {"score": "mahalanobis", "threshold": OUTLIER},
+            "outlier": {"members": ["energy", "mahalanobis"], "threshold": OUTLIER},
             "provenance": {"seed": 7},
         },
     )

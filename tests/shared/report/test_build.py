@@ -138,6 +138,10 @@ def test_outliers_per_kind_and_score(page, metrics):
         assert rows[2] == [kind, *(number(entry["fpr95"][score]) for score in ("energy", "mahalanobis"))]
 
 
+def test_scores_that_decide_are_named(page):
+    assert "The decision rests on: Energy, Mahalanobis." in page.text
+
+
 def test_gallery_shows_cases_with_reason_and_words(page, four_classes):
     index = json.loads((four_classes / "explanations" / "index.json").read_text())
     table = pd.read_csv(four_classes / "predictions.csv", keep_default_na=False).set_index("id")

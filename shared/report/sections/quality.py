@@ -1,0 +1,31 @@
+"""Quality of the explanations, method by method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from shared.report.figures import (
+    quality_figure,
+)
+from shared.report.gallery import read_method_quality
+from shared.report.sources import Sources
+from shared.report.wording import measure_title, method_title
+
+__all__ = ["quality_section"]
+
+
+def quality_section(sources: Sources) -> list[dict[str, Any]]:
+    """Quality of the explanations: one entry per measure, the methods ordered by value."""
+    return [
+        {
+            "measure": measure,
+            "estimates": estimates,
+            "figure": quality_figure(
+                measure_title(measure),
+                [replace(e, name=method_title(e.name)) for e in estimates],
+                f"quality{i}",
+            ),
+        }
+        for i, (measure, estimates) in enumerate(read_method_quality(sources).items())
+    ]
