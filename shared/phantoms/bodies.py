@@ -22,7 +22,8 @@ def sphere_union_thickness(y: ArrayLike, x: ArrayLike, spheres: FloatArray) -> F
     have ended. Overlapping spheres are thus counted once.
 
     Args:
-        y, x: coordinates of the pixels, broadcastable to ``(H, W)``, in the unit of the spheres.
+        y: rows' coordinates of the pixels, in the unit of the spheres.
+        x: columns' coordinates; ``y`` and ``x`` broadcast to ``(H, W)``.
         spheres: ``(K, 4)``.
 
     Returns:

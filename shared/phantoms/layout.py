@@ -43,7 +43,7 @@ def place_discs(
     radii = np.asarray(radii, float)
     height, width = shape
     if 2 * margin >= min(shape):
-        raise ValueError(f"a margin of {margin} px leaves no room in an image of {height} × {width} px")
+        raise ValueError(f"a margin of {margin} px leaves no room in an image of {height} x {width} px")
     centres = np.full((radii.size, 2), np.nan)
     for index, radius in enumerate(radii):
         placed = np.flatnonzero(~np.isnan(centres[:, 0]))

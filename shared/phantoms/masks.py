@@ -35,7 +35,7 @@ class TruthBits:
             raise ValueError(f"a truth image holds at most eight different names, found {list(self.names)}")
 
     def value(self, name: str) -> int:
-        """Return the value of one bit: 1, 2, 4, …
+        """Return the value of one bit (1, 2, 4 and so on).
 
         Raises:
             ValueError: if there is no bit of that name.

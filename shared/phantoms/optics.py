@@ -67,7 +67,9 @@ def defocus(
     Args:
         phase: phase of the object in focus, ``(H, W)``, 0 around it.
         distance: of the plane in focus from the object, µm.
-        wavelength, pixel_size, medium_index: as in :func:`propagate`.
+        wavelength: in vacuum, µm.
+        pixel_size: µm/px.
+        medium_index: refractive index of the medium.
         pad: pixels of empty medium added on every side, which keep the periodic images of the diffraction rings apart.
 
     Returns:

@@ -32,8 +32,11 @@ def pixel_grid(
         >>> x.ravel().tolist()
         [-0.75, -0.25, 0.25, 0.75]
     """
-    axes = [(np.arange(n) - (n - 1) / 2 - o) * pixel_size for n, o in zip(shape, offset, strict=True)]
-    return axes[0][:, None], axes[1][None, :]
+    y, x = (
+        np.asarray((np.arange(n) - (n - 1) / 2 - o) * pixel_size, dtype=np.float64)
+        for n, o in zip(shape, offset, strict=True)
+    )
+    return y[:, None], x[None, :]
 
 
 def soft_ellipse(
@@ -45,7 +48,8 @@ def soft_ellipse(
     edge has the same width everywhere.
 
     Args:
-        y, x: coordinates relative to the centre in µm, broadcastable to ``(H, W)``.
+        y: rows' coordinates relative to the centre in µm.
+        x: columns' coordinates; ``y`` and ``x`` broadcast to ``(H, W)``.
         semi_axes: half lengths along the ellipse's first and second axis in µm, both positive.
         angle: direction of the first axis, from x towards y.
         edge: standard deviation of the edge in µm, positive.
@@ -123,7 +127,8 @@ def star_body(
     volume is 4/3 π ``radius``² c.
 
     Args:
-        y, x: coordinates relative to the centre in µm, broadcastable to ``(H, W)``.
+        y: rows' coordinates relative to the centre in µm.
+        x: columns' coordinates; ``y`` and ``x`` broadcast to ``(H, W)``.
         radius: mean radius of the outline in µm.
         coefficients: of the outline, see :func:`random_outline`; ``(0, 2)`` for a circle.
         axial_ratio: extent along the light's path relative to the diameter.

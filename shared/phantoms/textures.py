@@ -80,7 +80,8 @@ def render_granules(
 
     Args:
         shape: ``(H, W)``.
-        rows, columns: centres in pixels, ``(G,)``; whatever falls outside the image is lost.
+        rows: of the centres in pixels, ``(G,)``; whatever falls outside the image is lost.
+        columns: of the centres in pixels, ``(G,)``.
         radii: in pixels, ``(G,)``.
 
     Returns:

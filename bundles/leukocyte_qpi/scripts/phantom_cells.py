@@ -37,7 +37,20 @@ from shared.phantoms.optics import blur, path_to_phase
 from shared.phantoms.shapes import pixel_grid, random_outline, star_body
 from shared.phantoms.textures import gaussian_random_field, render_granules, scatter_in_ball
 
-__all__ = ["CLASSES", "TRUTH", "Cell", "Donor", "Mark", "donor_of", "render_cell", "sample_cell", "sample_mark"]
+__all__ = [
+    "CAUSE",
+    "CLASSES",
+    "TRUTH",
+    "Cell",
+    "Donor",
+    "Mark",
+    "donor_of",
+    "draw_granules",
+    "draw_nucleus",
+    "render_cell",
+    "sample_cell",
+    "sample_mark",
+]
 
 CLASSES = ("monocyte", "lymphocyte", "neutrophil", "eosinophil")
 TRUTH = TruthBits(("cell", "nucleus", "granules", "cause", "distractor", "shortcut"))
@@ -80,6 +93,7 @@ class Cell:
         nucleus: spheres ``(K, 4)`` in units of the cell's radius.
         nucleus_index: nucleus minus cytoplasm.
         chromatin_contrast: relative standard deviation of the nucleus' index.
+        cytoplasm_contrast: relative standard deviation of the cytoplasm's index.
         granules: spheres ``(G, 4)`` in units of the cell's radius.
         granule_index: granules minus cytoplasm.
         blur_um: standard deviation of the point spread function, µm.
@@ -95,6 +109,7 @@ class Cell:
     nucleus: FloatArray
     nucleus_index: float
     chromatin_contrast: float
+    cytoplasm_contrast: float
     granules: FloatArray
     granule_index: float
     blur_um: float
@@ -109,8 +124,17 @@ def donor_of(rng: np.random.Generator, parameters: PhantomParameters) -> Donor:
     return Donor(*factor.tolist())
 
 
-def draw_nucleus(lobes: int, rng: np.random.Generator) -> FloatArray:
-    """Draw a nucleus of 0 (kidney), 1 (round) or more lobes: spheres ``(K, 4)`` within the unit ball."""
+def draw_nucleus(lobes: int, rng: np.random.Generator, tilt: float) -> FloatArray:
+    """Draw a nucleus.
+
+    Args:
+        lobes: 0 for a kidney, 1 for a round nucleus, else the number of lobes.
+        rng: source of randomness.
+        tilt: largest tilt out of the image plane, radians.
+
+    Returns:
+        Spheres ``(K, 4)`` within the unit ball.
+    """
     if lobes == 0:
         taper = 1 - 0.22 * np.sin(np.linspace(0, np.pi, 9)) * rng.uniform(0.2, 1.0)
         spheres = arc_chain(rng.uniform(0.36, 0.46), np.deg2rad(rng.uniform(130, 215)), rng.uniform(0.33, 0.41) * taper)
@@ -128,7 +152,7 @@ def draw_nucleus(lobes: int, rng: np.random.Generator) -> FloatArray:
             gap=rng.uniform(0.02, 0.30),
         )
     spheres[:, :2] += rng.standard_normal(2) * 0.05
-    spheres = rotate_spheres(spheres, tumble(rng, np.deg2rad(40)))
+    spheres = rotate_spheres(spheres, tumble(rng, tilt))
     # whatever sticks out of the cell shrinks back into it
     reach = (np.linalg.norm(spheres[:, :3], axis=1) + spheres[:, 3]).max()
     return spheres * min(1.0, 0.95 / reach)
@@ -165,7 +189,7 @@ def sample_cell(kind: str, rng: np.random.Generator, parameters: PhantomParamete
     body, inner, grains, texture = rng.spawn(4)
     low, high = cell_type.diameter_um.low, cell_type.diameter_um.high
     diameter = float(np.clip(cell_type.diameter_um.draw(body) * donor.size, low, high))
-    nucleus = draw_nucleus(_draw_lobes(cell_type, inner), inner)
+    nucleus = draw_nucleus(_draw_lobes(cell_type, inner), inner, np.deg2rad(cell_type.tilt_deg))
     granule_radius = cell_type.granule_radius_um.draw(grains) / (diameter / 2)
     count = round(cell_type.granules.draw(grains) * donor.granularity)
     optics = parameters.optics
@@ -178,6 +202,7 @@ def sample_cell(kind: str, rng: np.random.Generator, parameters: PhantomParamete
         nucleus=nucleus,
         nucleus_index=cell_type.nucleus_index.draw(inner) * donor.index,
         chromatin_contrast=cell_type.chromatin_contrast,
+        cytoplasm_contrast=cell_type.cytoplasm_contrast,
         granules=draw_granules(count, granule_radius, nucleus, grains),
         granule_index=cell_type.granule_index.draw(grains) * donor.index,
         blur_um=float(np.hypot(optics.resolution, abs(texture.normal(0, optics.focus_spread)))),
@@ -245,7 +270,7 @@ def render_cell(
     inside = body > 0
     nucleus = np.minimum(cell.axial_ratio * radius * sphere_union_thickness(y / radius, x / radius, cell.nucleus), body)
     chromatin = 1 + cell.chromatin_contrast * gaussian_random_field(shape, 0.55 / pixel, texture)
-    cytoplasm = 1 + 0.03 * gaussian_random_field(shape, 0.8 / pixel, texture)
+    cytoplasm = 1 + cell.cytoplasm_contrast * gaussian_random_field(shape, 0.8 / pixel, texture)
     middle = [(n - 1) / 2 + o for n, o in zip(shape, offset, strict=True)]
     scale = radius / pixel
     grains, covered = render_granules(

@@ -79,13 +79,13 @@ def _thrombocyte(
     shape: tuple[int, int],
     offset: tuple[float, float],
 ) -> Drawing:
-    """A small disc, 2–3.5 µm across, seen at any angle, with a denser granular middle."""
-    optics = parameters.optics
+    """A small disc seen at any angle, with a denser granular middle."""
+    optics, outliers = parameters.optics, parameters.outliers
     y, x = pixel_grid(shape, optics.pixel_size, offset)
-    radius = rng.uniform(1.0, 1.75)
+    radius = rng.uniform(*outliers.thrombocyte_um) / 2
     body = star_body(y, x, radius, random_outline(rng, 0.06, elongation=rng.uniform(0, 0.15)), rng.uniform(0.45, 0.8))
     core = star_body(y, x, 0.5 * radius, random_outline(rng, 0.1), 0.6)
-    path = (rng.uniform(0.032, 0.046) * body + rng.uniform(0.01, 0.03) * core) * donor.index
+    path = (rng.uniform(*outliers.thrombocyte_index) * body + rng.uniform(0.01, 0.03) * core) * donor.index
     phase = path_to_phase(blur(path, optics.resolution, optics.pixel_size), optics.wavelength)
     return phase, TRUTH.encode({"cell": body > 0})
 
@@ -97,8 +97,9 @@ def _aggregate(
     shape: tuple[int, int],
     offset: tuple[float, float],
 ) -> Drawing:
-    """Two to four members in contact: platelets (up to seven), leukocytes, or a leukocyte with platelets on its rim."""
-    recipe = rng.choice(3, p=[0.4, 0.35, 0.25])
+    """Members in contact: thrombocytes, leukocytes, or a leukocyte with thrombocytes on its rim."""
+    share = np.array(parameters.outliers.aggregates)
+    recipe = rng.choice(3, p=share / share.sum())
     if recipe == 0:
         members = ["thrombocyte"] * int(rng.integers(3, 8))
     elif recipe == 1:
@@ -149,7 +150,7 @@ def _defocused(
     optics = parameters.optics
     cell = sample_cell(str(rng.choice(CLASSES)), rng, parameters, donor)
     phase, truth = render_cell(cell, optics, shape, offset)
-    distance = rng.uniform(10.0, 25.0) * rng.choice([-1, 1])
+    distance = rng.uniform(*parameters.outliers.defocus_um) * rng.choice([-1, 1])
     seen = defocus(phase, distance, optics.wavelength, optics.pixel_size, optics.medium_index)
     return seen, truth
 
@@ -166,11 +167,11 @@ def _ruptured(
     cell = sample_cell(str(rng.choice(CLASSES)), rng, parameters, donor)
     swollen = cell.nucleus.copy()
     swollen[:, 3] *= rng.uniform(1.0, 1.25)
-    left = rng.uniform(0.12, 0.40)
+    left = rng.uniform(*parameters.outliers.cytoplasm_left)
     ghost = replace(
         cell,
         axial_ratio=cell.axial_ratio * rng.uniform(0.6, 0.9),
-        outline=random_outline(rng, rng.uniform(0.07, 0.14), harmonics=9, decay=0.8, elongation=0.05),
+        outline=random_outline(rng, rng.uniform(0.05, 0.10), harmonics=9, decay=1.0, elongation=0.05),
         cytoplasm_index=cell.cytoplasm_index * left,
         nucleus=swollen,
         nucleus_index=cell.nucleus_index * rng.uniform(0.3, 0.9),
@@ -183,7 +184,7 @@ def _ruptured(
     tear_y, tear_x = radius * rng.uniform(0.75, 1.0) * np.array([np.sin(direction), np.cos(direction)])
     size = (radius * rng.uniform(0.35, 0.6), radius * rng.uniform(0.25, 0.45))
     tear = soft_ellipse(y - tear_y, x - tear_x, size, direction, edge=0.35)
-    patches = np.clip(1 + 0.35 * gaussian_random_field(shape, 1.3 / optics.pixel_size, rng), 0, None)
+    patches = np.clip(1 + 0.2 * gaussian_random_field(shape, 1.0 / optics.pixel_size, rng), 0, None)
     phase = phase * patches * (1 - 0.9 * tear)
     truth[tear > 0.5] = 0
     for _ in range(int(rng.integers(2, 7))):

@@ -16,6 +16,7 @@ __all__ = [
     "FrameParameters",
     "MarkParameters",
     "Optics",
+    "OutlierParameters",
     "PhantomParameters",
     "Spread",
     "override",
@@ -66,6 +67,8 @@ class CellType:
         granules: number of granules.
         granule_radius_um: radius of the cell's granules, µm; within a cell they vary by a fifth of it.
         granule_index: granules minus cytoplasm.
+        cytoplasm_contrast: relative standard deviation of the cytoplasm's index.
+        tilt_deg: largest tilt of the nucleus out of the image plane, degrees.
     """
 
     diameter_um: Spread
@@ -79,18 +82,20 @@ class CellType:
     granules: Spread
     granule_radius_um: Spread
     granule_index: Spread
+    cytoplasm_contrast: float = 0.03
+    tilt_deg: float = 30.0
 
 
 # Diameters in suspension overlap between the types, and the indices are chosen so that mean phase and dry mass do too:
 # what decides is the nucleus' shape and the granules.
 CELL_TYPES: dict[str, CellType] = {
     "monocyte": CellType(
-        diameter_um=Spread(12.4, 1.3, 10.0, 15.8),
+        diameter_um=Spread(12.2, 1.3, 9.8, 15.8),
         axial_ratio=Spread(0.78, 0.06, 0.62, 0.92),
         roughness=0.022,
         elongation=0.03,
-        cytoplasm_index=Spread(0.0240, 0.0030, 0.016, 0.034),
-        nucleus_index=Spread(0.0150, 0.0030, 0.008, 0.024),
+        cytoplasm_index=Spread(0.0195, 0.0026, 0.013, 0.028),
+        nucleus_index=Spread(0.0250, 0.0040, 0.015, 0.038),
         chromatin_contrast=0.10,
         lobes={0: 1.0},
         granules=Spread(14, 8, 0, 40),
@@ -98,12 +103,12 @@ CELL_TYPES: dict[str, CellType] = {
         granule_index=Spread(0.035, 0.008, 0.015, 0.06),
     ),
     "lymphocyte": CellType(
-        diameter_um=Spread(10.0, 1.3, 7.0, 13.5),
+        diameter_um=Spread(10.3, 1.3, 7.2, 13.5),
         axial_ratio=Spread(0.86, 0.05, 0.70, 0.98),
         roughness=0.014,
         elongation=0.02,
-        cytoplasm_index=Spread(0.0260, 0.0030, 0.018, 0.036),
-        nucleus_index=Spread(0.0110, 0.0025, 0.005, 0.020),
+        cytoplasm_index=Spread(0.0215, 0.0028, 0.014, 0.031),
+        nucleus_index=Spread(0.0150, 0.0030, 0.007, 0.025),
         chromatin_contrast=0.14,
         lobes={1: 1.0},
         granules=Spread(5, 5, 0, 20),
@@ -115,8 +120,8 @@ CELL_TYPES: dict[str, CellType] = {
         axial_ratio=Spread(0.82, 0.05, 0.66, 0.95),
         roughness=0.020,
         elongation=0.03,
-        cytoplasm_index=Spread(0.0255, 0.0030, 0.018, 0.036),
-        nucleus_index=Spread(0.0190, 0.0035, 0.010, 0.030),
+        cytoplasm_index=Spread(0.0200, 0.0026, 0.013, 0.029),
+        nucleus_index=Spread(0.0340, 0.0050, 0.022, 0.048),
         chromatin_contrast=0.10,
         lobes={2: 0.08, 3: 0.42, 4: 0.36, 5: 0.14},
         granules=Spread(140, 30, 60, 220),
@@ -128,13 +133,13 @@ CELL_TYPES: dict[str, CellType] = {
         axial_ratio=Spread(0.82, 0.05, 0.66, 0.95),
         roughness=0.020,
         elongation=0.03,
-        cytoplasm_index=Spread(0.0235, 0.0030, 0.016, 0.034),
-        nucleus_index=Spread(0.0160, 0.0035, 0.008, 0.028),
+        cytoplasm_index=Spread(0.0180, 0.0024, 0.012, 0.026),
+        nucleus_index=Spread(0.0190, 0.0040, 0.010, 0.030),
         chromatin_contrast=0.10,
         lobes={2: 0.88, 3: 0.12},
-        granules=Spread(55, 14, 25, 95),
-        granule_radius_um=Spread(0.42, 0.06, 0.28, 0.60),
-        granule_index=Spread(0.042, 0.010, 0.02, 0.07),
+        granules=Spread(55, 12, 30, 90),
+        granule_radius_um=Spread(0.52, 0.06, 0.38, 0.68),
+        granule_index=Spread(0.070, 0.011, 0.045, 0.10),
     ),
 }
 
@@ -161,8 +166,8 @@ class Optics:
     wavelength: float = 0.528
     medium_index: float = 1.337
     refraction_increment: float = 0.19
-    resolution: float = 0.26
-    focus_spread: float = 0.16
+    resolution: float = 0.24
+    focus_spread: float = 0.12
     photons: float = 1500.0
     visibility: float = 0.6
     coherent_noise: float = 0.035
@@ -238,19 +243,40 @@ class MarkParameters:
 
 
 @dataclass(frozen=True)
+class OutlierParameters:
+    """What is no leukocyte that could be classified. Pairs are the ends of a uniform distribution.
+
+    Args:
+        thrombocyte_um: diameter of a thrombocyte, µm.
+        thrombocyte_index: thrombocyte minus medium.
+        aggregates: shares of the three sorts of aggregate: thrombocytes (3 to 7), leukocytes (2 or 3), and one
+            leukocyte with 2 to 4 thrombocytes on its rim.
+        defocus_um: distance from the focal plane, above or below, µm.
+        cytoplasm_left: share of its cytoplasm that a ruptured cell has kept.
+    """
+
+    thrombocyte_um: tuple[float, float] = (2.0, 3.5)
+    thrombocyte_index: tuple[float, float] = (0.032, 0.046)
+    aggregates: tuple[float, float, float] = (0.40, 0.35, 0.25)
+    defocus_um: tuple[float, float] = (10.0, 25.0)
+    cytoplasm_left: tuple[float, float] = (0.12, 0.40)
+
+
+@dataclass(frozen=True)
 class PhantomParameters:
     """All parameters of the phantoms.
 
     Example:
         >>> changed = PhantomParameters.from_config({"cells": {"monocyte": {"diameter_um": {"mean": 13.0}}}})
         >>> changed.cells["monocyte"].diameter_um
-        Spread(mean=13.0, std=1.3, low=10.0, high=15.8)
+        Spread(mean=13.0, std=1.3, low=9.8, high=15.8)
     """
 
     optics: Optics = field(default_factory=Optics)
     donor: DonorSpread = field(default_factory=DonorSpread)
     frame: FrameParameters = field(default_factory=FrameParameters)
     mark: MarkParameters = field(default_factory=MarkParameters)
+    outliers: OutlierParameters = field(default_factory=OutlierParameters)
     cells: Mapping[str, CellType] = field(default_factory=lambda: dict(CELL_TYPES))
 
     @classmethod
