@@ -20,6 +20,7 @@ from tqdm import tqdm
 from scripts.phantom_cells import CLASSES, Donor, donor_of, render_cell, sample_cell, sample_mark
 from scripts.phantom_outliers import OUTLIER_KINDS, draw_debris, draw_outlier
 from scripts.phantom_parameters import Optics, PhantomParameters
+from shared import __version__
 from shared.data.files import atomic_path
 from shared.phantoms.layout import place_discs
 from shared.phantoms.noise import coherent_noise, random_background, shot_noise_std, white_noise
@@ -180,7 +181,14 @@ def write_recordings(
         frames, cells = (
             (frames_per_recording, cells_per_frame) if kind in CLASSES else (outlier_frames, outliers_per_frame)
         )
-        recipe = {"variant": variant, "seed": seed, "frames": frames, "cells": cells, "parameters": asdict(parameters)}
+        recipe = {
+            "version": __version__,
+            "variant": variant,
+            "seed": seed,
+            "frames": frames,
+            "cells": cells,
+            "parameters": asdict(parameters),
+        }
         fingerprint = json.dumps(recipe, sort_keys=True, default=str)
         if not _is_written(path, fingerprint):
             images, truth = draw_recording(kind, seed, donor, number, frames, cells, variant, parameters)
@@ -280,10 +288,12 @@ def _camera_noise(
 
 
 def _is_written(path: Path, fingerprint: str) -> bool:
-    if not path.is_file() or not h5py.is_hdf5(path):
+    """Whether a recording is there and was written by this recipe; a damaged one is written anew."""
+    try:
+        with h5py.File(path) as recording:
+            return bool(recording.attrs.get("phantom") == fingerprint)
+    except OSError:
         return False
-    with h5py.File(path) as recording:
-        return recording.attrs.get("phantom") == fingerprint
 
 
 def _write_recording(path: Path, images: NDArray[np.float32], truth: NDArray[np.uint8], fingerprint: str) -> None:
