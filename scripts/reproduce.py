@@ -1,0 +1,59 @@
+"""Reproduce a published result, or measure a bundle on real data: one study for each bundle."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+STUDIES = {
+    "leukocyte_qpi": "LeNet-5 and AlexNet on stained white cells (wbc_crops.npz), a stand-in for phase images",
+}
+
+
+def main() -> int:
+    """Parse the command line and run the study."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="studies:\n" + "\n".join(f"  {name}: {text}" for name, text in STUDIES.items()),
+    )
+    parser.add_argument("study", choices=STUDIES, help="name of the bundle")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the study's data")
+    parser.add_argument("--output", type=Path, help="where results and table go (default: studies/<study>)")
+    parser.add_argument("--seeds", type=int, help="number of seeds (default: the study's own)")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each with one thread (default: 2)")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--quick", action="store_true", help="a smoke test of minutes, whose numbers mean nothing")
+    mode.add_argument("--full", action="store_true", help="more folds, seeds and epochs, for a large machine")
+    parser.add_argument("--table-only", action="store_true", help="only write the table of the runs that are done")
+    arguments = parser.parse_args()
+    if arguments.seeds is not None and arguments.seeds < 1:
+        parser.error(f"--seeds must be at least 1, found {arguments.seeds}")
+
+    # one thread for each worker; must be set before numpy and torch are loaded
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.path.insert(0, str(REPOSITORY / "bundles" / arguments.study))
+    study = importlib.import_module("scripts.study.main")
+    chosen = "quick" if arguments.quick else "full" if arguments.full else "default"
+    folder = arguments.study if chosen == "default" else f"{arguments.study}_{chosen}"
+    return study.run_study(
+        data=arguments.data.resolve(),
+        output=(arguments.output or REPOSITORY / "studies" / folder).resolve(),
+        mode=chosen,
+        seeds=arguments.seeds,
+        workers=arguments.workers,
+        table_only=arguments.table_only,
+    )
+
+
+if __name__ == "__main__":
+    from shared.data.errors import DataError
+
+    try:
+        sys.exit(main())
+    except DataError as error:
+        sys.exit(f"Error: {error}")
