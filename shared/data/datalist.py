@@ -89,7 +89,7 @@ def load_section(
     """
     content = read_datalist(datalist_path)
     path = Path(datalist_path).resolve()
-    if section not in content or not isinstance(content[section], list):
+    if section == "classes" or not isinstance(content.get(section), list):
         found = sorted(name for name, value in content.items() if isinstance(value, list) and name != "classes")
         raise DataError(f"{path}: no section '{section}'; found {', '.join(found) or 'none'}; prepare the data anew")
     records = [

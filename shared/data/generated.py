@@ -26,7 +26,7 @@ def generate_once(
     """Let ``write`` fill ``folder``, unless it already did so with the same parameters.
 
     The parameters are kept in ``generated.json``. After an interruption ``write`` is called again on the same folder,
-    and may keep the files that are whole.
+    and may keep the files that are whole; an incomplete folder of other parameters is begun anew.
 
     Args:
         folder: where the generated files shall be.
@@ -47,7 +47,8 @@ def generate_once(
             raise DataError(f"{target}: exists but was not generated here; use another --output, or --overwrite")
         before = read_json(record)
         found = before["parameters"]
-        if changed := sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key)):
+        changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+        if before["complete"] and changed:
             details = ", ".join(f"{key} {found.get(key)!r}, now {wanted.get(key)!r}" for key in changed)
             raise DataError(
                 f"{target}: was generated with other parameters ({details}); use --overwrite to generate it anew, or "
@@ -55,7 +56,8 @@ def generate_once(
             )
         if before["complete"]:
             return False
-    elif target.exists():
+        overwrite = bool(changed)
+    if overwrite and target.exists():
         shutil.rmtree(target)
     target.mkdir(parents=True, exist_ok=True)
     write_json(record, {"parameters": wanted, "complete": False})
