@@ -8,13 +8,14 @@ import logging
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # the repository's own folder comes first, so that a fresh clone works before it is installed
 sys.path.insert(0, str(REPOSITORY))
-
-from monai.bundle import ConfigParser  # noqa: E402
 
 from shared.data.errors import DataError  # noqa: E402
 from shared.data.generated import generate_once  # noqa: E402
@@ -75,6 +76,8 @@ def load_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
     Raises:
         DataError: if an override names no key of the config.
     """
+    from monai.bundle import ConfigParser  # takes seconds, which --help and a mistyped name need not wait for
+
     root = REPOSITORY / "bundles" / bundle
     sys.path.insert(0, str(root))
     file = root / "configs" / "prepare.json"
@@ -96,12 +99,16 @@ def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
     config = load_config(arguments.bundle, overrides)
     output = arguments.output or REPOSITORY / "bundles" / arguments.bundle / "data"
     source = arguments.source
-    if arguments.phantom:
-        source = output / "recordings"
-        phantom: partial = config.get_parsed_content("phantom")
-        generate_once(source, phantom, phantom.keywords, arguments.overwrite)
-    summary = config.get_parsed_content("prepare")(source, output, overwrite=arguments.overwrite)
-    print(summary)
+    try:
+        preparation = config.get_parsed_content("prepare")
+        if arguments.phantom:
+            source = output / "recordings"
+            phantom: partial = config.get_parsed_content("phantom")
+            generate_once(source, phantom, phantom.keywords, arguments.overwrite)
+    except (RuntimeError, ValueError) as error:
+        # MONAI wraps what a config's component says about a value into a message about the component
+        raise DataError(str(error.__cause__ or error)) from error
+    print(preparation(source, output, overwrite=arguments.overwrite))
 
 
 def _value(text: str) -> Any:

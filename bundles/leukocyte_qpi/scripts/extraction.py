@@ -60,6 +60,7 @@ class CellExtraction:
         crop_size: side of the square crops in pixels.
         outlier_min_area_um2: smallest object in µm² of recordings of an outlier kind, by kind; for the other kinds, and
             in inference, the segmentation's own limit holds.
+        merge_distance_um: objects of recordings of an outlier kind with a smaller gap in µm are one object, by kind.
         exclude_touching: leave touching cells out of recordings of a leukocyte class.
         empty_kind: kind of the recordings without cells, from which crops are taken at seeded places.
         empty_crops_per_frame: number of those in each frame.
@@ -73,6 +74,7 @@ class CellExtraction:
     optics: Optics
     crop_size: int = 50
     outlier_min_area_um2: Mapping[str, float] = field(default_factory=dict)
+    merge_distance_um: Mapping[str, float] = field(default_factory=dict)
     exclude_touching: bool = True
     empty_kind: str = "empty"
     empty_crops_per_frame: int = 2
@@ -101,6 +103,8 @@ class CellExtraction:
             for frame in recording.frames(result.excluded):
                 phase = self.background.subtract(frame.phase, static)
                 labels = self.segmentation.label(phase)
+                if kind in self.merge_distance_um:
+                    labels = self.segmentation.merge(labels, self.merge_distance_um[kind])
                 if kind == self.empty_kind:
                     crops = self._empty_crops(frame, phase, labels, generator)
                 else:
@@ -176,15 +180,14 @@ class CellExtraction:
         self, frame: Frame, phase: NDArray[np.float32], labels: NDArray[np.int32], generator: np.random.Generator
     ) -> Iterator[_Crop]:
         """Give crops at seeded places in which no object lies."""
-        size = self.crop_size
-        # an odd window of size + 1 holds the crop wherever its middle is rounded to
-        near_object = ndimage.maximum_filter(labels > 0, size + 1)
-        places = [
-            place for place in np.argwhere(~near_object).tolist() if crop_fits(phase.shape, place[0], place[1], size)
-        ]
-        count = min(self.empty_crops_per_frame, len(places))
-        for position in np.sort(generator.choice(len(places), count, replace=False)) if places else ():
-            row, column = places[position]
+        size, half = self.crop_size, self.crop_size // 2
+        # a window of size + 1 is symmetric and holds the crop around its middle
+        free = ~ndimage.maximum_filter(labels > 0, size + 1)
+        inner = free[half : free.shape[0] - size + half + 1, half : free.shape[1] - size + half + 1]
+        places = np.argwhere(inner) + half
+        if len(places):
+            places = generator.choice(places, min(self.empty_crops_per_frame, len(places)), replace=False)
+        for row, column in places.tolist():
             crop = crop_around(phase, row, column, size)
             truth = None if frame.truth is None else crop_around(frame.truth, row, column, size)
             measured = self.optics.measure(crop, np.zeros(crop.shape, dtype=bool))

@@ -32,7 +32,7 @@ __all__ = [
 
 _MAD_TO_SIGMA = 1.4826  # standard deviation of a normal distribution by its median absolute deviation
 _SMALLEST_SIGMA = 1e-5  # rad; far below any instrument, keeps noise-free images from clipping everything
-_MAXIMUM_SAMPLES = 8_000  # a surface of a few coefficients gains nothing from more pixels
+_MAXIMUM_SAMPLES = 4_000  # a surface of a few coefficients gains nothing from more pixels
 
 
 def median_background(frames: NDArray[Any] | Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -47,14 +47,15 @@ def fit_polynomial(phase: NDArray[Any], order: int = 2, clip: float = 2.5, itera
     r"""Fit :math:`\sum_{i+j \le order} c_{ij} x^i y^j` to the background of a single image.
 
     Least squares, repeated on the pixels whose residual lies within ``clip`` robust standard deviations (median
-    absolute deviation) of the median residual until that set no longer changes. Cells are left out by this as long as
-    they cover well under half of the image.
+    absolute deviation) of the median residual until that set no longer changes. The order rises step by step, each
+    beginning with the pixels that the last one kept: a large cell in the middle of a crop is left out by the tilt, and
+    would be taken for curvature otherwise. Cells may cover well under half of the image.
 
     Args:
         phase: phase in radians, ``(H, W)``.
         order: order of the polynomial; 0 is a constant, 1 a tilt, 2 adds curvature.
         clip: limit in standard deviations.
-        iterations: largest number of repetitions.
+        iterations: largest number of repetitions of each order.
 
     Returns:
         The fitted surface in radians, ``(H, W)``.
@@ -66,14 +67,29 @@ def fit_polynomial(phase: NDArray[Any], order: int = 2, clip: float = 2.5, itera
         raise ValueError(f"order must be 0 or more, found {order}")
     stride = max(1, int(np.sqrt(phase.size / _MAXIMUM_SAMPLES)))
     y, x = (np.linspace(-1, 1, length) for length in phase.shape)
-    powers = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
+    powers = sorted(((i, j) for i in range(order + 1) for j in range(order + 1 - i)), key=sum)
     ys, xs = (grid.ravel() for grid in np.meshgrid(y[::stride], x[::stride], indexing="ij"))
-    design = np.stack([xs**i * ys**j for i, j in powers], axis=1)  # (M, P)
+    design = np.stack([xs**i * ys**j for i, j in powers], axis=1)  # (M, P), low orders first
     values = np.asarray(phase[::stride, ::stride], dtype=np.float64).ravel()
 
     kept = np.ones(len(values), dtype=bool)
+    for step in range(order + 1):
+        terms = design[:, : (step + 1) * (step + 2) // 2]
+        coefficients, kept = _fit_clipped(terms, values, kept, clip, iterations)
+    matrix = np.zeros((order + 1, order + 1))
+    matrix[tuple(zip(*powers, strict=True))] = coefficients
+    vandermonde_x, vandermonde_y = (np.vander(axis, order + 1, increasing=True) for axis in (x, y))
+    return vandermonde_y @ matrix.T @ vandermonde_x.T  # (H, W)
+
+
+def _fit_clipped(
+    design: NDArray[np.float64], values: NDArray[np.float64], kept: NDArray[np.bool_], clip: float, iterations: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the coefficients ``(P,)`` and the pixels kept ``(M,)``."""
     for _ in range(iterations):
-        coefficients = np.linalg.lstsq(design[kept], values[kept], rcond=None)[0]
+        inliers = design[kept]
+        # normal equations: well conditioned on [-1, 1] for the low orders of a background, and fast
+        coefficients = np.linalg.solve(inliers.T @ inliers, inliers.T @ values[kept])
         residual = values - design @ coefficients
         centre = np.median(residual[kept])
         sigma = max(_MAD_TO_SIGMA * np.median(np.abs(residual[kept] - centre)), _SMALLEST_SIGMA)
@@ -81,10 +97,7 @@ def fit_polynomial(phase: NDArray[Any], order: int = 2, clip: float = 2.5, itera
         if np.array_equal(inside, kept):
             break
         kept = inside
-    matrix = np.zeros((order + 1, order + 1))
-    matrix[tuple(zip(*powers, strict=True))] = coefficients
-    vandermonde_x, vandermonde_y = (np.vander(axis, order + 1, increasing=True) for axis in (x, y))
-    return vandermonde_y @ matrix.T @ vandermonde_x.T  # (H, W)
+    return coefficients, kept
 
 
 def subtract_polynomial(phase: NDArray[Any], order: int = 2, clip: float = 2.5) -> NDArray[Any]:

@@ -74,6 +74,12 @@ class Segmentation:
             mask = ndimage.binary_opening(mask, disk(self.opening_px))
         return ndimage.label(ndimage.binary_fill_holes(mask))[0]
 
+    def merge(self, labels: NDArray[np.int32], distance_um: float) -> NDArray[np.int32]:
+        """Give objects with a gap of at most ``distance_um`` between them one label, as the parts of an aggregate."""
+        reach = distance_um / self.pixel_size_um / 2
+        joined, _ = ndimage.label(ndimage.distance_transform_edt(labels == 0) <= reach, np.ones((3, 3)))
+        return np.where(labels > 0, joined, 0)
+
     def find(self, labels: NDArray[np.int32], min_area_um2: float | None = None) -> list[CellObject]:
         """Describe the objects of a label image, usable or not, from top to bottom.
 
