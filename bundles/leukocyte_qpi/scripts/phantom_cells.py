@@ -191,7 +191,8 @@ def sample_cell(kind: str, rng: np.random.Generator, parameters: PhantomParamete
     diameter = float(np.clip(cell_type.diameter_um.draw(body) * donor.size, low, high))
     nucleus = draw_nucleus(_draw_lobes(cell_type, inner), inner, np.deg2rad(cell_type.tilt_deg))
     granule_radius = cell_type.granule_radius_um.draw(grains) / (diameter / 2)
-    count = round(cell_type.granules.draw(grains) * donor.granularity)
+    left = 0.25 if grains.uniform() < cell_type.degranulated else 1.0
+    count = round(cell_type.granules.draw(grains) * donor.granularity * left)
     optics = parameters.optics
     return Cell(
         kind=kind,

@@ -68,6 +68,7 @@ class CellType:
         granule_radius_um: radius of the cell's granules, µm; within a cell they vary by a fifth of it.
         granule_index: granules minus cytoplasm.
         cytoplasm_contrast: relative standard deviation of the cytoplasm's index.
+        degranulated: share of cells that have lost three quarters of their granules.
         tilt_deg: largest tilt of the nucleus out of the image plane, degrees.
     """
 
@@ -83,11 +84,13 @@ class CellType:
     granule_radius_um: Spread
     granule_index: Spread
     cytoplasm_contrast: float = 0.03
+    degranulated: float = 0.0
     tilt_deg: float = 30.0
 
 
 # Diameters in suspension overlap between the types, and the indices are chosen so that mean phase and dry mass do too:
-# what decides is the nucleus' shape and the granules.
+# what decides is the nucleus' shape and the granules. A few cells of each type are atypical (round monocyte nuclei,
+# cleaved lymphocytes, band neutrophils, degranulated eosinophils), so that no classifier can be right about every cell.
 CELL_TYPES: dict[str, CellType] = {
     "monocyte": CellType(
         diameter_um=Spread(12.2, 1.3, 9.8, 15.8),
@@ -97,7 +100,7 @@ CELL_TYPES: dict[str, CellType] = {
         cytoplasm_index=Spread(0.0195, 0.0026, 0.013, 0.028),
         nucleus_index=Spread(0.0250, 0.0040, 0.015, 0.038),
         chromatin_contrast=0.10,
-        lobes={0: 1.0},
+        lobes={0: 0.93, 1: 0.07},
         granules=Spread(14, 8, 0, 40),
         granule_radius_um=Spread(0.20, 0.04, 0.12, 0.30),
         granule_index=Spread(0.035, 0.008, 0.015, 0.06),
@@ -110,7 +113,7 @@ CELL_TYPES: dict[str, CellType] = {
         cytoplasm_index=Spread(0.0215, 0.0028, 0.014, 0.031),
         nucleus_index=Spread(0.0150, 0.0030, 0.007, 0.025),
         chromatin_contrast=0.14,
-        lobes={1: 1.0},
+        lobes={1: 0.94, 0: 0.06},
         granules=Spread(5, 5, 0, 20),
         granule_radius_um=Spread(0.20, 0.04, 0.12, 0.30),
         granule_index=Spread(0.035, 0.008, 0.015, 0.06),
@@ -123,7 +126,7 @@ CELL_TYPES: dict[str, CellType] = {
         cytoplasm_index=Spread(0.0200, 0.0026, 0.013, 0.029),
         nucleus_index=Spread(0.0340, 0.0050, 0.022, 0.048),
         chromatin_contrast=0.10,
-        lobes={2: 0.08, 3: 0.42, 4: 0.36, 5: 0.14},
+        lobes={0: 0.06, 2: 0.08, 3: 0.40, 4: 0.33, 5: 0.13},
         granules=Spread(140, 30, 60, 220),
         granule_radius_um=Spread(0.19, 0.03, 0.12, 0.28),
         granule_index=Spread(0.045, 0.010, 0.02, 0.07),
@@ -140,6 +143,7 @@ CELL_TYPES: dict[str, CellType] = {
         granules=Spread(55, 12, 30, 90),
         granule_radius_um=Spread(0.52, 0.06, 0.38, 0.68),
         granule_index=Spread(0.070, 0.011, 0.045, 0.10),
+        degranulated=0.08,
     ),
 }
 
