@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -28,6 +30,13 @@ def gaussian_random_field(
     Returns:
         The field, ``(H, W)``, float64.
     """
+    spectrum = fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
+    return fft.irfft2(spectrum * _band(shape, correlation_px, longest_px), s=shape).astype(np.float64)
+
+
+@lru_cache(maxsize=32)
+def _band(shape: tuple[int, int], correlation_px: float, longest_px: float | None) -> NDArray[np.float32]:
+    """Return the gain of the field's filter over the half spectrum ``(H, W // 2 + 1)``, without the mean."""
     ky = 2 * np.pi * fft.fftfreq(shape[0])[:, None]
     kx = 2 * np.pi * fft.fftfreq(shape[1])[None, :]
     square = ky**2 + kx**2
@@ -36,9 +45,7 @@ def gaussian_random_field(
         gain *= 1 - np.exp(-square * longest_px**2 / 4)
     gain[0, 0] = 0.0
     gain /= np.sqrt(np.mean(gain**2))
-    half = shape[1] // 2 + 1
-    spectrum = fft.rfft2(rng.standard_normal(shape, dtype=np.float32)) * gain[:, :half]
-    return fft.irfft2(spectrum, s=shape).astype(np.float64)
+    return gain[:, : shape[1] // 2 + 1].astype(np.float32)
 
 
 def scatter_in_ball(rng: np.random.Generator, count: int, separation: float = 0.0, batch: int = 4) -> FloatArray:
