@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
+import torch
+import torch.distributed
 from monai.utils import set_determinism
 
 from shared.data.errors import DataError
 
-__all__ = ["data_error_behind", "start_run"]
+__all__ = ["data_error_behind", "start_distributed_run", "start_run"]
 
 
 def start_run(seed: int) -> None:
@@ -25,6 +27,23 @@ def start_run(seed: int) -> None:
     set_determinism(seed=seed)
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _print_with_data_error_last
+
+
+def start_distributed_run(backend: str, device: torch.device, seed: int) -> None:
+    """Join the process group that ``torchrun`` made, and start as :func:`start_run` does.
+
+    Every process seeds alike, so that all begin with the same weights; what must differ between them (the order of
+    the samples) comes from the sampler.
+
+    Args:
+        backend: ``nccl`` for GPUs, ``gloo`` for CPUs.
+        device: the process's device.
+        seed: seed of the run, not negative.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.distributed.init_process_group(backend)
+    start_run(seed)
 
 
 def data_error_behind(error: BaseException | None) -> DataError | None:

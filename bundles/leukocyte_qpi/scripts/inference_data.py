@@ -24,7 +24,7 @@ PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json
 
 def inference_records(
     path: str | os.PathLike[str],
-    section: str = "test",
+    section: str | Sequence[str] = "test",
     output_dir: str | os.PathLike[str] | None = None,
     prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
 ) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def inference_records(
 
     Args:
         path: file or folder.
-        section: section of a prepared datalist.
+        section: section of a prepared datalist, or several.
         output_dir: folder for ``crops`` and ``excluded.csv``. Needed for recordings, ``.npz`` sets and images that are
             not floating-point NPY files; without it nothing is written.
         prepare_config: settings of preparing, which hold for recordings and crops here too.
@@ -61,7 +61,8 @@ def inference_records(
     excluded: list[Exclusion] = []
     datalist = source / "datalist.json" if source.is_dir() else source
     if datalist.name == "datalist.json" and datalist.is_file():
-        records = _from_datalist(datalist, section)
+        sections = [section] if isinstance(section, str) else section
+        records = [record for name in sections for record in _from_datalist(datalist, name)]
     elif source.suffix == ".phase" or (source.is_dir() and extraction.reader.list_files(source)):
         files = [source] if source.is_file() else extraction.reader.list_files(source)
         records = _from_recordings(extraction, files, _needed(output, source), excluded)

@@ -1,0 +1,33 @@
+"""The one chain of transforms from a prepared crop to the network's input, for training and everything after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, SelectItemsd, ToTensord
+
+from scripts.preprocessing import NormalisePhased
+
+__all__ = ["network_input"]
+
+
+def network_input(phase_range: Sequence[float], keys: Sequence[str] = ("image", "label")) -> Compose:
+    """Return the transforms from a record to what the network and its evaluators need of it.
+
+    Args:
+        phase_range: phases in radians that become 0 and 1.
+        keys: keys of the record that are kept, ``image`` among them.
+
+    Returns:
+        Transform from a record, whose ``image`` is the path of a NumPy file ``(H, W)`` in radians, to a dictionary
+        whose ``image`` is a tensor ``(1, H, W)`` in [0, 1].
+    """
+    return Compose(
+        [
+            LoadImaged("image", reader="NumpyReader", image_only=True, dtype="float32"),
+            EnsureChannelFirstd("image", channel_dim="no_channel"),
+            NormalisePhased("image", (phase_range[0], phase_range[1])),
+            ToTensord("image", track_meta=False),
+            SelectItemsd(list(keys)),
+        ]
+    )

@@ -1,0 +1,247 @@
+"""Handlers that end an evaluation: the predictions file, the metrics file and the report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import pandas as pd
+from ignite.engine import Engine, Events
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix
+
+from shared.calibration.calibration_report import calibration_report
+from shared.calibration.outlier_metrics import outlier_metrics
+from shared.calibration.output_collector import CollectedOutputs, OutputCollector
+from shared.calibration.selective import selective_report
+from shared.data.errors import DataError
+from shared.evaluation.classification import classification_metrics
+from shared.evaluation.metrics_file import write_metrics
+from shared.evaluation.predictions import predictions_table, write_predictions
+from shared.evaluation.provenance import provenance
+from shared.report.build import build_report
+
+__all__ = ["ClassifierEvaluation", "PredictionsWriter", "evaluate_predictions", "prediction_rows"]
+
+# what records say of a sample and readers of the predictions file may want to group by
+RECORD_COLUMNS = ("donor", "source", "kind")
+
+
+class PredictionsWriter:
+    """Ignite handler that writes ``predictions.csv`` when an evaluator completes.
+
+    Args:
+        collector: collects the columns that a calibrated classifier gives.
+        classes: class names in the order of the logits.
+        output_dir: where to write.
+        labelled: whether the file has a column ``label``.
+    """
+
+    def __init__(
+        self, collector: OutputCollector, classes: Sequence[str], output_dir: str | os.PathLike[str], labelled: bool
+    ) -> None:
+        self.collector = collector
+        self.classes = list(classes)
+        self.output_dir = Path(output_dir)
+        self.labelled = labelled
+        self.table: pd.DataFrame | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator, behind the collector."""
+        if not engine.has_event_handler(self, Events.COMPLETED):
+            engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, _: Engine) -> None:
+        """Write the file."""
+        if self.collector.collected is None:
+            raise RuntimeError("the collector has nothing: list it before this handler")
+        self.table = prediction_rows(self.collector.collected, self.classes, self.labelled)
+        if idist.get_rank() == 0:
+            write_predictions(self.output_dir / "predictions.csv", self.table)
+
+
+class ClassifierEvaluation(PredictionsWriter):
+    """Ignite handler that writes ``predictions.csv``, ``metrics.json`` and ``report.html`` when an evaluator completes.
+
+    Args:
+        collector: collects the columns that a calibrated classifier gives, for samples with a ``label`` (class index)
+            and for outliers with a ``kind``.
+        classes: class names in the order of the logits.
+        output_dir: where to write.
+        bundle_root: root of the bundle.
+        data_files: files to hash for the provenance: the datalist.
+        weight_files: weights and calibration to hash for the provenance.
+        seed: seed of the run, of the bootstrap and of the null bands.
+        n_bins: bins of the calibration errors.
+        resamples: bootstrap resamples.
+        target_risks: risks at which coverage is reported.
+        group_key: key of a record that says which samples belong together (donor, patient); whole groups are resampled.
+        split: name of the split that is evaluated.
+    """
+
+    def __init__(
+        self,
+        collector: OutputCollector,
+        classes: Sequence[str],
+        output_dir: str | os.PathLike[str],
+        bundle_root: str | os.PathLike[str],
+        data_files: Sequence[str | os.PathLike[str]],
+        weight_files: Sequence[str | os.PathLike[str]],
+        seed: int = 0,
+        n_bins: int = 15,
+        resamples: int = 1000,
+        target_risks: Sequence[float] = (0.01, 0.05, 0.1),
+        group_key: str | None = None,
+        split: str = "test",
+    ) -> None:
+        super().__init__(collector, classes, output_dir, labelled=True)
+        self.bundle_root = Path(bundle_root)
+        self.data_files = list(data_files)
+        self.weight_files = list(weight_files)
+        self.settings: dict[str, Any] = {
+            "seed": seed,
+            "n_bins": n_bins,
+            "resamples": resamples,
+            "target_risks": list(target_risks),
+            "group_key": group_key,
+        }
+        self.split = split
+
+    def __call__(self, engine: Engine) -> None:
+        """Write the files."""
+        super().__call__(engine)
+        if idist.get_rank() != 0 or self.collector.collected is None:
+            return
+        measured = evaluate_predictions(self.collector.collected, self.classes, **self.settings)
+        content = {
+            "bundle": self.bundle_root.name,
+            "split": self.split,
+            **measured,
+            "provenance": provenance(self.settings["seed"], self.data_files, self.weight_files),
+        }
+        write_metrics(self.output_dir / "metrics.json", content)
+        build_report(self.output_dir, self.bundle_root)
+
+
+def prediction_rows(collected: CollectedOutputs, classes: Sequence[str], labelled: bool) -> pd.DataFrame:
+    """Put the columns of a calibrated classifier into the table of the predictions file.
+
+    Args:
+        collected: records and columns as :class:`~shared.calibration.calibrated_classifier.CalibratedClassifier` gives.
+        classes: class names.
+        labelled: whether to write a column ``label``, empty where a record has none.
+    """
+    records, columns = collected
+    extra: dict[str, Any] = {
+        name: [str(record.get(name, "")) for record in records]
+        for name in RECORD_COLUMNS
+        if any(name in record for record in records)
+    }
+    extra |= {name: columns[name] for name in ("predictive_entropy", "mutual_information")}
+    extra |= {name: values for name, values in columns.items() if name.startswith("outlier_")}
+    for name in ("median", "standard_deviation"):
+        extra |= {f"{name}_{label}": columns[name][:, index] for index, label in enumerate(classes)}
+    with np.errstate(divide="ignore"):
+        logits = np.log(columns["probabilities"])
+    return predictions_table(
+        ids=[str(record["id"]) for record in records],
+        classes=classes,
+        logits=logits,
+        probabilities=columns["probabilities"],
+        predictions=[classes[index] for index in columns["prediction"]],
+        confidence=columns["confidence"],
+        decisions=list(columns["decision"]),
+        reasons=list(columns["reason"]),
+        labels=[classes[record["label"]] if "label" in record else "" for record in records] if labelled else None,
+        extra=extra,
+    )
+
+
+def evaluate_predictions(
+    collected: CollectedOutputs,
+    classes: Sequence[str],
+    *,
+    seed: int = 0,
+    n_bins: int = 15,
+    resamples: int = 1000,
+    target_risks: Sequence[float] = (0.01, 0.05, 0.1),
+    group_key: str | None = None,
+) -> dict[str, Any]:
+    """Measure predictions: classification, calibration before and after, selective prediction, outliers.
+
+    Args:
+        collected: records (with ``label`` or ``kind``) and columns of a calibrated classifier.
+        classes: class names.
+        seed: seed of the bootstrap and of the null bands.
+        n_bins: bins of the calibration errors.
+        resamples: bootstrap resamples.
+        target_risks: risks at which coverage is reported.
+        group_key: key of a record whose values are resampled as wholes; ``None`` resamples single samples.
+
+    Returns:
+        The content of the metrics file but for bundle, split and provenance.
+
+    Raises:
+        DataError: if no sample has a label.
+    """
+    inliers = collected.where(["label" in record for record in collected.records])
+    if not inliers.records:
+        raise DataError("there is no labelled sample to evaluate; check the datalist's section 'test'")
+    labels = np.array([record["label"] for record in inliers.records])
+    columns = inliers.outputs
+    groups = None if group_key is None else np.array([str(record[group_key]) for record in inliers.records])
+    wrong = columns["prediction"] != labels
+    bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "groups": groups}
+    kept = columns["decision"] != "reject"
+    accepted = columns["decision"] == "accept"
+    return {
+        "n": len(labels),
+        "classes": list(classes),
+        "metrics": {
+            **classification_metrics(labels, columns["prediction"], classes, columns["probabilities"], **bootstrap),
+            "kept_share": _share(kept.sum(), len(kept)),
+            "accepted_share": _share(accepted.sum(), len(accepted)),
+            "accepted_accuracy": _share((accepted & ~wrong).sum(), accepted.sum()),
+        },
+        "resampled": group_key or "samples",
+        "calibration": {
+            "before": calibration_report(columns["uncalibrated_probabilities"], labels, n_bins=n_bins, **bootstrap),
+            "after": calibration_report(columns["probabilities"], labels, n_bins=n_bins, **bootstrap),
+        },
+        "confusion_matrix": confusion_matrix(labels, columns["prediction"], labels=range(len(classes))),
+        "selective": selective_report(columns["confidence"], wrong, target_risks=target_risks, **bootstrap),
+        "outliers": _outliers(collected, inliers),
+    }
+
+
+def _outliers(collected: CollectedOutputs, inliers: CollectedOutputs) -> dict[str, Any]:
+    """Return for each kind how many were caught, and how well each score tells them from the inliers."""
+    kinds = sorted({record["kind"] for record in collected.records if "kind" in record})
+    scores = [name for name in collected.outputs if name.startswith("outlier_")]
+    measured = {}
+    for kind in kinds:
+        outputs = collected.where([record.get("kind") == kind for record in collected.records]).outputs
+        caught = _share((outputs["decision"] == "reject").sum(), len(outputs["decision"]))
+        metrics: Mapping[str, Mapping[str, float]] = {
+            name.removeprefix("outlier_"): outlier_metrics(inliers.outputs[name], outputs[name]) for name in scores
+        }
+        measured[kind] = {
+            "n": len(outputs["decision"]),
+            "caught": caught["value"],
+            "ci95": caught["ci95"],
+            "auroc": {name: values["auroc"] for name, values in metrics.items()},
+            "fpr95": {name: values["fpr95"] for name, values in metrics.items()},
+        }
+    return measured
+
+
+def _share(count: int, total: int) -> dict[str, Any]:
+    """Return a share with its Wilson interval."""
+    if total == 0:
+        return {"value": np.nan, "ci95": [np.nan, np.nan]}
+    interval = binomtest(int(count), int(total)).proportion_ci(method="wilson")
+    return {"value": float(count / total), "ci95": [float(interval.low), float(interval.high)]}

@@ -1,0 +1,84 @@
+"""Which samples of a data set are shown: typical ones, wrong ones, and what is no member of any class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["choose_cases", "choose_measured"]
+
+
+def choose_cases(
+    labels: Sequence[int | None],
+    predictions: Sequence[int],
+    kinds: Sequence[str | None],
+    *,
+    per_class: int,
+    wrong: int,
+    per_kind: int,
+    seed: int,
+) -> list[int]:
+    """Choose the samples of a gallery, at random within each group, so that nobody can be accused of picking.
+
+    Args:
+        labels: true class of each of N samples, or None where there is none or it is not known.
+        predictions: predicted class of each sample.
+        kinds: kind of each sample that belongs to no class, else None.
+        per_class: correctly predicted samples of each true class; of each predicted class where no label is known.
+        wrong: wrongly predicted samples.
+        per_kind: samples of each kind.
+        seed: seed of the choice.
+
+    Returns:
+        Indices, first by class, then the wrong ones, then by kind.
+    """
+    rng = np.random.default_rng(seed)
+    groups: dict[tuple[int, Any], list[int]] = {}
+    for index, (label, prediction, kind) in enumerate(zip(labels, predictions, kinds, strict=True)):
+        if kind is not None:
+            key: tuple[int, Any] = (2, kind)
+        elif label is not None and label != prediction:
+            key = (1, "")
+        else:
+            key = (0, prediction)
+        groups.setdefault(key, []).append(index)
+    limits = (per_class, wrong, per_kind)
+    chosen: list[int] = []
+    for key in sorted(groups):
+        members = groups[key]
+        taken = rng.choice(len(members), size=min(limits[key[0]], len(members)), replace=False)
+        chosen.extend(members[index] for index in sorted(taken))
+    return chosen
+
+
+def choose_measured(
+    labels: Sequence[int | None], predictions: Sequence[int], has_truth: Sequence[bool], *, count: int, seed: int
+) -> list[int]:
+    """Choose correctly predicted samples whose cause is known, as many of each class as possible.
+
+    A wrong prediction need not rest on the cause of the true class, so it says nothing about the explanation.
+
+    Args:
+        labels: true class of each of N samples, or None.
+        predictions: predicted class of each sample.
+        has_truth: whether the sample's cause is known.
+        count: number of samples wanted.
+        seed: seed of the choice.
+
+    Returns:
+        At most ``count`` indices, ascending.
+    """
+    rng = np.random.default_rng(seed)
+    candidates = [
+        index
+        for index, (label, prediction, truth) in enumerate(zip(labels, predictions, has_truth, strict=True))
+        if truth and label is not None and label == prediction
+    ]
+    rng.shuffle(candidates)
+    by_class: dict[int, list[int]] = {}
+    for index in candidates:
+        by_class.setdefault(predictions[index], []).append(index)
+    rounds = [members[turn] for turn in range(count) for members in by_class.values() if turn < len(members)]
+    return sorted(rounds[:count])

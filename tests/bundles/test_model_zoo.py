@@ -1,0 +1,148 @@
+"""What the Model Zoo's verification asks of every bundle, and that every command also answers to ``run``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import jsonschema
+import monai.bundle.scripts
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+
+from shared import __version__
+
+BUNDLES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "bundles").iterdir() if path.is_dir())
+COMMANDS = {
+    "training": ["train"],
+    "calibrating": ["train", "calibrate"],
+    "evaluating": ["train", "evaluate"],
+    "inferring": ["inference"],
+    "explaining": ["inference", "explain"],
+}
+
+
+@pytest.fixture(params=BUNDLES)
+def bundle(request, repository, bundle_scripts):
+    """A bundle's root, its ``scripts`` package being the one that is imported."""
+    bundle_scripts(request.param)
+    return repository / "bundles" / request.param
+
+
+@pytest.fixture
+def data(bundle, tmp_path):
+    """A prepared data folder with two random images in each section, enough for configs to resolve."""
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    shape = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    sections: dict[str, list] = {}
+    for section in ("training", "validation", "test", "outlier"):
+        sections[section] = [{"id": f"{section} {i}", "image": f"{section}{i}.npy", "label": i} for i in range(2)]
+        for record in sections[section]:
+            image = np.random.default_rng(0).random(shape, np.float32)
+            np.save(tmp_path / record["image"], image)
+    (tmp_path / "datalist.json").write_text(json.dumps({"classes": [], "info": {}, **sections}))
+    return tmp_path
+
+
+def configs(bundle, *names):
+    return [str(bundle / "configs" / f"{name}.json") for name in names]
+
+
+def test_files(bundle):
+    expected = {"metadata.json", "logging.conf", "multi_gpu_train.json", "multi_gpu_evaluate.json"}
+    expected |= {f"{name}.json" for names in COMMANDS.values() for name in names}
+    assert expected <= {path.name for path in (bundle / "configs").iterdir()}
+    assert "Apache License" in (bundle / "LICENSE").read_text()
+    assert (bundle / "docs" / "README.md").stat().st_size > 1000
+
+
+def test_metadata(bundle, tmp_path, monkeypatch):
+    schema = Path(__file__).with_name("meta_schema.json")
+
+    def download(url, filepath, **_):
+        assert url.startswith("https://github.com/Project-MONAI/")
+        shutil.copy(schema, filepath)
+
+    monkeypatch.setattr(monai.bundle.scripts, "download_url", download)
+    verify_metadata(meta_file=configs(bundle, "metadata")[0], filepath=str(tmp_path / "schema.json"))
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert metadata["version"] in metadata["changelog"]
+    assert metadata["required_packages_version"]["monai-explainable-bundles"] == __version__
+    del metadata["intended_use"]
+    with pytest.raises(jsonschema.ValidationError, match="intended_use"):
+        jsonschema.validate(metadata, json.loads(schema.read_text()))
+
+
+def test_pinned_versions_are_those_of_the_metadata(bundle, repository):
+    pins = dict(line.split("==") for line in (repository / "requirements.txt").read_text().split() if "==" in line)
+    pins = {name.lower(): version for name, version in pins.items()}
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    versions = metadata["required_packages_version"] | {
+        "monai": metadata["monai_version"],
+        "torch": metadata["pytorch_version"],
+        "numpy": metadata["numpy_version"],
+    }
+    del versions["monai-explainable-bundles"]
+    assert versions.items() <= pins.items()
+
+
+@pytest.mark.parametrize(("kind", "names"), [("train", ["train"]), ("infer", ["inference"])])
+def test_check_properties(bundle, data, kind, names):
+    workflow = ConfigWorkflow(
+        config_file=configs(bundle, *names), workflow_type=kind, logging_file=False, dataset_dir=str(data)
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_answers_to_run(bundle, command):
+    parser = ConfigParser()
+    parser.read_config(configs(bundle, *COMMANDS[command]))
+    assert parser["run"] == f"%{command}" or parser["run"] == parser[command]
+    assert parser[command], "the command has something to do"
+    assert "initialize" not in parser, "imports would then resolve before the bundle's root is on the path"
+
+
+def test_net_in_out(bundle, data):
+    verify_net_in_out(
+        "network_def",
+        meta_file=configs(bundle, "metadata")[0],
+        config_file=configs(bundle, "inference")[0],
+        device="cpu",
+        dataset_dir=str(data),
+    )
+
+
+def test_ckpt_export(bundle, data, tmp_path):
+    parser = ConfigParser()
+    parser.read_config(configs(bundle, "inference"))
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("network_def").eval()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    ckpt_export(
+        "network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(tmp_path / "model.pt"),
+        meta_file=configs(bundle, "metadata")[0],
+        config_file=configs(bundle, "inference")[0],
+        key_in_ckpt="",
+        use_trace=False,
+    )
+    image = json.loads((bundle / "configs" / "metadata.json").read_text())["network_data_format"]["inputs"]["image"]
+    inputs = torch.rand(3, image["num_channels"], *image["spatial_shape"])
+    exported = torch.jit.load(tmp_path / "model.ts")
+    torch.testing.assert_close(exported(inputs), network(inputs))
+
+
+def test_root_resolves_from_any_folder(bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for names in COMMANDS.values():
+        parser = ConfigParser()
+        parser.read_config(configs(bundle, *names))
+        assert parser.get_parsed_content("bundle_root") == str(bundle)
+    assert str(bundle) in sys.path
