@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from monai.config import KeysCollection
-from monai.transforms import MapTransform, ScaleIntensityRange
+from monai.transforms import MapTransform
 from monai.utils import convert_data_type, convert_to_dst_type
 from numpy.typing import NDArray
 
@@ -121,7 +121,8 @@ def normalise_phase(phase: Any, phase_range: tuple[float, float], clip: bool = T
     low, high = phase_range
     if not low < high:
         raise ValueError(f"phase_range must be [low, high] with low < high, found {list(phase_range)}")
-    return ScaleIntensityRange(a_min=low, a_max=high, b_min=0.0, b_max=1.0, clip=clip)(phase)
+    scaled = (phase - low) / (high - low)
+    return scaled.clip(0, 1) if clip else scaled
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import regionprops
-from skimage.morphology import disk, h_maxima
+from skimage.morphology import disk, local_maxima, reconstruction
 
 __all__ = ["CellObject", "Segmentation", "count_parts", "crop_around", "crop_fits"]
 
@@ -119,8 +119,9 @@ def count_parts(mask: NDArray[np.bool_], neck_depth: float = 0.15) -> int:
         neck_depth: as above, between 0 and 1.
     """
     distance = ndimage.distance_transform_edt(np.pad(mask, 1))
-    maxima = h_maxima(distance, neck_depth * distance.max())
-    return max(1, int(ndimage.label(maxima, np.ones((3, 3)))[1]))
+    # skimage's h_maxima would count equal peaks on one plateau of the reconstruction apart
+    flooded = reconstruction(distance - neck_depth * distance.max(), distance)
+    return int(ndimage.label(local_maxima(flooded), np.ones((3, 3)))[1])
 
 
 def crop_fits(shape: tuple[int, ...], row: int, column: int, size: int) -> bool:
