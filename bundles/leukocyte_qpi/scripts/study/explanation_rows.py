@@ -31,13 +31,13 @@ def explanation_section(workshop: Workshop, runs: Sequence[Run]) -> Section:
         workshop: shared by the runs.
         runs: the experiment's runs that are done.
     """
-    groups: dict[tuple[str, float], list[dict[str, NDArray[np.float64]]]] = {}
+    groups: dict[tuple[str, float, str], list[dict[str, NDArray[np.float64]]]] = {}
     for run in runs:
         with np.load(workshop.result_path(run), allow_pickle=False) as result:
             arrays = {name: result[name] for name in result.files if name != "facts"}
-        groups.setdefault((run.network, run.dropout), []).append(arrays)
+        groups.setdefault((run.network, run.dropout, run.part), []).append(arrays)
     rows = []
-    for (network, dropout), results in groups.items():
+    for (network, dropout, part), results in groups.items():
         f1 = _macro_f1(workshop, results)
         for method in workshop.settings.explanations["methods"]:
             cells: dict[str, Estimate | str] = {
@@ -48,7 +48,10 @@ def explanation_section(workshop: Workshop, runs: Sequence[Run]) -> Section:
                 )
                 for metric, title in METRICS.items()
             }
-            rows.append(Row(network, dropout, method, {"macro F1 on phantoms": f1} | cells))
+            if part == "trained":
+                rows.append(Row(network, dropout, method, {"macro F1 on phantoms": f1} | cells))
+            elif not method.endswith("(control)"):
+                rows.append(Row(network, None, f"{method}, untrained network", {"macro F1 on phantoms": f1} | cells))
     crops = workshop.settings.explanations["crops"]
     return Section(
         "Explanations by dropout rate, on phantoms",

@@ -15,7 +15,7 @@ from scripts.phantom import draw_crops
 from scripts.phantom_cells import CLASSES, TRUTH
 from scripts.study.grid import Run
 from scripts.study.inference import normalised, predicted_logits
-from scripts.study.training import train, training_overrides
+from scripts.study.training import train, training_overrides, untrained
 from scripts.study.workshop import Workshop
 from shared.data.datalist import write_datalist
 from shared.saliency.quality import map_quality
@@ -64,7 +64,8 @@ def write_phantoms(
 def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Train on phantoms, explain the true class of test phantoms, and measure the maps against the cause.
 
-    All runs share the phantoms, so that only the training differs between seeds.
+    All runs share the phantoms, so that only the training differs between seeds. A run with an untrained network is the
+    control of Adebayo et al. 2018: what its maps show comes from the image and not from what was learned.
 
     Returns:
         Labels and logits of the N test phantoms, and ``quality <method>|<metric>|value`` and ``…|chance``, each
@@ -74,15 +75,21 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
     work = workshop.output / "work" / run.key
     try:
         phase, labels, masks = write_phantoms(work / "data", plan["crops"])
-        trained = train(work / "data", work / "models", training_overrides(run, workshop.settings))
+        overrides = training_overrides(run, workshop.settings)
+        facts: dict[str, Any] = {}
+        if run.part == "untrained":
+            network = untrained(overrides)
+        else:
+            trained = train(work / "data", work / "models", overrides)
+            network, facts = trained.network, {"best_epoch": trained.best_epoch, "epochs": trained.epochs}
     finally:
         shutil.rmtree(work, ignore_errors=True)
     images = normalised(phase, workshop.phase_range)
-    arrays: dict[str, NDArray[Any]] = {"labels": labels, "test_logits": predicted_logits(trained.network, images)}
+    arrays: dict[str, NDArray[Any]] = {"labels": labels, "test_logits": predicted_logits(network, images)}
     for name, description in plan["methods"].items():
         parameters = dict(description)
         sign = parameters.pop("sign")
-        method = _instantiate(parameters, trained.network)
+        method = _instantiate(parameters, network)
         target = torch.from_numpy(labels)
         maps = torch.cat(
             [
@@ -93,7 +100,7 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
         for metric, result in map_quality(maps.sum(dim=1).numpy(), masks, sign=sign).items():
             for key, values in result.items():
                 arrays[f"quality {name}|{metric}|{key}"] = values
-    return arrays, {"best_epoch": trained.best_epoch, "epochs": trained.epochs}
+    return arrays, facts
 
 
 def _instantiate(description: dict[str, Any], network: torch.nn.Module) -> Any:

@@ -21,7 +21,8 @@ class Run:
         network: name of the network's class, or :data:`BASELINE`.
         dropout: dropout rate.
         seed: of the partition, the weights, the batches and the masks.
-        part: what is held out: the number of the fold, or the name of the source.
+        part: what is held out: the number of the fold, or the name of the source; in ``explanations`` whether the
+            network is ``trained`` or ``untrained``.
         label_noise: share of wrong training labels.
         perturbed: whether the held-out cells are also classified under perturbations.
     """
@@ -54,8 +55,8 @@ def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
     baseline += [Run("leave_one_source_out", BASELINE, 0.0, seed, s) for seed in settings.seeds for s in sources]
     main = [
         Run("cross_validation", network, dropout, seed, fold, perturbed=dropout == rate)
-        for seed in settings.seeds
         for network in networks
+        for seed in settings.seeds
         for dropout in settings.dropout_rates
         for fold in folds
     ]
@@ -67,8 +68,9 @@ def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
     ]
     rest = []
     for seed in settings.seeds:
+        rest += [Run("explanations", network, 0.0, seed, "untrained") for network in networks]
         rest += [
-            Run("explanations", network, dropout, seed, "phantoms")
+            Run("explanations", network, dropout, seed, "trained")
             for network in networks
             for dropout in settings.dropout_rates
         ]

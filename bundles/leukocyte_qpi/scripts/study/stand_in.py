@@ -8,6 +8,7 @@ quantitative phase imaging.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ def read_cells(folder: str | Path, classes: Sequence[str], peak: float, size: in
             if missing := set(KEYS) - set(archive.files):
                 raise DataError(f"{path}: no array {sorted(missing)}; found {archive.files}, expected {list(KEYS)}")
             ids, rgb, names, sources = (archive[key] for key in KEYS)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: not a readable npz file ({error}); fetch it anew") from error

@@ -16,7 +16,7 @@ from scripts.study.pooling import Pooled, pool_runs
 from scripts.study.rows import Row, Section
 from scripts.study.workshop import Workshop
 
-__all__ = ["REFERENCES", "Table", "build_table"]
+__all__ = ["REFERENCES", "Table", "build_table", "verdict"]
 
 FALL = 3.0  # the calibration error is to fall at least so many times, or to within the null band
 REFERENCES = (
@@ -109,7 +109,7 @@ def _cells(meter: Meter, pooled: Pooled) -> dict[str, Estimate | str]:
         "accuracy": meter.classification("accuracy", pooled.after),
         "ECE before": before,
         "ECE after": after,
-        "goal": _verdict(before, after),
+        "goal": verdict(before, after),
         "temperature": f"{pooled.temperatures.mean():.2f} ({pooled.temperatures.min():.2f} to "
         f"{pooled.temperatures.max():.2f})",
     }
@@ -121,12 +121,12 @@ def _cells(meter: Meter, pooled: Pooled) -> dict[str, Estimate | str]:
             "MC accuracy": meter.classification("accuracy", pooled.sampled_after),
             "MC ECE before": sampled_before,
             "MC ECE after": sampled_after,
-            "MC goal": _verdict(sampled_before, sampled_after),
+            "MC goal": verdict(sampled_before, sampled_after),
         }
     return cells
 
 
-def _verdict(before: Estimate, after: Estimate) -> str:
+def verdict(before: Estimate, after: Estimate) -> str:
     """Tell whether the calibration error falls as it should."""
     ratio = before.value / max(after.value, 1e-12)
     times = f"÷ {ratio:.1f}"

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.utils import set_determinism
 
 from scripts.study.grid import Run
 from scripts.study.settings import BUNDLE_ROOT, StudySettings
 from shared.training.weights import load_weights
 
-__all__ = ["Trained", "bundle_metadata", "train", "training_overrides"]
+__all__ = ["Trained", "bundle_metadata", "train", "training_overrides", "untrained"]
 
 # the study resumes by whole runs and has one progress bar for all of them
 NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler", "SaliencyTensorBoard")
@@ -69,6 +70,16 @@ def train(dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Tr
     network = workflow.parser.get_parsed_content("network_def")
     epochs = workflow.parser.get_parsed_content("train#trainer").state.epoch
     return Trained(load_weights(network, best.path), best.best_epoch, best.best_value, epochs)
+
+
+def untrained(overrides: Mapping[str, Any]) -> torch.nn.Module:
+    """Return the network that :func:`train` starts with, in evaluation mode."""
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE_ROOT / "configs" / "train.json"))
+    parser.update({"bundle_root": str(BUNDLE_ROOT), **overrides})
+    set_determinism(seed=overrides["seed"])
+    network: torch.nn.Module = parser.get_parsed_content("network_def")
+    return network.eval()
 
 
 def training_overrides(run: Run, settings: StudySettings) -> dict[str, Any]:
