@@ -79,13 +79,26 @@ def _thrombocyte(
     shape: tuple[int, int],
     offset: tuple[float, float],
 ) -> Drawing:
-    """A small disc seen at any angle, with a denser granular middle."""
-    optics, outliers = parameters.optics, parameters.outliers
+    """A single thrombocyte."""
+    radius = rng.uniform(*parameters.outliers.thrombocyte_um) / 2
+    return _draw_thrombocyte(radius, rng, parameters, donor, shape, offset)
+
+
+def _draw_thrombocyte(
+    radius: float,
+    rng: np.random.Generator,
+    parameters: PhantomParameters,
+    donor: Donor,
+    shape: tuple[int, int],
+    offset: tuple[float, float],
+) -> Drawing:
+    """A small disc of ``radius`` µm seen at any angle, with a denser granular middle."""
+    optics = parameters.optics
     y, x = pixel_grid(shape, optics.pixel_size, offset)
-    radius = rng.uniform(*outliers.thrombocyte_um) / 2
     body = star_body(y, x, radius, random_outline(rng, 0.06, elongation=rng.uniform(0, 0.15)), rng.uniform(0.45, 0.8))
     core = star_body(y, x, 0.5 * radius, random_outline(rng, 0.1), 0.6)
-    path = (rng.uniform(*outliers.thrombocyte_index) * body + rng.uniform(0.01, 0.03) * core) * donor.index
+    index = rng.uniform(*parameters.outliers.thrombocyte_index)
+    path = (index * body + rng.uniform(0.01, 0.03) * core) * donor.index
     phase = path_to_phase(blur(path, optics.resolution, optics.pixel_size), optics.wavelength)
     return phase, TRUTH.encode({"cell": body > 0})
 
@@ -98,44 +111,39 @@ def _aggregate(
     offset: tuple[float, float],
 ) -> Drawing:
     """Members in contact: thrombocytes, leukocytes, or a leukocyte with thrombocytes on its rim."""
-    share = np.array(parameters.outliers.aggregates)
-    recipe = rng.choice(3, p=share / share.sum())
-    if recipe == 0:
-        members = ["thrombocyte"] * int(rng.integers(3, 8))
-    elif recipe == 1:
-        members = [str(kind) for kind in rng.choice(CLASSES, rng.integers(2, 4))]
-    else:
-        members = [str(rng.choice(CLASSES)), *["thrombocyte"] * int(rng.integers(2, 5))]
-    pixel = parameters.optics.pixel_size
-    phase, truth = np.zeros(shape), np.zeros(shape, dtype=np.uint8)
-    radii = np.array([1.4 if kind == "thrombocyte" else 5.4 for kind in members]) / pixel
-    centres = _clump(radii, rng)
+    outliers, optics = parameters.outliers, parameters.optics
+    share = np.array(outliers.aggregates)
+    leukocytes, thrombocytes = [
+        (0, int(rng.integers(3, 8))),
+        (int(rng.integers(2, 4)), 0),
+        (1, int(rng.integers(2, 5))),
+    ][rng.choice(3, p=share / share.sum())]
+    cells = [sample_cell(str(kind), rng, parameters, donor) for kind in rng.choice(CLASSES, leukocytes)]
+    small = rng.uniform(*outliers.thrombocyte_um, thrombocytes) / 2
+    radii = np.array([*(cell.diameter_um / 2 for cell in cells), *small])  # µm
+    centres = _clump(radii, rng, around_first=leukocytes == 1)
     centres -= np.average(centres, axis=0, weights=radii**2)
-    for kind, centre in zip(members, centres, strict=True):
-        place = (offset[0] + centre[0], offset[1] + centre[1])
-        if kind == "thrombocyte":
-            drawn = _thrombocyte(rng, parameters, donor, shape, place)
-        else:
-            drawn = render_cell(sample_cell(kind, rng, parameters, donor), parameters.optics, shape, place)
-        phase += drawn[0]
-        truth |= drawn[1]
-    return phase, truth
+    places = [(offset[0] + row, offset[1] + column) for row, column in centres / optics.pixel_size]
+    drawings = [render_cell(cell, optics, shape, place) for cell, place in zip(cells, places, strict=False)]
+    drawings += [
+        _draw_thrombocyte(radius, rng, parameters, donor, shape, place)
+        for radius, place in zip(small, places[leukocytes:], strict=True)
+    ]
+    return np.sum([phase for phase, _ in drawings], axis=0), np.bitwise_or.reduce([truth for _, truth in drawings])
 
 
-def _clump(radii: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return centres ``(N, 2)`` of discs that are laid, one after the other, against an earlier one."""
-    centres = np.zeros((len(radii), 2))
+def _clump(radii: FloatArray, rng: np.random.Generator, around_first: bool) -> FloatArray:
+    """Return centres ``(N, 2)`` of discs that are laid, one after the other, against the first or any earlier one."""
+    centres, tries = np.zeros((len(radii), 2)), 30
     for index in range(1, len(radii)):
-        tries = 30
-        # platelets stick to the leukocyte if there is one, else to any member
-        mates = np.zeros(tries, int) if radii[0] > 2 * radii[index] else rng.integers(index, size=tries)
+        mates = rng.integers(1 if around_first else index, size=tries)
         angle = rng.uniform(0, 2 * np.pi, tries)
-        reach = rng.uniform(0.82, 0.98, tries) * (radii[mates] + radii[index])
+        reach = rng.uniform(0.76, 0.92, tries) * (radii[mates] + radii[index])
         candidates = centres[mates] + reach[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
         gaps = np.linalg.norm(candidates[:, None] - centres[None, :index], axis=-1) / (radii[:index] + radii[index])
         # the first place without much overlap, or the one with least
         room = gaps.min(axis=1)
-        centres[index] = candidates[np.argmax(room > 0.8) if (room > 0.8).any() else np.argmax(room)]
+        centres[index] = candidates[np.argmax(room > 0.75) if (room > 0.75).any() else np.argmax(room)]
     return centres
 
 
