@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,41 +44,41 @@ class Run:
 
 
 def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
-    """Return all runs.
+    """Return all runs: first the main comparison, then with one seed a row of each kind, then the rest.
 
     Args:
-        settings: of the study.
+        settings: of the study; its first network is the one that is trained fastest.
         sources: names of the sources, each of which is held out once.
     """
+    seeds, networks, rate = settings.seeds, list(settings.networks), settings.dropout_rate
     folds = [f"fold{fold + 1}" for fold in range(settings.folds)]
-    networks, rate = list(settings.networks), settings.dropout_rate
-    baseline = [Run("cross_validation", BASELINE, 0.0, seed, fold) for seed in settings.seeds for fold in folds]
-    baseline += [Run("leave_one_source_out", BASELINE, 0.0, seed, s) for seed in settings.seeds for s in sources]
-    main = [
-        Run("cross_validation", network, dropout, seed, fold, perturbed=dropout == rate)
-        for network in networks
-        for seed in settings.seeds
-        for dropout in settings.dropout_rates
-        for fold in folds
-    ]
-    other_source = [
-        Run("leave_one_source_out", network, rate, seed, source)
-        for seed in settings.seeds
-        for network in networks
-        for source in sources
-    ]
-    rest = []
-    for seed in settings.seeds:
-        rest += [Run("explanations", network, 0.0, seed, "untrained") for network in networks]
-        rest += [
-            Run("explanations", network, dropout, seed, "trained")
-            for network in networks
+    runs = [Run("cross_validation", BASELINE, 0.0, seed, fold) for seed in seeds for fold in folds]
+    runs += [Run("leave_one_source_out", BASELINE, 0.0, seed, source) for seed in seeds for source in sources]
+    for network, seed in itertools.product(networks, seeds):
+        runs += [
+            Run("cross_validation", network, dropout, seed, fold, perturbed=dropout == rate)
             for dropout in settings.dropout_rates
+            for fold in folds
         ]
-        rest += [
+        runs += [Run("leave_one_source_out", network, rate, seed, source) for source in sources]
+        runs += [Run("explanations", network, 0.0, seed, "untrained")]
+        runs += [Run("explanations", network, dropout, seed, "trained") for dropout in settings.dropout_rates]
+        runs += [
             Run("wrong_labels", network, rate, seed, fold, label_noise=noise)
-            for network in networks
             for noise in settings.label_noise
             for fold in folds
         ]
-    return baseline + main + other_source + rest
+
+    def stage(run: Run) -> int:
+        main, cheap, first = run.experiment == "cross_validation", run.network == networks[0], run.seed == seeds[0]
+        if run.network == BASELINE:
+            return 0
+        if main and (cheap or first):
+            return 1
+        if cheap and first:
+            return 2
+        if main:
+            return 3
+        return 4 if run.experiment == "leave_one_source_out" else 5 + seeds.index(run.seed)
+
+    return sorted(runs, key=stage)

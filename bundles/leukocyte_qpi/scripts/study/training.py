@@ -12,6 +12,7 @@ from monai.utils import set_determinism
 
 from scripts.study.grid import Run
 from scripts.study.settings import BUNDLE_ROOT, StudySettings
+from shared.training.best_model import BestModel
 from shared.training.weights import load_weights
 
 __all__ = ["Trained", "bundle_metadata", "train", "training_overrides", "untrained"]
@@ -66,7 +67,8 @@ def train(dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Tr
     _disable_handlers(workflow.parser)
     workflow.initialize()
     workflow.run()
-    best = workflow.parser.get_parsed_content("train#best_model")
+    handlers = workflow.parser.get_parsed_content("train#handlers")
+    best = next(handler for handler in handlers if isinstance(handler, BestModel))
     network = workflow.parser.get_parsed_content("network_def")
     epochs = workflow.parser.get_parsed_content("train#trainer").state.epoch
     return Trained(load_weights(network, best.path), best.best_epoch, best.best_value, epochs)
