@@ -160,11 +160,11 @@ class CellExtraction:
                 continue
             row, column = round(cell.row), round(cell.column)
             crop = crop_around(phase, row, column, self.crop_size)
-            mask = np.equal(crop_around(labels, row, column, self.crop_size), cell.label)
             truth = None
             if frame.truth is not None:
+                mask = np.equal(crop_around(labels, row, column, self.crop_size), cell.label)
                 truth = own_truth(crop_around(frame.truth, row, column, self.crop_size), mask)
-            measured = self.optics.measure(crop, mask)
+            measured = self.optics.measure(phase, labels == cell.label)  # also what an aggregate has beyond its crop
             yield _Crop(crop, truth, {"row": row, "column": column, **measured, "touching": cell.touching})
 
     def _problem(self, cell: CellObject, shape: tuple[int, ...], label: str | None) -> str | None:

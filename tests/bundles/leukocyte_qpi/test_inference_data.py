@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from monai.bundle import ConfigParser
+
+from shared.data.datalist import write_datalist
+from shared.data.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def inference_data(bundle_scripts):
+    return bundle_scripts("leukocyte_qpi")("inference_data")
+
+
+@pytest.fixture
+def config(repository, tmp_path):
+    """The bundle's settings of preparing, for small frames."""
+
+    def write(**changes):
+        file = repository / "bundles" / "leukocyte_qpi" / "configs" / "prepare.json"
+        content = ConfigParser.load_config_file(str(file))
+        content["frame_shape"] = [120, 160]
+        content["background"]["method"] = "polynomial"
+        content.update(changes)
+        (tmp_path / "prepare.json").write_text(json.dumps(content))
+        return tmp_path / "prepare.json"
+
+    return write
+
+
+@pytest.fixture
+def crop():
+    return np.random.default_rng(0).normal(size=(50, 50)).astype(np.float32)
+
+
+def test_sections_of_a_datalist(inference_data, tmp_path, crop):
+    np.save(tmp_path / "a.npy", crop)
+    records = [{"id": "a", "image": "a.npy", "label": 2}, {"id": "b", "image": "gone.npy", "label": 1}]
+    write_datalist(tmp_path / "datalist.json", {"test": records, "training": []}, ["x"])
+    for path in (tmp_path, tmp_path / "datalist.json"):
+        found = inference_data.inference_records(path, output_dir=tmp_path / "out")
+        assert found == [{"id": "a", "image": str(tmp_path / "a.npy"), "label": 2}]
+    excluded = pd.read_csv(tmp_path / "out" / "excluded.csv")
+    assert excluded["item"].tolist() == ["b"]
+    assert "no such file" in excluded["reason"].item()
+    with pytest.raises(DataError, match="no section 'validation', found test, training"):
+        inference_data.inference_records(tmp_path, section="validation")
+    with pytest.raises(DataError, match="nothing to infer on"):
+        inference_data.inference_records(tmp_path, section="training")
+
+
+def test_folder_of_crops_converts_what_is_not_ready(inference_data, tmp_path, crop, config):
+    folder, output = tmp_path / "cells", tmp_path / "out"
+    (folder / "sub").mkdir(parents=True)
+    np.save(folder / "a.npy", crop)
+    tifffile.imwrite(folder / "sub" / "b.tif", crop + 1)
+    tifffile.imwrite(folder / "c.tif", (np.abs(crop) * 10000).astype(np.uint16))
+    np.save(folder / "nan.npy", crop * np.nan)
+    np.save(folder / "small.npy", crop[:40])
+    (folder / "broken.npy").write_bytes(b"\x93NUMPY")
+    found = inference_data.inference_records(folder, output_dir=output)
+    assert [record["id"] for record in found] == ["a.npy", "sub/b.tif"]
+    assert found[0]["image"] == str(folder / "a.npy")
+    np.testing.assert_array_equal(np.load(found[1]["image"]), crop + 1)
+    reasons = pd.read_csv(output / "excluded.csv").set_index("source")["reason"]
+    assert "integer_phase_range" in reasons["c.tif"]
+    assert "NaN" in reasons["nan.npy"]
+    assert "shape 40 x 50, expected 50 x 50" in reasons["small.npy"]
+    assert "cannot be read" in reasons["broken.npy"]
+
+    declared = inference_data.inference_records(
+        folder, output_dir=output, prepare_config=config(integer_phase_range=[0, 6.5535])
+    )
+    assert [record["id"] for record in declared] == ["a.npy", "c.tif", "sub/b.tif"]
+    expected = (np.abs(crop) * 10000).astype(np.uint16) / 10000
+    np.testing.assert_allclose(np.load(declared[1]["image"]), expected, atol=1e-5)
+
+
+def test_single_files(inference_data, tmp_path, crop):
+    np.save(tmp_path / "a.npy", crop)
+    assert inference_data.inference_records(tmp_path / "a.npy") == [
+        {"id": "a.npy", "image": str(tmp_path / "a.npy"), "source": "a.npy"}
+    ]
+    tifffile.imwrite(tmp_path / "b.tif", crop)
+    with pytest.raises(DataError, match="must be converted before inference; set output_dir"):
+        inference_data.inference_records(tmp_path / "b.tif")
+
+
+def test_recordings_are_segmented_without_names_that_say_a_class(inference_data, tmp_path, write_recording, config):
+    folder, output = tmp_path / "recordings", tmp_path / "out"
+    write_recording(folder / "unknown.phase", [[(40, 45, 13), (80, 90, 12), (80, 112, 12)], [(2, 80, 13)]])
+    (folder / "broken.phase").write_bytes(b"not HDF5")
+    found = inference_data.inference_records(folder, output_dir=output, prepare_config=config())
+    assert [(record["id"], record["touching"]) for record in found] == [
+        ("unknown/00001/00", False),
+        ("unknown/00001/01", True),
+    ]
+    assert all(np.load(record["image"]).shape == (50, 50) for record in found)
+    reasons = pd.read_csv(output / "excluded.csv").set_index("source")["reason"]
+    assert "not a complete HDF5 file" in reasons["broken.phase"]
+    assert "cut by the border" in reasons["unknown.phase"]
+    single = inference_data.inference_records(folder / "unknown.phase", output_dir=output, prepare_config=config())
+    assert single == found
+
+
+def test_npz_without_labels(inference_data, tmp_path, crop, config):
+    np.savez(tmp_path / "set.npz", images=np.stack([crop, crop * np.nan, crop + 1]))
+    keys = {"_target_": "scripts.single_cells.NpzKeys", "labels": None, "donors": None}
+    found = inference_data.inference_records(
+        tmp_path / "set.npz", output_dir=tmp_path / "out", prepare_config=config(npz_keys=keys)
+    )
+    assert [record["id"] for record in found] == ["set_000000", "set_000002"]
+    np.testing.assert_array_equal(np.load(found[1]["image"]), crop + 1)
+    assert pd.read_csv(tmp_path / "out" / "excluded.csv", dtype=str)["item"].tolist() == ["000001"]
+
+
+def test_what_cannot_be_inferred_on(inference_data, tmp_path):
+    with pytest.raises(DataError, match="found nothing, expected datalist"):
+        inference_data.inference_records(tmp_path / "gone")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"found a file of kind '\.txt'"):
+        inference_data.inference_records(tmp_path / "notes.txt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: nothing to infer on; 0 item\(s\) left out"):
+        inference_data.inference_records(tmp_path / "empty")
+    np.save(tmp_path / "constant.npy", np.ones((50, 50)))
+    with pytest.raises(DataError, match=r"constant\.npy, crop: constant\.npy is constant"):
+        inference_data.inference_records(tmp_path / "constant.npy")
