@@ -172,8 +172,9 @@ def test_a_cell_held_out_twice_is_refused(study, labels, tmp_path):
     ("before", "after", "null_high", "verdict"),
     [
         (0.30, 0.09, 0.05, "met: ÷ 3.3"),
-        (0.30, 0.04, 0.05, "met: ÷ 7.5, within null band"),
-        (0.08, 0.04, 0.05, "met: within null band (÷ 2.0)"),
+        (0.30, 0.04, 0.05, "met: ÷ 7.5, to within null band"),
+        (0.08, 0.04, 0.05, "met: within null band only after (÷ 2.0)"),
+        (0.045, 0.05, 0.05, "met: within null band before and after (÷ 0.9)"),
         (0.08, 0.06, 0.05, "missed (÷ 1.3)"),
     ],
 )

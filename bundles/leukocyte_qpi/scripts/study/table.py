@@ -127,14 +127,22 @@ def _cells(meter: Meter, pooled: Pooled) -> dict[str, Estimate | str]:
 
 
 def verdict(before: Estimate, after: Estimate) -> str:
-    """Tell whether the calibration error falls as it should."""
+    """Tell whether the calibration error falls as it should.
+
+    Args:
+        before: error without a temperature, with its null band.
+        after: error with it.
+
+    Returns:
+        Text that begins with ``met`` or ``missed``.
+    """
     ratio = before.value / max(after.value, 1e-12)
     times = f"÷ {ratio:.1f}"
-    within = after.null_high is not None and after.value <= after.null_high
+    was_within, within = (e.null_high is not None and e.value <= e.null_high for e in (before, after))
     if ratio >= FALL:
-        return f"met: {times}" + (", within null band" if within else "")
+        return f"met: {times}" + (", to within null band" if within else "")
     if within:
-        return f"met: within null band ({times})"
+        return f"met: within null band {'before and after' if was_within else 'only after'} ({times})"
     return f"missed ({times})"
 
 
