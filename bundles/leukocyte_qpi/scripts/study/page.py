@@ -27,10 +27,11 @@ STAND_IN = (
 )
 DASH = "\u2013"
 READING = (
-    "Numbers are means over the seeds; in brackets the 95 % bootstrap interval over cells, which contains no other "
-    "source of chance (the standard deviation over seeds is in the CSV file). ECE: top-label calibration error with "
-    "{bins} equal-width bins; null: largest value within the central 95 % of what perfect predictors get on as many "
-    "cells. Confidence: (K p - 1) / (K - 1) for the largest of K calibrated probabilities p."
+    "Numbers are means over the seeds, each with its 95 % bootstrap interval over cells, which contains no other source "
+    "of chance (the standard deviation over seeds is in the CSV file). ECE: top-label calibration error with {bins} "
+    "equal-width bins; its interval is the basic one, which subtracts the upward bias of the estimate and so may end at "
+    "it. Null: largest value within the central 95 % of what perfect predictors get on as many cells. Confidence: "
+    "(K p - 1) / (K - 1) for the largest of K calibrated probabilities p."
 )
 
 
@@ -76,12 +77,12 @@ def markdown(table: Table, reading: str, facts: Sequence[str]) -> str:
     lines = ["# leukocyte_qpi on stained cells", "", f"**{STAND_IN}** {reading}", "", *(f"- {fact}" for fact in facts)]
     for section in table.sections:
         lines += ["", f"## {section.title}", "", section.note, ""]
-        header = ["network", "dropout", "condition", *section.columns, "N", "seeds"]
+        header = ["network", "dropout", "condition", "N", "seeds", *section.columns]
         lines += ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
         for row in section.rows:
             texts = [text_cell(row.cells.get(name)) for name in section.columns]
             counts = counts_of(row.cells)
-            lines.append("| " + " | ".join([row.network, _dropout(row.dropout), row.condition, *texts, *counts]) + " |")
+            lines.append("| " + " | ".join([row.network, _dropout(row.dropout), row.condition, *counts, *texts]) + " |")
     if table.missing:
         lines += ["", "## Left out", "", f"{len(table.missing)} runs have no result. Seeds left out of their rows:", ""]
         lines += [f"- {text}" for text in table.incomplete]
