@@ -103,7 +103,7 @@ class CellExtraction:
             for frame in recording.frames(result.excluded):
                 phase = self.background.subtract(frame.phase, static)
                 labels = self.segmentation.label(phase)
-                if kind in self.merge_distance_um:
+                if kind is not None and kind in self.merge_distance_um:
                     labels = self.segmentation.merge(labels, self.merge_distance_um[kind])
                 if kind == self.empty_kind:
                     crops = self._empty_crops(frame, phase, labels, generator)

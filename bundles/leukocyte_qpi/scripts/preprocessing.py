@@ -84,7 +84,7 @@ def fit_polynomial(phase: NDArray[Any], order: int = 2, clip: float = 2.5, itera
 
 def _fit_clipped(
     design: NDArray[np.float64], values: NDArray[np.float64], kept: NDArray[np.bool_], clip: float, iterations: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Return the coefficients ``(P,)`` and the pixels kept ``(M,)``."""
     for _ in range(iterations):
         inliers = design[kept]
