@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,6 @@ from shared.calibration.outlier_detector import OutlierDetector
 from shared.calibration.sample_summary import summarise
 from shared.calibration.temperature import apply_temperature
 from shared.data.errors import DataError
-from shared.data.files import sha256_file
 
 __all__ = ["CalibratedClassifier", "DeferredClassifier"]
 
@@ -35,8 +36,11 @@ class CalibratedClassifier:
         classes: class names in the order of the logits.
         temperature: fitted temperature T.
         minimum_confidence: reject below.
-        accept_confidence: defer below.
+        accept_confidence: defer below; infinite if calibrating found no confidence with the target risk.
         detector: fitted outlier detector.
+
+    Raises:
+        ValueError: when called, if the logits have another number of classes or a value is not finite.
     """
 
     classes: tuple[str, ...]
@@ -77,21 +81,27 @@ class CalibratedClassifier:
                     f"{path}: fitted for {key} {content.get(key)}, but used with {value}; "
                     "use the settings that it was fitted for, or run calibrating again"
                 )
-        try:
-            statistics = path.parent / content["outlier"]["statistics"]
-            if not statistics.is_file():
-                raise DataError(f"{statistics}: no such file; run calibrating again")
-            if sha256_file(statistics) != content["outlier"]["statistics_sha256"]:
-                raise DataError(f"{statistics}: does not belong to {path}; run calibrating again")
-            return cls(
-                classes=tuple(classes),
-                temperature=float(content["temperature"]["value"]),
-                minimum_confidence=float(content["confidence"]["minimum"]),
-                accept_confidence=float(content["confidence"]["accept"]),
-                detector=OutlierDetector.load(statistics),
+        temperature = _number(content, "temperature", "value", path)
+        minimum = _number(content, "confidence", "minimum", path)
+        accept = _number(content, "confidence", "accept", path, null=math.inf)
+        if not (temperature > 0 and 0 <= minimum <= accept):
+            raise DataError(
+                f"{path}: temperature {temperature:g}, confidence.minimum {minimum:g} and confidence.accept {accept:g} "
+                "must be above 0, at least 0 and at least the minimum; run calibrating again"
             )
+        try:
+            name, sha256 = (str(content["outlier"][key]) for key in ("statistics", "statistics_sha256"))
         except (KeyError, TypeError) as error:
-            raise DataError(f"{path}: the key {error} is missing or malformed; run calibrating again") from error
+            raise DataError(f"{path}: outlier names no statistics ({error!r}); run calibrating again") from error
+        detector = OutlierDetector.load(path.parent / Path(name).name, sha256=sha256)
+        return cls(
+            classes=tuple(classes),
+            temperature=temperature,
+            minimum_confidence=minimum,
+            accept_confidence=accept,
+            # the threshold that people read is the one that decides
+            detector=replace(detector, threshold=_number(content, "outlier", "threshold", path)),
+        )
 
     def __call__(self, outputs: Mapping[str, torch.Tensor | ArrayLike]) -> dict[str, np.ndarray]:
         """Turn outputs into predictions.
@@ -107,6 +117,8 @@ class CalibratedClassifier:
         """
         arrays = {name: _array(value) for name, value in outputs.items()}
         logits = arrays["logits"]
+        if logits.shape[-1] != len(self.classes):
+            raise ValueError(f"expected logits of the classes {', '.join(self.classes)}, found shape {logits.shape}")
         summary = summarise(logits, self.temperature)
         confidence = chance_corrected_confidence(summary.mean)
         members = self.detector.member_scores(arrays)
@@ -171,3 +183,16 @@ class DeferredClassifier:
 
 def _array(value: torch.Tensor | ArrayLike) -> np.ndarray:
     return value.detach().float().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def _number(content: Mapping[str, Any], part: str, key: str, path: Path, null: float | None = None) -> float:
+    """Return a finite number of the calibration file, or ``null`` where the file may say null."""
+    try:
+        value = content[part][key]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}: {part}.{key} is missing; run calibrating again") from error
+    if value is None and null is not None:
+        return null
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise DataError(f"{path}: {part}.{key} is {value!r}, expected a finite number; run calibrating again")
+    return float(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import torch
 from ignite.engine import Engine, Events
 
 from shared.calibration.calibration_file import write_calibration
-from shared.calibration.confidence import chance_corrected_confidence
+from shared.calibration.confidence import DEFINITION, chance_corrected_confidence
 from shared.calibration.outlier_detector import OutlierDetector
 from shared.calibration.output_collector import CollectedOutputs, OutputCollector
 from shared.calibration.selective_threshold import ThresholdFit, fit_threshold
-from shared.calibration.temperature import apply_temperature, fit_temperature
+from shared.calibration.temperature import BOUNDS, TemperatureFit, apply_temperature, fit_temperature
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
 from shared.evaluation.provenance import provenance
@@ -35,6 +36,10 @@ class CalibrationFitter:
     samples (without augmentation); no outlier is used. Writes ``calibration.json`` and, beside it,
     ``outlier_statistics.npz``.
 
+    Validation samples that are all classified right, or no better than by chance, have no best temperature. The
+    calibration is written all the same, ``temperature.bound`` says so, and a warning is logged: the temperature then
+    is 1 (the network's own confidence) or the upper bound of the search (next to no confidence).
+
     Args:
         collector: collects the raw outputs of records with ``label`` and ``section`` (training or validation).
         classes: class names in the order of the logits.
@@ -48,9 +53,14 @@ class CalibrationFitter:
         inliers_kept: share of the validation samples that the outlier threshold and the minimum confidence together
             keep.
         target_risk: error rate that accepted predictions may have; fixes the confidence below which they are deferred.
+            It is measured on the validation samples that are not rejected. If no confidence reaches it, a warning is
+            logged and nothing will be accepted.
         guarantee: probability with which the true risk may exceed the target (Clopper–Pearson bound); ``None`` for the
             plain empirical risk.
         data_files: files to hash for the provenance: the datalist.
+
+    Raises:
+        DataError: when called, if training or validation samples are missing or too few.
     """
 
     def __init__(
@@ -107,9 +117,11 @@ class CalibrationFitter:
         content["outlier"] |= {"statistics": statistics.name, "statistics_sha256": detector.save(statistics)}
         content["provenance"] = provenance(self.seed, self.data_files, [self.weights_file])
         write_calibration(self.calibration_file, content)
+        accept = content["confidence"]["accept"]
         self.logger.info(
-            f"temperature {content['temperature']['value']:.3f}, accepted from confidence "
-            f"{content['confidence']['accept']:.3f}: wrote {self.calibration_file}"
+            f"temperature {content['temperature']['value']:.3f}, "
+            + ("nothing accepted" if accept is None else f"accepted from confidence {accept:.3f}")
+            + f": wrote {self.calibration_file}"
         )
 
     def fit(self, training: CollectedOutputs, validation: CollectedOutputs) -> tuple[dict[str, Any], OutlierDetector]:
@@ -119,17 +131,13 @@ class CalibrationFitter:
             The content of the calibration file, but for the statistics' file and the provenance, and the detector.
         """
         labels = _labels(validation)
-        logits = validation.outputs["logits"]
-        fit = fit_temperature(logits, labels)
-        probabilities = apply_temperature(logits, fit.temperature)
+        fit = self._temperature(validation.outputs["logits"], labels)
+        probabilities = apply_temperature(validation.outputs["logits"], fit.temperature)
         confidence = chance_corrected_confidence(probabilities)
-        threshold, reached = self._acceptance(confidence, probabilities.argmax(axis=1) != labels)
-        detector = OutlierDetector.fit(
-            training.outputs, _labels(training), temperature=fit.temperature, last_layer=self.last_layer
-        )
-        detector = detector.calibrated(
-            validation.outputs, keep=self.inliers_kept, also_kept=confidence >= self.minimum_confidence
-        )
+        sure = confidence >= self.minimum_confidence
+        detector = self._detector(training, validation, fit.temperature, sure)
+        kept = sure & (detector.combine(detector.member_scores(validation.outputs)) <= detector.threshold)
+        threshold = self._acceptance(confidence[kept], probabilities.argmax(axis=1)[kept] != labels[kept])
         content = {
             "bundle": self.bundle,
             "weights_sha256": sha256_file(self.weights_file),
@@ -137,20 +145,22 @@ class CalibrationFitter:
             "monte_carlo": {"samples": self.samples, "seed": self.seed},
             "temperature": {**fit.to_dict(), "split": "validation"},
             "confidence": {
-                "definition": "(K p_max - 1) / (K - 1)",
+                "definition": DEFINITION,
                 "minimum": self.minimum_confidence,
-                "accept": max(threshold.threshold, self.minimum_confidence) if threshold else 1.0,
+                "accept": threshold.threshold if threshold else None,
                 "target_risk": self.target_risk,
                 "guarantee": self.guarantee,
-                "reached": reached,
-                "coverage": threshold.coverage if threshold else 0.0,
+                "reached": threshold is not None,
+                "coverage": threshold.n * threshold.coverage / len(labels) if threshold else 0.0,
                 "risk": threshold.risk if threshold else None,
+                "risk_bound": threshold.risk_bound if threshold else None,
                 "n": len(labels),
                 "split": "validation",
             },
             "outlier": {
                 "threshold": detector.threshold,
                 "inliers_kept": self.inliers_kept,
+                "kept": float(kept.mean()),
                 "members": list(detector.members),
                 "n_training": len(training.records),
                 "n_validation": len(validation.records),
@@ -158,12 +168,49 @@ class CalibrationFitter:
         }
         return content, detector
 
-    def _acceptance(self, confidence: np.ndarray, wrong: np.ndarray) -> tuple[ThresholdFit | None, bool]:
+    def _temperature(self, logits: np.ndarray, labels: np.ndarray) -> TemperatureFit:
+        """Fit the temperature; where the loss has no minimum, keep to what does not add confidence."""
+        fit = fit_temperature(logits, labels, at_bound="keep")
+        if fit.bound == "lower":
+            # all samples are classified right, which any sharper T fits better still: their number sets no limit
+            fit = replace(fit_temperature(logits, labels, bounds=(1.0, BOUNDS[1]), at_bound="keep"), bound="lower")
+            self.logger.warning(
+                f"the {fit.n} validation samples are separated so well that no temperature fits best; it stays at "
+                f"{fit.temperature:g}, the lowest that adds no confidence: calibrate on more or harder samples"
+            )
+        elif fit.bound == "upper":
+            self.logger.warning(
+                f"on the {fit.n} validation samples the logits are no better than chance; temperature "
+                f"{fit.temperature:g} leaves next to no confidence: check the weights and the order of the classes"
+            )
+        return fit
+
+    def _detector(
+        self, training: CollectedOutputs, validation: CollectedOutputs, temperature: float, sure: np.ndarray
+    ) -> OutlierDetector:
+        if not sure.any():
+            self.logger.warning("all validation samples are below the minimum confidence: nothing will be kept")
         try:
-            return fit_threshold(confidence, wrong, self.target_risk, delta=self.guarantee), True
+            detector = OutlierDetector.fit(
+                training.outputs, _labels(training), temperature=temperature, last_layer=self.last_layer
+            )
+            return detector.calibrated(
+                validation.outputs, keep=self.inliers_kept, also_kept=sure if sure.any() else None
+            )
+        except ValueError as error:
+            raise DataError(
+                f"{self.calibration_file}: cannot fit outlier scores to {len(training.records)} training and "
+                f"{len(validation.records)} validation samples: {error}"
+            ) from error
+
+    def _acceptance(self, confidence: np.ndarray, wrong: np.ndarray) -> ThresholdFit | None:
+        if len(confidence) == 0:
+            return None
+        try:
+            return fit_threshold(confidence, wrong, self.target_risk, delta=self.guarantee)
         except DataError as error:
-            self.logger.warning(f"nothing will be accepted below full confidence: {error}")
-            return None, False
+            self.logger.warning(f"nothing will be accepted: {error}")
+            return None
 
 
 def _labels(collected: CollectedOutputs) -> np.ndarray:

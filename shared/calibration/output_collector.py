@@ -47,7 +47,8 @@ class OutputCollector:
             kept and not by what the network gives; by default everything is kept.
 
     Raises:
-        DataError: if two records have the same ``id``.
+        DataError: if two records have the same ``id``; when the evaluator completes, if a record has no output.
+        ValueError: while collecting, if a batch holds another id or an output has not one row per image.
     """
 
     def __init__(
@@ -81,22 +82,29 @@ class OutputCollector:
         """Keep one batch."""
         if isinstance(engine.state.output, list):
             raise TypeError("the evaluator decollates its output; set decollate to false to collect it")
-        self._ids.extend(engine.state.batch["id"])
+        ids = list(engine.state.batch["id"])
+        if unknown := [name for name in ids if name not in self.position]:
+            raise ValueError(f"the batch holds the id {unknown[0]!r}, which no record of the collector has")
         prediction = engine.state.output["pred"]
         if isinstance(prediction, torch.Tensor):
             prediction = {"logits": prediction}
         kept = _as_arrays(prediction) if self.reduce is None else self.reduce(prediction)
         for name, rows in kept.items():
+            if np.ndim(rows) == 0 or len(rows) != len(ids):
+                raise ValueError(f"{name} must have one row for each of {len(ids)} images, found {np.shape(rows)}")
             self._outputs.setdefault(name, []).append(np.asarray(rows))
+        self._ids.extend(ids)
 
     def finish(self, _: Engine) -> None:
         """Put the outputs of all processes into the order of the records."""
         ids = self._ids
         outputs = {name: np.concatenate(batches) for name, batches in self._outputs.items()}
         if idist.get_world_size() > 1:
-            gathered = idist.all_gather((ids, outputs))
+            # a process whose share of the data is empty has no outputs to name
+            gathered = [(part, rows) for part, rows in idist.all_gather((ids, outputs)) if part]
             ids = [name for part, _ in gathered for name in part]
-            outputs = {name: np.concatenate([part[name] for _, part in gathered]) for name in outputs}
+            names = gathered[0][1] if gathered else {}
+            outputs = {name: np.concatenate([rows[name] for _, rows in gathered]) for name in names}
         row = {self.position[name]: index for index, name in enumerate(ids)}
         if missing := [record["id"] for index, record in enumerate(self.records) if index not in row]:
             raise DataError(f"{len(missing)} record(s) have no output, the first is {missing[0]!r}")

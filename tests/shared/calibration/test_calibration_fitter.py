@@ -1,0 +1,208 @@
+"""Calibrating: what is written is what fitting by hand gives, and unfit validation data are recorded as such."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from shared.calibration.calibrated_classifier import CalibratedClassifier
+from shared.calibration.calibration_fitter import CalibrationFitter
+from shared.calibration.output_collector import CollectedOutputs, OutputCollector
+from shared.data.errors import DataError
+from shared.data.files import sha256_file
+
+CLASSES = ["cat", "dog", "owl"]
+SETTINGS = {"samples": 1, "seed": 4}
+
+
+def make_section(section, count, seed, sharpness=3.0, noise=1.0):
+    """Single-pass logits, too sharp by a factor of 3, over an embedding that holds the class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    embedding = 2 * np.eye(3)[labels] + noise * rng.normal(size=(count, 3))
+    records = [{"id": f"{section}/{i}", "section": section, "label": int(label)} for i, label in enumerate(labels)]
+    logits = (sharpness * embedding)[:, np.newaxis].astype(np.float32)
+    return CollectedOutputs(records, {"logits": logits, "embedding": embedding.astype(np.float32)})
+
+
+def joined(*parts):
+    records = [record for part in parts for record in part.records]
+    return CollectedOutputs(
+        records, {name: np.concatenate([part.outputs[name] for part in parts]) for name in parts[0].outputs}
+    )
+
+
+@pytest.fixture
+def files(tmp_path):
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    return weights, tmp_path / "calibration.json"
+
+
+def make_fitter(files, collected=None, **options):
+    collector = OutputCollector(collected.records if collected else [])
+    collector.collected = collected
+    torch.manual_seed(0)
+    settings = {"bundle": "pets", "last_layer": torch.nn.Linear(3, 3), **SETTINGS, **options}
+    return CalibrationFitter(collector, CLASSES, files[0], files[1], **settings)
+
+
+def calibrate(files, collected, **options):
+    fitter = make_fitter(files, collected, **options)
+    engine = Engine(lambda *_: None)
+    fitter.attach(engine)
+    engine.run([0])
+    return json.loads(files[1].read_text())
+
+
+def test_every_number_is_that_of_fitting_by_hand(files):
+    training, validation = make_section("training", 300, 0), make_section("validation", 400, 1)
+    # sections are told apart by the records, not by their place
+    content = calibrate(files, joined(validation, training), minimum_confidence=0.3, target_risk=0.08)
+
+    labels = np.array([record["label"] for record in validation.records])
+    logits = validation.outputs["logits"][:, 0].astype(np.float64)
+    rows = np.arange(len(labels))
+    by_hand = minimize_scalar(
+        lambda t: -log_softmax(logits / t, axis=1)[rows, labels].mean(),
+        bounds=(0.1, 20),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    temperature = content["temperature"]
+    assert temperature["value"] == pytest.approx(by_hand.x, rel=1e-5)
+    assert temperature["loss_after"] == pytest.approx(by_hand.fun)
+    assert temperature["loss_after"] < temperature["loss_before"]
+    assert (temperature["n"], temperature["bound"], temperature["split"]) == (400, None, "validation")
+
+    probabilities = softmax(logits / temperature["value"], axis=1)
+    confidence = (3 * probabilities.max(axis=1) - 1) / 2
+    wrong = probabilities.argmax(axis=1) != labels
+    classifier = CalibratedClassifier.load(files[1], files[0], classes=CLASSES, **SETTINGS)
+    score = classifier(validation.outputs)["outlier_score"]
+    kept = (confidence >= 0.3) & (score <= content["outlier"]["threshold"])
+    assert content["outlier"]["kept"] == pytest.approx(kept.mean())
+    # of all thresholds that reach the risk among what is kept, the one that accepts most
+    candidates = [t for t in confidence[kept] if wrong[kept & (confidence >= t)].mean() <= 0.08]
+    accept = content["confidence"]["accept"]
+    assert accept == pytest.approx(min(candidates), rel=1e-12)
+    accepted = kept & (confidence >= accept - 1e-12)
+    assert content["confidence"]["coverage"] == pytest.approx(accepted.mean())
+    assert content["confidence"]["risk"] == pytest.approx(wrong[accepted].mean())
+    assert 0 < wrong[accepted].mean() <= 0.08 < wrong[kept].mean()
+    assert content["confidence"]["reached"] is True
+    assert content["confidence"]["n"] == 400
+
+    decision = classifier(validation.outputs)["decision"]
+    np.testing.assert_array_equal(decision == "accept", accepted)
+    np.testing.assert_array_equal(decision != "reject", kept)
+
+
+def test_what_is_rejected_is_what_was_asked_for(files):
+    collected = joined(make_section("training", 400, 2), make_section("validation", 600, 3))
+    content = calibrate(files, collected, minimum_confidence=0.05, inliers_kept=0.95)
+    assert content["outlier"]["kept"] == pytest.approx(0.95, abs=0.005)
+    # fitted on training samples alone: the same validation samples behind other training ones give other scores
+    other = calibrate(files, joined(make_section("training", 400, 5), make_section("validation", 600, 3)))
+    assert other["outlier"]["threshold"] != content["outlier"]["threshold"]
+
+
+def test_the_file_names_what_it_belongs_to(files, tmp_path):
+    datalist = tmp_path / "datalist.json"
+    datalist.write_text("{}")
+    collected = joined(make_section("training", 60, 0), make_section("validation", 60, 1))
+    content = calibrate(files, collected, data_files=[datalist])
+    assert content["weights_sha256"] == sha256_file(files[0])
+    assert content["monte_carlo"] == SETTINGS
+    assert content["classes"] == CLASSES
+    assert content["bundle"] == "pets"
+    assert content["outlier"]["statistics_sha256"] == sha256_file(tmp_path / content["outlier"]["statistics"])
+    assert (content["outlier"]["n_training"], content["outlier"]["n_validation"]) == (60, 60)
+    assert content["provenance"]["weights"][0]["sha256"] == sha256_file(files[0])
+    assert content["provenance"]["data"][0]["sha256"] == sha256_file(datalist)
+
+
+def test_a_target_risk_out_of_reach_accepts_nothing(files, caplog):
+    validation = make_section("validation", 200, 1)
+    # the surest prediction is wrong
+    first = validation.records[0]["label"]
+    validation.outputs["logits"][0] = 0
+    validation.outputs["logits"][0, 0, (first + 1) % 3] = 100
+    with caplog.at_level(logging.WARNING):
+        content = calibrate(
+            files,
+            joined(make_section("training", 100, 0), validation),
+            target_risk=0.001,
+            minimum_confidence=0.0,
+            inliers_kept=0.999,
+        )
+    assert "nothing will be accepted: no confidence threshold reaches a risk of 0.001" in caplog.text
+    confidence = content["confidence"]
+    assert (confidence["reached"], confidence["accept"], confidence["risk"]) == (False, None, None)
+    assert confidence["coverage"] == 0
+    classifier = CalibratedClassifier.load(files[1], files[0], classes=CLASSES, **SETTINGS)
+    certain = {name: rows[:3].copy() for name, rows in validation.outputs.items()}
+    certain["logits"][0, 0] = 1e5, 0, 0
+    result = classifier(certain)
+    assert result["confidence"][0] == 1.0  # in double precision
+    assert result["decision"][0] == "defer"
+
+
+def test_a_guarantee_records_its_bound(files):
+    collected = joined(make_section("training", 200, 0), make_section("validation", 800, 1))
+    plain = calibrate(files, collected, target_risk=0.08)["confidence"]
+    guaranteed = calibrate(files, collected, target_risk=0.08, guarantee=0.05)["confidence"]
+    assert plain["risk_bound"] is None
+    assert guaranteed["risk"] < guaranteed["risk_bound"] <= 0.08
+    assert guaranteed["coverage"] < plain["coverage"]
+
+
+def test_separable_validation_data_keep_the_networks_own_confidence(files, caplog):
+    validation = make_section("validation", 100, 1, noise=0.1, sharpness=1.0)
+    with caplog.at_level(logging.WARNING):
+        content = calibrate(files, joined(make_section("training", 100, 0), validation))
+    assert "no temperature fits best" in caplog.text
+    temperature = content["temperature"]
+    assert (temperature["value"], temperature["bound"]) == (1.0, "lower")
+    assert temperature["loss_after"] == temperature["loss_before"] > 0
+    assert temperature["gradient"] > 0  # a lower temperature would fit better still
+    classifier = CalibratedClassifier.load(files[1], files[0], classes=CLASSES, **SETTINGS)
+    expected = softmax(validation.outputs["logits"][:, 0].astype(np.float64), axis=1)
+    np.testing.assert_allclose(classifier(validation.outputs)["probabilities"], expected, rtol=1e-12)
+
+
+def test_a_network_below_chance_is_recorded_and_keeps_nothing(files, caplog):
+    validation = make_section("validation", 100, 1)
+    validation.outputs["logits"][:] *= -1
+    with caplog.at_level(logging.WARNING):
+        content = calibrate(files, joined(make_section("training", 100, 0), validation))
+    assert "no better than chance" in caplog.text
+    assert "nothing will be kept" in caplog.text
+    assert content["temperature"]["bound"] == "upper"
+    assert content["temperature"]["loss_after"] == pytest.approx(np.log(3), abs=0.01)
+    assert content["outlier"]["kept"] == 0
+    assert content["confidence"]["accept"] is None
+    classifier = CalibratedClassifier.load(files[1], files[0], classes=CLASSES, **SETTINGS)
+    assert set(classifier(validation.outputs)["decision"]) == {"reject"}
+
+
+def test_missing_and_too_few_samples_are_named(files):
+    with pytest.raises(DataError, match="no validation samples"):
+        calibrate(files, make_section("training", 30, 0))
+    with pytest.raises(DataError, match="no training samples"):
+        calibrate(files, make_section("validation", 30, 0))
+    with pytest.raises(DataError, match=r"calibration\.json: .* 30 training and 6 validation samples.*at least 20"):
+        calibrate(files, joined(make_section("training", 30, 0), make_section("validation", 6, 1)))
+    assert not files[1].exists()
+
+
+def test_it_must_stand_behind_its_collector(files):
+    with pytest.raises(RuntimeError, match="list it before this handler"):
+        make_fitter(files)(Engine(lambda *_: None))
