@@ -30,9 +30,9 @@ def object_statistics(images: torch.Tensor, smoothing: float = 1.0) -> torch.Ten
 
     A classifier's features hold what tells the classes apart, and hardly react to what spoils all classes alike: a
     cell that lies out of focus keeps its class but has a soft rim with dark fringes around it; an aggregate has an
-    outline that no single cell has. Hence, for the object nearest to the middle (brighter than half of Otsu's threshold
-    above the background, which is the median of the image's border; other objects are left out with what lies nearer
-    to them):
+    outline that no single cell has. Hence, for the object nearest to the middle (brighter than a quarter of Otsu's
+    threshold above the background, so that thin appendages belong to it; the background is the median of the image's
+    border; other objects are left out with what lies nearer to them):
 
     - ``level``: mean above the background;
     - ``log_area``: of the area in pixels; ``solidity``: area over that of the convex hull; ``log_roundness``: of
@@ -71,7 +71,7 @@ def _describe(image: NDArray[np.float64], smoothing: float) -> NDArray[np.float6
     smooth = ndimage.gaussian_filter(image, smoothing) - background
     if np.ptp(smooth) == 0:
         return np.zeros(len(STATISTICS))
-    bright = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth) / 2)
+    bright = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth) / 4)
     labels = label(bright)
     if labels.max() == 0:
         return np.zeros(len(STATISTICS))

@@ -29,14 +29,25 @@ class Mahalanobis(OutlierScore):
 
     so that no matrix of D × D numbers is needed.
 
+    Some training images are not what they should be (a cut cell, a poor background), and a few of them widen the
+    covariance until others like them pass. The fit is therefore repeated without the share ``trim`` of the images that
+    lie farthest (a reweighted estimate, Rousseeuw and van Zomeren 1990).
+
     Args:
         source: name of the features that the score uses.
         class_conditional: whether each class has its own mean; else all images share one.
+        trim: share of the training images that the final fit leaves out, in [0, 0.5).
+
+    Raises:
+        ValueError: if ``trim`` is outside its range.
     """
 
-    def __init__(self, source: str = "embedding", class_conditional: bool = True) -> None:
+    def __init__(self, source: str = "embedding", class_conditional: bool = True, trim: float = 0.05) -> None:
         super().__init__(source)
+        if not 0 <= trim < 0.5:
+            raise ValueError(f"trim must lie in [0, 0.5), found {trim}")
         self.class_conditional = class_conditional
+        self.trim = float(trim)
         self.scale: NDArray[np.float64] | None = None
         self.means: NDArray[np.float64] | None = None
         self.directions: NDArray[np.float64] | None = None
@@ -59,6 +70,14 @@ class Mahalanobis(OutlierScore):
             raise ValueError(
                 f"expected one label for each of at least two images, found {groups.shape}, {values.shape}"
             )
+        self._fit(values, groups)
+        if self.trim > 0:
+            distances = self.score(features)
+            kept = distances <= np.quantile(distances, 1 - self.trim)
+            self._fit(values[kept], groups[kept])
+        return self
+
+    def _fit(self, values: NDArray[np.float64], groups: NDArray[Any]) -> None:
         classes, index = np.unique(groups, return_inverse=True)
         means = np.stack([values[index == c].mean(axis=0) for c in range(len(classes))])
         centred = values - means[index]
@@ -76,7 +95,6 @@ class Mahalanobis(OutlierScore):
         self.directions = directions[kept].astype(np.float32)
         self.variances = (1 - shrinkage) * eigenvalues[kept] + floor
         self.floor = np.array(floor if floor > 0 else 1.0)
-        return self
 
     def score(self, features: Features) -> NDArray[np.float64]:
         """Return the squared distances ``(N,)`` to the nearest class mean."""
@@ -96,12 +114,13 @@ class Mahalanobis(OutlierScore):
     def state(self) -> dict[str, NDArray[Any]]:
         """Return means, scale, eigenvectors and shrunk eigenvalues."""
         fitted = {name: self._fitted(name) for name in ("scale", "means", "directions", "variances", "floor")}
-        return {"source": np.array(self.source), "class_conditional": np.array(self.class_conditional), **fitted}
+        settings = {name: np.array(getattr(self, name)) for name in ("source", "class_conditional", "trim")}
+        return {**settings, **fitted}
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[Any]]) -> Self:
         """Make the score from its :meth:`state`."""
-        score = cls(str(state["source"]), bool(state["class_conditional"]))
+        score = cls(str(state["source"]), bool(state["class_conditional"]), float(state["trim"]))
         for name in ("scale", "means", "directions", "variances", "floor"):
             setattr(score, name, state[name])
         return score

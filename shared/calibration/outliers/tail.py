@@ -19,9 +19,9 @@ class Tail:
     """Surprise ``−ln P(S ≥ s)`` of a score, from a sample of inliers' scores.
 
     Up to the sample's 90 % quantile u the probability is the empirical one, interpolated; beyond it is exponential,
-    ``P(S ≥ s) = P(S ≥ u) exp(−(s − u)/β)`` with β the mean excess over u, the maximum-likelihood fit of a
-    generalised Pareto distribution of shape 0 (Pickands 1975): an empirical probability could not rank scores
-    that are larger than all of the sample.
+    ``P(S ≥ s) = P(S ≥ u) exp(−(s − u)/β)``, a generalised Pareto distribution of shape 0 (Pickands 1975): an
+    empirical probability could not rank scores that are larger than all of the sample. β is the mean excess over u,
+    the maximum-likelihood estimate.
 
     Attributes:
         knots: increasing scores ``(Q,)`` up to u.
@@ -48,7 +48,7 @@ class Tail:
         # of equal quantiles the first counts: P(S ≥ s) includes all that are equal
         knots, first = np.unique(knots, return_index=True)
         excess = scores[scores > knots[-1]] - knots[-1]
-        scale = excess.mean() if len(excess) else np.ptp(scores)
+        scale = excess.mean() if len(excess) else 0.0
         return cls(knots, -np.log1p(-probability[first]), float(scale) if scale > 0 else 1.0)
 
     def surprise(self, scores: ArrayLike) -> NDArray[np.float64]:

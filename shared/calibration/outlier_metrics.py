@@ -24,8 +24,8 @@ def outlier_metrics(inlier_scores: ArrayLike, outlier_scores: ArrayLike) -> dict
         ValueError: if one of the two is empty or a score is NaN.
 
     Example:
-        >>> outlier_metrics([0, 1, 2, 3], [2.5, 4, 5])
-        {'auroc': 0.9166666666666667, 'fpr95': 0.25}
+        >>> outlier_metrics([0, 1, 2, 3], [2.5, 4])
+        {'auroc': 0.875, 'fpr95': 0.25}
     """
     scores = [np.asarray(values, dtype=np.float64).ravel() for values in (inlier_scores, outlier_scores)]
     if any(values.size == 0 for values in scores):
