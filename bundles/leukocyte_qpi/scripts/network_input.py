@@ -15,18 +15,19 @@ def network_input(phase_range: Sequence[float], keys: Sequence[str] = ("image", 
     """Return the transforms from a record to what the network and its evaluators need of it.
 
     Args:
-        phase_range: phases in radians that become 0 and 1.
+        phase_range: phases in radians that become 0 and 1. Nothing is cut off: with (0, 1) the network sees radians,
+            which it learns from sooner than from a range that holds all phases.
         keys: keys of the record that are kept, ``image`` among them.
 
     Returns:
         Transform from a record, whose ``image`` is the path of a NumPy file ``(H, W)`` in radians, to a dictionary
-        whose ``image`` is a tensor ``(1, H, W)`` in [0, 1].
+        whose ``image`` is a tensor ``(1, H, W)``.
     """
     return Compose(
         [
             LoadImaged("image", reader="NumpyReader", image_only=True, dtype="float32"),
             EnsureChannelFirstd("image", channel_dim="no_channel"),
-            NormalisePhased("image", (phase_range[0], phase_range[1])),
+            NormalisePhased("image", (phase_range[0], phase_range[1]), clip=False),
             ToTensord("image", track_meta=False),
             SelectItemsd(list(keys)),
         ]
