@@ -186,14 +186,14 @@ def evaluate_predictions(
         The content of the metrics file but for bundle, split and provenance.
 
     Raises:
-        DataError: if no sample has a label.
+        DataError: if no sample has a label, or a labelled one has no ``group_key``.
     """
     inliers = collected.where(["label" in record for record in collected.records])
     if not inliers.records:
         raise DataError("there is no labelled sample to evaluate; check the datalist's section 'test'")
     labels = np.array([record["label"] for record in inliers.records])
     columns = inliers.outputs
-    groups = None if group_key is None else np.array([str(record[group_key]) for record in inliers.records])
+    groups = None if group_key is None else _groups(inliers.records, group_key)
     wrong = columns["prediction"] != labels
     bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "groups": groups}
     kept = columns["decision"] != "reject"
@@ -216,6 +216,15 @@ def evaluate_predictions(
         "selective": selective_report(columns["confidence"], wrong, target_risks=target_risks, **bootstrap),
         "outliers": _outliers(collected, inliers),
     }
+
+
+def _groups(records: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
+    if without := [record["id"] for record in records if key not in record]:
+        raise DataError(
+            f"the record {without[0]!r} (of {len(without)}) has no {key!r} to resample by; add it to the datalist or "
+            "set group_key to null"
+        )
+    return np.array([str(record[key]) for record in records])
 
 
 def _outliers(collected: CollectedOutputs, inliers: CollectedOutputs) -> dict[str, Any]:

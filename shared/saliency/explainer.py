@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from monai.utils import convert_to_tensor
 from tqdm.auto import tqdm
 
 from shared.data.errors import DataError
-from shared.data.files import write_json
 from shared.saliency.base import Attribution
 from shared.saliency.case_selection import choose_cases, choose_measured
-from shared.saliency.file_names import safe_name
+from shared.saliency.explanation_files import ExplanationFiles
 from shared.saliency.lime import LIME, lime_stability
-from shared.saliency.nifti import write_map
-from shared.saliency.overlay import overlay_title, write_image, write_overlay
-from shared.saliency.quality import MapQuality, map_quality, sample_quality, summarise_quality
+from shared.saliency.quality import map_quality, sample_quality, summarise_quality
 
 __all__ = ["Explainer"]
 
@@ -29,10 +28,11 @@ class Explainer:
 
     For a gallery (some samples of each class, wrong ones, outliers) each map becomes a signed NIfTI file on the grid of
     the image and a PNG overlay. The quality is measured on more samples than are shown: correctly predicted ones whose
-    cause is known. The class that is explained is the predicted one unless ``target_class`` names another.
+    cause is known. The class that is explained is the predicted one unless ``target_class`` names another; then only
+    samples of that class are measured, because the cause of one class is not where another should be found.
 
     Args:
-        methods: name to attribution method.
+        methods: name to attribution method; the names become file names.
         dataset: the images: items with ``image`` ``(1, H, W)``, the network's input.
         records: the record of each item: ``id``; ``label`` (class index), ``kind`` and ``truth`` (bit-coded mask image,
             a NumPy file) where known.
@@ -54,8 +54,8 @@ class Explainer:
         provenance: where weights and data come from, for the index.
 
     Raises:
-        DataError: if there are no samples, or the target class is unknown.
-        ValueError: if there is no method, or records and data set differ in length.
+        DataError: if there are no samples, the target class is unknown, or, in ``run``, a truth file is broken.
+        ValueError: if there is no method, a name of one cannot name a file, or records and data set differ in length.
     """
 
     def __init__(
@@ -76,12 +76,14 @@ class Explainer:
         stability_seeds: Sequence[int] = (0, 1, 2, 3, 4),
         pixel_size_um: float | None = None,
         image_label: str = "grey value",
-        image_range: tuple[float, float] = (0.0, 1.0),
+        image_range: Sequence[float] = (0.0, 1.0),
         seed: int = 0,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         if not methods:
             raise ValueError("name at least one attribution method")
+        if wrong := [name for name in methods if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "image"]:
+            raise ValueError(f"methods must be named by letters, digits, _ and -, and not image; found {wrong[0]!r}")
         if not records:
             raise DataError("there are no samples to explain; check dataset_dir and section")
         if len(records) != len(dataset):
@@ -93,7 +95,7 @@ class Explainer:
         self.records = [dict(record) for record in records]
         self.classes = list(classes)
         self.device = torch.device(device)
-        self.output_dir = Path(output_dir)
+        self.files = ExplanationFiles(output_dir, pixel_size_um, image_label, image_range)
         self.truth_bit = truth_bit
         self.target = None if target_class is None else self.classes.index(target_class)
         self.samples_per_class = samples_per_class
@@ -102,9 +104,6 @@ class Explainer:
         self.measured_samples = measured_samples
         self.batch_size = batch_size
         self.stability_seeds = tuple(stability_seeds)
-        self.pixel_size_um = pixel_size_um
-        self.image_label = image_label
-        self.image_range = image_range
         self.seed = seed
         self.provenance = dict(provenance or {})
 
@@ -112,14 +111,64 @@ class Explainer:
         """Explain, measure and write.
 
         Args:
-            predictions: for each record ``prediction`` (class name), ``confidence`` in [0, 1], ``decision`` and
-                ``reason``, as rows of the predictions file have them.
+            predictions: for each record, in the same order, ``id``, ``prediction`` (class name), ``confidence`` in
+                [0, 1], ``decision`` and ``reason``, as rows of the predictions file have them.
 
         Returns:
             The index, ``explanations/index.json``.
+
+        Raises:
+            DataError: if a truth file is broken, or the settings choose no sample.
+            ValueError: if the predictions are of other records.
         """
-        labels = [record.get("label") for record in self.records]
+        if [row["id"] for row in predictions] != [record["id"] for record in self.records]:
+            raise ValueError("the predictions must be those of the records, in their order")
         predicted = [self.classes.index(row["prediction"]) for row in predictions]
+        targets = predicted if self.target is None else [self.target] * len(predicted)
+        measurable = self._measurable(predicted, targets)
+        shown, measured = self._choose(predicted, measurable)
+        samples = sorted({*shown, *measured})
+        if not samples:
+            raise DataError("no sample is chosen to be explained; raise samples_per_class or measured_samples")
+        images = self._images(samples)
+        masks = {index: mask for index in samples if (mask := self._cause(index, images.shape[2:])) is not None}
+
+        row = {index: position for position, index in enumerate(samples)}
+        pictures = {index: images[row[index], 0].cpu().numpy() for index in shown}
+        entries = {index: self._entry(index, targets[index], predictions[index]) for index in shown}
+        for index, entry in entries.items():
+            entry["image_png"] = self.files.write_image(entry, pictures[index], masks.get(index))
+        explained = torch.tensor([targets[index] for index in samples])
+        summaries: dict[str, Any] = {}
+        for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):
+            maps = dict(zip(samples, self._maps(method, images, explained), strict=True))
+            summaries[name] = {"parameters": _plain_parameters(method)}
+            if measured:
+                summaries[name]["quality"] = self._quality(maps, masks, measured)
+            if isinstance(method, LIME) and len(self.stability_seeds) > 1 and shown:
+                rows = [row[index] for index in shown]
+                summaries[name]["stability"] = self._stability(method, images[rows], explained[rows])
+            for index, entry in entries.items():
+                mask = masks.get(index)
+                files = self.files.write_map(entry, name, pictures[index], maps[index], mask)
+                quality: dict[str, Any] = {}
+                if mask is not None and measurable[index]:
+                    quality = sample_quality(map_quality(maps[index][None], mask[None]), 0)
+                entry["methods"][name] = {**files, "quality": quality}
+        return self.files.write_index(
+            {"samples": list(entries.values()), "methods": summaries, "provenance": self.provenance}
+        )
+
+    def _measurable(self, predicted: Sequence[int], targets: Sequence[int]) -> list[bool]:
+        """Tell for each record whether its map should point at a known cause: that of the class explained."""
+        return [
+            self.truth_bit is not None and "truth" in record and record.get("label") == prediction == target
+            for record, prediction, target in zip(self.records, predicted, targets, strict=True)
+        ]
+
+    def _choose(self, predicted: Sequence[int], measurable: Sequence[bool]) -> tuple[list[int], list[int]]:
+        """Return the indices of the samples that are shown, and of those that are measured."""
+        labels = [record.get("label") for record in self.records]
         shown = choose_cases(
             labels,
             predicted,
@@ -129,62 +178,31 @@ class Explainer:
             per_kind=self.samples_per_kind,
             seed=self.seed,
         )
-        has_truth = [self.truth_bit is not None and "truth" in record for record in self.records]
-        measured = choose_measured(labels, predicted, has_truth, count=self.measured_samples, seed=self.seed)
-        samples = sorted({*shown, *measured})
-        row = {index: position for position, index in enumerate(samples)}
-        images = torch.stack([torch.as_tensor(self.dataset[index]["image"]) for index in samples]).to(self.device)
-        targets = torch.tensor([predicted[index] if self.target is None else self.target for index in samples])
-        masks = {index: self._cause(self.records[index]) for index in samples if has_truth[index]}
+        return shown, choose_measured(labels, predicted, measurable, count=self.measured_samples, seed=self.seed)
 
-        entries = [self._sample_entry(index, int(targets[row[index]]), predictions[index]) for index in shown]
-        for index, entry in zip(shown, entries, strict=True):
-            self._write_image(index, entry, images[row[index], 0].cpu().numpy(), masks.get(index))
-        summaries: dict[str, Any] = {}
-        for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):
-            maps = self._maps(method, images, targets)
-            summaries[name] = {"parameters": _plain_parameters(method)}
-            if measured:
-                rows = [row[index] for index in measured]
-                causes = np.stack([masks[index] for index in measured])
-                groups = [str(self.records[index].get("donor", self.records[index]["id"])) for index in measured]
-                summaries[name]["quality"] = summarise_quality(map_quality(maps[rows], causes), groups=groups)
-            if isinstance(method, LIME) and len(self.stability_seeds) > 1:
-                summaries[name]["stability"] = self._stability(method, images, targets, [row[index] for index in shown])
-            for index, entry in zip(shown, entries, strict=True):
-                image = images[row[index], 0].cpu().numpy()
-                self._write_map(name, index, entry, image, maps[row[index]], masks.get(index), predictions[index])
+    def _images(self, samples: Sequence[int]) -> torch.Tensor:
+        """Return the network's inputs ``(N, C, H, W)``."""
+        images = [convert_to_tensor(self.dataset[index]["image"], track_meta=False) for index in samples]
+        return torch.stack(images).to(self.device)
 
-        index_file = self.output_dir / "explanations" / "index.json"
-        write_json(index_file, {"samples": entries, "methods": summaries, "provenance": self.provenance})
-        return index_file
-
-    def _maps(self, method: Attribution, images: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
-        """Return maps ``(N, H, W)``, channels added up."""
-        batches: Iterable[tuple[torch.Tensor, torch.Tensor]] = zip(
-            images.split(self.batch_size), targets.split(self.batch_size), strict=True
-        )
-        return np.concatenate([method.attribute(batch, target).sum(dim=1).cpu().numpy() for batch, target in batches])
-
-    def _cause(self, record: Mapping[str, Any]) -> np.ndarray:
-        """Return where the cause of the class is, ``(H, W)``."""
+    def _cause(self, index: int, shape: Sequence[int]) -> np.ndarray | None:
+        """Return where the cause of the class is, ``(H, W)``; ``None`` if it is not known or nowhere."""
+        record = self.records[index]
+        if self.truth_bit is None or "truth" not in record:
+            return None
+        path = record["truth"]
         try:
-            truth = np.load(record["truth"], allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{record['truth']}: not a readable NumPy file ({error}); prepare the data anew") from error
-        return (truth & self.truth_bit) > 0
+            truth = np.load(path, allow_pickle=False)
+        except (OSError, EOFError, ValueError) as error:
+            raise DataError(f"{path}: not a readable NumPy file ({error}); prepare the data anew") from error
+        if not isinstance(truth, np.ndarray) or truth.shape != tuple(shape) or truth.dtype.kind not in "iu":
+            found = f"{truth.dtype} {truth.shape}" if isinstance(truth, np.ndarray) else "an archive"
+            raise DataError(f"{path}: expected an integer array {tuple(shape)}, found {found}; prepare the data anew")
+        mask = (truth & self.truth_bit) > 0
+        return mask if mask.any() else None
 
-    def _stability(self, lime: LIME, images: torch.Tensor, targets: torch.Tensor, rows: list[int]) -> dict[str, Any]:
-        values = lime_stability(lime, images[rows], targets[rows], self.stability_seeds).double().cpu().numpy()
-        defined = values[np.isfinite(values)]
-        return {
-            "rank_correlation": float(defined.mean()) if len(defined) else None,
-            "standard_deviation": float(defined.std()) if len(defined) else None,
-            "n": len(defined),
-            "seeds": list(self.stability_seeds),
-        }
-
-    def _sample_entry(self, index: int, target: int, prediction: Mapping[str, Any]) -> dict[str, Any]:
+    def _entry(self, index: int, target: int, prediction: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the beginning of a sample's entry in the index."""
         record = self.records[index]
         label = record.get("label")
         return {
@@ -199,62 +217,32 @@ class Explainer:
             "methods": {},
         }
 
-    def _path(self, index: int, suffix: str) -> tuple[Path, str]:
-        """Return a file of a sample, and its name in the index."""
-        name = f"explanations/{safe_name(self.records[index]['id'])}/{suffix}"
-        return self.output_dir / name, name
+    def _maps(self, method: Attribution, images: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
+        """Return maps ``(N, H, W)``, channels added up."""
+        batches = zip(images.split(self.batch_size), targets.split(self.batch_size), strict=True)
+        return np.concatenate([method.attribute(batch, target).sum(dim=1).cpu().numpy() for batch, target in batches])
 
-    def _grey(self, image: np.ndarray) -> np.ndarray:
-        low, high = self.image_range
-        return low + (high - low) * image
-
-    def _write_image(self, index: int, entry: dict[str, Any], image: np.ndarray, mask: np.ndarray | None) -> None:
-        path, entry["image_png"] = self._path(index, "image.png")
-        write_image(
-            path,
-            self._grey(image),
-            title=f"truth: {entry['label'] or entry['kind'] or 'not known'}",
-            subtitle=entry["id"],
-            bar_label=self.image_label,
-            mask=mask if mask is not None and mask.any() else None,
-            pixel_size_um=self.pixel_size_um,
+    def _quality(
+        self, maps: Mapping[int, np.ndarray], masks: Mapping[int, np.ndarray], measured: Sequence[int]
+    ) -> dict[str, Any]:
+        """Return the mean quality over the measured samples; samples whose cause is nowhere are counted apart."""
+        nowhere = np.zeros_like(maps[measured[0]], dtype=bool)
+        quality = map_quality(
+            np.stack([maps[index] for index in measured]), np.stack([masks.get(index, nowhere) for index in measured])
         )
+        groups = [str(self.records[index].get("donor", self.records[index]["id"])) for index in measured]
+        return summarise_quality(quality, groups=groups, seed=self.seed)
 
-    def _write_map(
-        self,
-        method: str,
-        index: int,
-        entry: dict[str, Any],
-        image: np.ndarray,
-        attribution: np.ndarray,
-        mask: np.ndarray | None,
-        prediction: Mapping[str, Any],
-    ) -> None:
-        overlay, overlay_name = self._path(index, f"{method}.png")
-        nifti, nifti_name = self._path(index, f"{method}.nii.gz")
-        known = mask is not None and bool(mask.any())
-        write_overlay(
-            overlay,
-            self._grey(image),
-            attribution,
-            title=overlay_title(
-                entry["prediction"],
-                entry["confidence"],
-                label=entry["label"] or entry["kind"],
-                decision=prediction["decision"],
-                target=entry["target"],
-            ),
-            subtitle=method,
-            mask=mask if known else None,
-            pixel_size_um=self.pixel_size_um,
-        )
-        size_mm = 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000
-        write_map(nifti, attribution, pixel_size_mm=size_mm, description=f"{method}: {entry['target']}")
-        quality: dict[str, Any] = {}
-        if known and mask is not None:
-            sample: MapQuality = map_quality(attribution[None], mask[None])
-            quality = sample_quality(sample, 0)
-        entry["methods"][method] = {"overlay_png": overlay_name, "nifti": nifti_name, "quality": quality}
+    def _stability(self, lime: LIME, images: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
+        """Return how far LIME's maps agree over the seeds."""
+        values = lime_stability(lime, images, targets, self.stability_seeds).double().cpu().numpy()
+        defined = values[np.isfinite(values)]
+        return {
+            "rank_correlation": float(defined.mean()) if len(defined) else None,
+            "standard_deviation": float(defined.std()) if len(defined) else None,
+            "n": len(defined),
+            "seeds": list(self.stability_seeds),
+        }
 
 
 def _plain_parameters(method: Attribution) -> dict[str, Any]:

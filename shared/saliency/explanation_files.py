@@ -1,0 +1,121 @@
+"""The files of an explanation: the image, each method's map as picture and NIfTI, and the index that lists them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.data.files import write_json
+from shared.saliency.file_names import safe_name
+from shared.saliency.nifti import write_map
+from shared.saliency.overlay import overlay_title, write_image, write_overlay
+
+__all__ = ["FOLDER", "ExplanationFiles"]
+
+FOLDER = "explanations"
+
+
+class ExplanationFiles:
+    """Writes explained samples below ``<output_dir>/explanations``, one folder each.
+
+    A sample is described by its entry in the index: ``id``, ``label`` and ``kind`` (``None`` where there is none),
+    ``prediction``, ``target`` (the class that is explained), ``confidence`` and ``decision``.
+
+    Args:
+        output_dir: the paths in the index are relative to it.
+        pixel_size_um: size of a pixel in µm, for scale bars and NIfTI headers; ``None`` if unknown.
+        image_label: what a grey value is, with its unit.
+        image_range: value of the unnormalised image at 0 and at 1 of the network's input, for display.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | os.PathLike[str],
+        pixel_size_um: float | None = None,
+        image_label: str = "grey value",
+        image_range: Sequence[float] = (0.0, 1.0),
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.pixel_size_um = pixel_size_um
+        self.image_label = image_label
+        self.low, self.high = image_range
+
+    def write_image(self, entry: Mapping[str, Any], image: np.ndarray, mask: np.ndarray | None) -> str:
+        """Write the image alone.
+
+        Args:
+            entry: describes the sample.
+            image: the network's input ``(H, W)``.
+            mask: where the cause of the class is, ``(H, W)``, if known.
+
+        Returns:
+            The file's path in the index.
+        """
+        name = self._name(entry, "image.png")
+        write_image(
+            self.output_dir / name,
+            self._grey(image),
+            title=f"truth: {entry['label'] or entry['kind'] or 'not known'}",
+            subtitle=entry["id"],
+            bar_label=self.image_label,
+            mask=mask,
+            pixel_size_um=self.pixel_size_um,
+        )
+        return name
+
+    def write_map(
+        self,
+        entry: Mapping[str, Any],
+        method: str,
+        image: np.ndarray,
+        attribution: np.ndarray,
+        mask: np.ndarray | None,
+    ) -> dict[str, str]:
+        """Write a map as an overlay and as NIfTI.
+
+        Args:
+            entry: describes the sample.
+            method: name of the method, and of its files.
+            image: the network's input ``(H, W)``.
+            attribution: signed map ``(H, W)``.
+            mask: where the cause of the class is, ``(H, W)``, if known.
+
+        Returns:
+            ``overlay_png`` and ``nifti``, the files' paths in the index.
+        """
+        overlay, nifti = self._name(entry, f"{method}.png"), self._name(entry, f"{method}.nii.gz")
+        write_overlay(
+            self.output_dir / overlay,
+            self._grey(image),
+            attribution,
+            title=overlay_title(
+                entry["prediction"],
+                entry["confidence"],
+                label=entry["label"] or entry["kind"],
+                decision=entry["decision"],
+                target=entry["target"],
+            ),
+            subtitle=method,
+            mask=mask,
+            pixel_size_um=self.pixel_size_um,
+        )
+        size_mm = 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000
+        description = f"{method}: {entry['target']}"
+        write_map(self.output_dir / nifti, attribution, pixel_size_mm=size_mm, description=description)
+        return {"overlay_png": overlay, "nifti": nifti}
+
+    def write_index(self, content: Mapping[str, Any]) -> Path:
+        """Write ``index.json``, last of all: what it lists is there."""
+        path = self.output_dir / FOLDER / "index.json"
+        write_json(path, content)
+        return path
+
+    def _name(self, entry: Mapping[str, Any], file: str) -> str:
+        return f"{FOLDER}/{safe_name(entry['id'])}/{file}"
+
+    def _grey(self, image: np.ndarray) -> np.ndarray:
+        return self.low + (self.high - self.low) * image

@@ -1,0 +1,281 @@
+"""The numbers of the metrics file are scikit-learn's and those of the definitions; the files are whole."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ignite.engine import Engine
+from scipy.stats import norm
+from sklearn import metrics as sk
+
+from shared.calibration.calibration_error import top_label_calibration_error
+from shared.calibration.classifier_evaluation import (
+    ClassifierEvaluation,
+    PredictionsWriter,
+    evaluate_predictions,
+    prediction_rows,
+)
+from shared.calibration.output_collector import CollectedOutputs, OutputCollector
+from shared.data.errors import DataError
+from shared.evaluation.predictions import read_predictions
+
+CLASSES = ["cat", "dog", "owl"]
+
+
+def make_collected(count=120, outliers=(("empty", 10), ("blurred", 14)), seed=0):
+    """Labelled samples in disorder among outliers, with columns as a calibrated classifier gives them."""
+    rng = np.random.default_rng(seed)
+    kinds = [None] * count + [kind for kind, number in outliers for _ in range(number)]
+    n = len(kinds)
+    labels = rng.integers(0, 3, n)
+    logits = 2.5 * np.eye(3)[labels] + 1.5 * rng.normal(size=(n, 3))
+    soft = np.exp(logits / 2)
+    sharp = np.exp(2 * logits)
+    probabilities = soft / soft.sum(axis=1, keepdims=True)
+    unusual = np.array([kind is not None for kind in kinds])
+    confidence = (3 * probabilities.max(axis=1) - 1) / 2
+    score = rng.normal(size=n) + np.where(unusual, 1.5, 0)
+    decision = np.where(confidence < 0.6, "defer", "accept").astype(object)
+    decision[(confidence < 0.2) | (score > 1.5)] = "reject"
+    outputs = {
+        "probabilities": probabilities,
+        "uncalibrated_probabilities": sharp / sharp.sum(axis=1, keepdims=True),
+        "prediction": probabilities.argmax(axis=1),
+        "confidence": confidence,
+        "decision": decision,
+        "reason": np.array([f"because {d}" for d in decision], dtype=object),
+        "outlier_score": score,
+        "outlier_energy": rng.normal(size=n),
+        "median": probabilities * 0.9,
+        "standard_deviation": probabilities * 0.1,
+        "predictive_entropy": -(probabilities * np.log(probabilities)).sum(axis=1),
+        "mutual_information": rng.uniform(size=n),
+    }
+    records = []
+    for index, (kind, label) in enumerate(zip(kinds, labels, strict=True)):
+        truth = {"kind": kind} if kind else {"label": int(label), "donor": f"D{index % 5}"}
+        records.append({"id": f"cell/{index}", **truth})
+    order = rng.permutation(n)
+    return CollectedOutputs([records[i] for i in order], {name: rows[order] for name, rows in outputs.items()})
+
+
+def wilson(count, total):
+    """Wilson 1927, "Probable inference, the law of succession, and statistical inference"."""
+    z, p = norm.ppf(0.975), count / total
+    middle = (p + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
+    return [middle - half, middle + half]
+
+
+@pytest.fixture(scope="module")
+def collected():
+    return make_collected()
+
+
+@pytest.fixture(scope="module")
+def measured(collected):
+    return evaluate_predictions(collected, CLASSES, resamples=200, n_bins=10, target_risks=[0.05, 0.2])
+
+
+@pytest.fixture(scope="module")
+def labelled(collected):
+    """Labels and columns of the labelled samples, picked out one by one."""
+    rows = [index for index, record in enumerate(collected.records) if "label" in record]
+    labels = np.array([collected.records[index]["label"] for index in rows])
+    return labels, {name: values[rows] for name, values in collected.outputs.items()}
+
+
+def test_classification_is_that_of_scikit_learn(measured, labelled):
+    labels, columns = labelled
+    predicted, probabilities = columns["prediction"], columns["probabilities"]
+    assert measured["n"] == 120
+    values = {name: entry["value"] for name, entry in measured["metrics"].items()}
+    assert values["accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
+    assert values["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(labels, predicted))
+    assert values["macro_f1"] == pytest.approx(sk.f1_score(labels, predicted, average="macro"))
+    assert values["macro_roc_auc"] == pytest.approx(sk.roc_auc_score(labels, probabilities, multi_class="ovr"))
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(labels, predicted)
+    for index, name in enumerate(CLASSES):
+        assert values[f"precision_{name}"] == pytest.approx(precision[index])
+        assert values[f"sensitivity_{name}"] == pytest.approx(recall[index])
+        assert values[f"f1_{name}"] == pytest.approx(f1[index])
+    np.testing.assert_array_equal(measured["confusion_matrix"], sk.confusion_matrix(labels, predicted))
+    low, high = measured["metrics"]["accuracy"]["ci95"]
+    assert low < values["accuracy"] < high
+
+
+def test_calibration_is_measured_before_and_after(measured, labelled):
+    labels, columns = labelled
+    for key, column in (("before", "uncalibrated_probabilities"), ("after", "probabilities")):
+        report = measured["calibration"][key]
+        expected = top_label_calibration_error(columns[column], labels, n_bins=10)
+        assert report["top_label_l1_equal_width"]["value"] == pytest.approx(expected)
+        assert report["negative_log_likelihood"]["value"] == pytest.approx(sk.log_loss(labels, columns[column]))
+
+
+def test_shares_carry_wilson_intervals(measured, labelled):
+    labels, columns = labelled
+    kept = [decision in ("accept", "defer") for decision in columns["decision"]]
+    accepted = [decision == "accept" for decision in columns["decision"]]
+    right = [a and p == t for a, p, t in zip(accepted, columns["prediction"], labels, strict=True)]
+    assert 0 < sum(right) < sum(accepted) < sum(kept) < 120
+    for name, count, total in (
+        ("kept_share", sum(kept), 120),
+        ("accepted_share", sum(accepted), 120),
+        ("accepted_accuracy", sum(right), sum(accepted)),
+    ):
+        entry = measured["metrics"][name]
+        assert entry["value"] == pytest.approx(count / total)
+        assert entry["ci95"] == pytest.approx(wilson(count, total))
+
+
+def test_selective_prediction_uses_the_confidence(measured, labelled):
+    labels, columns = labelled
+    wrong = columns["prediction"] != labels
+    order = np.argsort(-columns["confidence"])
+    risks = np.cumsum(wrong[order]) / np.arange(1, 121)
+    assert measured["selective"]["aurc"]["value"] == pytest.approx(risks.mean())
+    at = {entry["target_risk"]: entry["value"] for entry in measured["selective"]["coverage_at_risk"]}
+    for target in (0.05, 0.2):
+        assert at[target] == pytest.approx((np.flatnonzero(risks <= target).max() + 1) / 120)
+
+
+def test_each_kind_of_outlier_is_measured_against_the_labelled(measured, collected, labelled):
+    _, inliers = labelled
+    assert list(measured["outliers"]) == ["blurred", "empty"]
+    for kind, number in (("empty", 10), ("blurred", 14)):
+        rows = [index for index, record in enumerate(collected.records) if record.get("kind") == kind]
+        entry = measured["outliers"][kind]
+        # caught is what is rejected, whether for its score or for its confidence
+        caught = sum(collected.outputs["decision"][index] == "reject" for index in rows)
+        assert 0 < caught < number
+        assert (entry["n"], entry["caught"]) == (number, pytest.approx(caught / number))
+        assert entry["ci95"] == pytest.approx(wilson(caught, number))
+        assert set(entry["auroc"]) == {"score", "energy"} == set(entry["fpr95"])
+        for score in ("score", "energy"):
+            values = collected.outputs[f"outlier_{score}"]
+            truth = np.repeat([0, 1], [120, number])
+            both = np.concatenate([inliers[f"outlier_{score}"], values[rows]])
+            assert entry["auroc"][score] == pytest.approx(sk.roc_auc_score(truth, both))
+            reached = np.sort(values[rows])[number - int(np.ceil(0.95 * number))]
+            assert entry["fpr95"][score] == pytest.approx((inliers[f"outlier_{score}"] >= reached).mean())
+
+
+def test_a_rejection_for_low_confidence_counts_as_caught(collected):
+    rows = [record.get("kind") == "empty" for record in collected.records]
+    decision = collected.outputs["decision"].copy()
+    decision[rows] = "reject"
+    changed = CollectedOutputs(collected.records, {**collected.outputs, "decision": decision})
+    outliers = evaluate_predictions(changed, CLASSES, resamples=20)["outliers"]
+    assert outliers["empty"]["caught"] == 1
+    assert outliers["empty"]["ci95"] == pytest.approx(wilson(10, 10))
+
+
+def test_whole_donors_are_resampled(collected, measured):
+    grouped = evaluate_predictions(collected, CLASSES, resamples=200, group_key="donor")
+    assert (measured["resampled"], grouped["resampled"]) == ("samples", "donor")
+    assert grouped["metrics"]["accuracy"]["value"] == measured["metrics"]["accuracy"]["value"]
+    assert grouped["metrics"]["accuracy"]["ci95"] != measured["metrics"]["accuracy"]["ci95"]
+    with pytest.raises(DataError, match=r"'cell/\d+' \(of 120\) has no 'ward'"):
+        evaluate_predictions(collected, CLASSES, group_key="ward")
+
+
+def test_there_must_be_labelled_samples():
+    with pytest.raises(DataError, match="no labelled sample"):
+        evaluate_predictions(make_collected(count=0), CLASSES)
+
+
+def run(handler):
+    engine = Engine(lambda *_: None)
+    handler.attach(engine)
+    handler.attach(engine)
+    engine.run([0])
+
+
+def make_collector(collected):
+    collector = OutputCollector(collected.records)
+    collector.collected = collected
+    return collector
+
+
+def test_predictions_are_written_as_they_are_and_read_back(tmp_path):
+    collected = make_collected()
+    # the probability of a class underflows where its logit is far below
+    collected.outputs["probabilities"][0] = 0.0, 1.0, 0.0
+    run(PredictionsWriter(make_collector(collected), CLASSES, tmp_path, labelled=True))
+    table = read_predictions(tmp_path / "predictions.csv")
+    assert table["id"].tolist() == [record["id"] for record in collected.records]
+    expected = [CLASSES[record["label"]] if "label" in record else "" for record in collected.records]
+    assert table["label"].tolist() == expected
+    assert table["kind"].tolist() == [record.get("kind", "") for record in collected.records]
+    assert table["donor"].tolist() == [record.get("donor", "") for record in collected.records]
+    assert table["prediction"].tolist() == [CLASSES[index] for index in collected.outputs["prediction"]]
+    assert table["decision"].tolist() == collected.outputs["decision"].tolist()
+    assert table["reason"].tolist() == collected.outputs["reason"].tolist()
+    for index, name in enumerate(CLASSES):
+        probability = collected.outputs["probabilities"][:, index]
+        np.testing.assert_array_equal(table[f"probability_{name}"], probability)
+        np.testing.assert_allclose(np.exp(table[f"logit_{name}"]), probability, rtol=1e-12)
+        np.testing.assert_array_equal(table[f"median_{name}"], collected.outputs["median"][:, index])
+    assert table["logit_cat"][0] == -np.inf
+    assert table["logit_dog"][0] == 0
+    for name in ("confidence", "outlier_score", "outlier_energy", "predictive_entropy", "mutual_information"):
+        np.testing.assert_array_equal(table[name], collected.outputs[name])
+
+
+def test_inference_knows_no_labels(collected):
+    table = prediction_rows(collected, CLASSES, labelled=False)
+    assert "label" not in table
+    assert table.columns[:2].tolist() == ["id", "logit_cat"]
+
+
+def test_evaluating_writes_predictions_metrics_and_report(tmp_path):
+    collected = make_collected()
+    datalist, weights = tmp_path / "datalist.json", tmp_path / "model.pt"
+    datalist.write_text("{}")
+    weights.write_bytes(b"weights")
+    # a network that is never accepted has no accepted accuracy
+    decision = collected.outputs["decision"]
+    decision[decision == "accept"] = "defer"
+    bundle = tmp_path / "pets"
+    output = bundle / "eval"
+    output.mkdir(parents=True)
+    run(
+        ClassifierEvaluation(
+            make_collector(collected),
+            CLASSES,
+            output,
+            bundle,
+            [datalist],
+            [weights],
+            seed=7,
+            n_bins=10,
+            resamples=50,
+            target_risks=[0.05],
+            group_key="donor",
+        )
+    )
+    content = json.loads((output / "metrics.json").read_text())
+    assert (content["bundle"], content["split"], content["n"]) == ("pets", "test", 120)
+    assert content["provenance"]["seed"] == 7
+    assert [entry["file"] for entry in content["provenance"]["weights"]] == ["model.pt"]
+    expected = evaluate_predictions(
+        collected, CLASSES, seed=7, n_bins=10, resamples=50, target_risks=[0.05], group_key="donor"
+    )
+    assert content["metrics"]["accuracy"]["value"] == expected["metrics"]["accuracy"]["value"]
+    assert content["metrics"]["accuracy"]["ci95"] == pytest.approx(expected["metrics"]["accuracy"]["ci95"])
+    assert content["metrics"]["accepted_accuracy"] == {
+        "value": None,
+        "ci95": [None, None],
+        "reason": "not defined on this data (nan)",
+    }
+    assert content["calibration"]["after"]["n_bins"] == 10
+    assert len(read_predictions(output / "predictions.csv")) == 144
+    assert "pets" in (output / "report.html").read_text()
+
+
+def test_it_must_stand_behind_its_collector(tmp_path):
+    with pytest.raises(RuntimeError, match="list it before this handler"):
+        run(PredictionsWriter(OutputCollector([]), CLASSES, tmp_path, labelled=False))
