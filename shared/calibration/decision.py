@@ -31,7 +31,7 @@ def decide(
         confidence: chance-corrected confidence ``(N,)``.
         outlier_score: larger where the input is less like the training data, ``(N,)``.
         minimum_confidence: reject below.
-        accept_confidence: defer below.
+        accept_confidence: defer below; infinite if nothing may be accepted.
         outlier_threshold: reject above.
 
     Returns:
@@ -69,6 +69,8 @@ def decide(
             return "reject", f"outlier score {score:.4g} is above {outlier_threshold:.4g}: unlike the training data"
         if sure < minimum_confidence:
             return "reject", f"confidence {sure:.4g} is below the minimum of {minimum_confidence:.4g}"
+        if accept_confidence == np.inf:
+            return "defer", f"confidence {sure:.4g}; no confidence was found at which errors are rare enough to accept"
         if sure < accept_confidence:
             return "defer", f"confidence {sure:.4g} is below {accept_confidence:.4g}, which acceptance asks for"
         return "accept", (

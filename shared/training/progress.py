@@ -1,4 +1,4 @@
-"""A progress bar over epochs, with the loss and the validation metric."""
+"""Progress bars over epochs and over batches, closed whatever happens."""
 
 from __future__ import annotations
 
@@ -6,21 +6,68 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from tqdm.auto import tqdm
 
-__all__ = ["EpochProgress"]
+__all__ = ["EpochProgress", "IterationProgress"]
 
 
-class EpochProgress:
-    """Ignite handler that shows one bar for the whole training.
+class IterationProgress:
+    """Ignite handler that shows a bar over the batches of an evaluation.
+
+    Unlike ignite's own bar it is also closed when an error ends the run, so that nothing is printed behind the error.
+
+    Args:
+        description: what is being done.
+    """
+
+    unit = "batch"
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self.bar: tqdm | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an engine."""
+        if not engine.has_event_handler(self, Events.ITERATION_COMPLETED):
+            engine.add_event_handler(Events.STARTED, self.open)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+            # the last batch is done; what follows writes files and may say so
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.close)
+            engine.add_event_handler(Events.EXCEPTION_RAISED, self.close)
+
+    def open(self, engine: Engine) -> None:
+        """Open the bar."""
+        self._open(engine.state.epoch_length, 0)
+
+    def __call__(self, _: Engine) -> None:
+        """Advance by one batch."""
+        if self.bar is not None:
+            self.bar.update()
+
+    def close(self, _: Engine, error: Exception | None = None) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        if error is not None:
+            raise error
+
+    def _open(self, total: int | None, done: int) -> None:
+        self.bar = tqdm(total=total, initial=done, desc=self.description, unit=self.unit, disable=idist.get_rank() != 0)
+
+
+class EpochProgress(IterationProgress):
+    """Ignite handler that shows one bar for the whole training, with the loss and the validation metric.
 
     Args:
         evaluator: the validation engine, whose metric is shown; ``None`` shows the loss alone.
         metric: name of that metric.
     """
 
+    unit = "epoch"
+
     def __init__(self, evaluator: Engine | None = None, metric: str | None = None) -> None:
+        super().__init__("training")
         self.evaluator = evaluator
         self.metric = metric
-        self.bar: tqdm | None = None
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer, behind the ``ValidationHandler``."""
@@ -32,13 +79,7 @@ class EpochProgress:
     def open(self, engine: Engine) -> None:
         """Open the bar in the first epoch, at the epoch that a resumed training starts with."""
         if self.bar is None:
-            self.bar = tqdm(
-                total=engine.state.max_epochs,
-                initial=engine.state.epoch - 1,
-                desc="training",
-                unit="epoch",
-                disable=idist.get_rank() != 0,
-            )
+            self._open(engine.state.max_epochs, engine.state.epoch - 1)
 
     def __call__(self, engine: Engine) -> None:
         """Advance by one epoch."""
@@ -53,11 +94,3 @@ class EpochProgress:
             shown[self.metric] = f"{float(self.evaluator.state.metrics[self.metric]):.3f}"
         self.bar.set_postfix(shown)
         self.bar.update()
-
-    def close(self, _: Engine, error: Exception | None = None) -> None:
-        """Close the bar."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
-        if error is not None:
-            raise error

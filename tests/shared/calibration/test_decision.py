@@ -43,3 +43,10 @@ def test_order_is_kept():
 def test_bad_input_is_answered_clearly(confidence, score, limits, message):
     with pytest.raises(ValueError, match=message):
         decide(confidence, score, **(LIMITS | limits))
+
+
+def test_nothing_may_be_accepted():
+    limits = {"minimum_confidence": 0.2, "accept_confidence": np.inf, "outlier_threshold": 3.0}
+    (decision, reason), (rejected, _) = decide(np.array([1.0, 0.1]), np.zeros(2), **limits)
+    assert (decision, rejected) == ("defer", "reject")
+    assert "inf" not in reason
