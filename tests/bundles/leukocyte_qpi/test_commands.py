@@ -1,4 +1,4 @@
-"""The bundle's commands as a user types them: recordings to explanations, after a kill, on two processes, on bad input."""
+"""The commands as a user types them: recordings to explanations, after a kill, on two processes, on bad input."""
 
 from __future__ import annotations
 
