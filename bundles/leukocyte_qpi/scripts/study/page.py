@@ -27,8 +27,8 @@ STAND_IN = (
 )
 DASH = "\u2013"
 READING = (
-    "Numbers are means over the seeds, each with its 95 % bootstrap interval over cells, which holds no other source of "
-    "chance (the standard deviation over seeds is in the CSV file). ECE: top-label calibration error with {bins} "
+    "Numbers are means over the seeds, each with its 95 % bootstrap interval over cells, which holds no other source "
+    "of chance (the standard deviation over seeds is in the CSV file). ECE: top-label calibration error with {bins} "
     "equal-width bins; its interval is the basic one, which subtracts the upward bias of the estimate and so may end "
     "there. Null: largest value within the central 95 % of what perfect predictors get on as many cells. Confidence: "
     "(K p - 1) / (K - 1) for the largest of K calibrated probabilities p."
