@@ -134,24 +134,41 @@ def _dropout(rate: float | None) -> str:
 
 
 def _facts(workshop: Workshop, runs: Sequence[Run]) -> list[str]:
+    """Return sentences about data, training and cost."""
     cells = workshop.cells
     counts = ", ".join(f"{name} {int((cells.labels == k).sum())}" for k, name in enumerate(cells.classes))
     names, numbers = np.unique(cells.sources, return_counts=True)
     sources = ", ".join(f"{name} {number}" for name, number in zip(names, numbers, strict=True))
     seconds = 0.0
-    for path in (workshop.result_path(run) for run in runs):
+    best_epochs: dict[str, list[int]] = {name: [] for name in workshop.settings.networks}
+    for run in runs:
+        path = workshop.result_path(run)
         if path.is_file():
             with np.load(path, allow_pickle=False) as result:
-                seconds += json.loads(str(result["facts"]))["seconds"]
+                facts = json.loads(str(result["facts"]))
+            seconds += facts["seconds"]
+            if run.experiment == "cross_validation" and "best_epoch" in facts:
+                best_epochs[run.network].append(facts["best_epoch"])
     return [
         f"Cells: {len(cells)} ({counts}; sources: {sources}); sha256 of the data {workshop.data_sha256[:16]}…",
         *(
-            f"{name}: Adam, learning rate {options['learning_rate']:g}, batches of {options['batch_size']}, at most "
-            f"{options['max_epochs']} epochs, patience {options['patience']}, best validation macro F1"
+            f"{name}: Adam, learning rate {options['learning_rate']:g}, batches of {options['batch_size']}, patience "
+            f"{options['patience']}; {_epochs(best_epochs[name], options['max_epochs'])}"
             for name, options in workshop.settings.networks.items()
         ),
         f"Time of all runs together: {seconds / 60:.0f} minutes of one worker",
     ]
+
+
+def _epochs(best: Sequence[int], most: int) -> str:
+    """Tell where trainings had their best epoch, which shows whether they were cut short."""
+    if not best:
+        return f"at most {most} epochs"
+    late = sum(epoch > 0.9 * most for epoch in best)
+    return (
+        f"best validation macro F1 in epoch {np.median(best):.0f} (median) of at most {most}, in {late} of {len(best)} "
+        "trainings in the last tenth: these would gain from more epochs"
+    )
 
 
 def _template() -> Any:
