@@ -55,7 +55,7 @@ def workshop(study, cells, tmp_path):
         },
         resamples=50,
     )
-    return study("workshop").Workshop(tmp_path, cells, "0" * 64, settings, (-0.5, 6.0))
+    return study("workshop").Workshop(tmp_path, cells, "0" * 64, settings, (-0.5, 6.0), (0.0, 1.0))
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
     work = workshop.output / "work" / run.key
     try:
         phase, labels, masks = write_phantoms(work / "data", plan["crops"])
-        overrides = training_overrides(run, workshop.settings)
+        overrides = training_overrides(run, workshop.settings) | {"phase_range": list(workshop.phantom_range)}
         facts: dict[str, Any] = {}
         if run.part == "untrained":
             network = untrained(overrides)
@@ -84,7 +84,7 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
             network, facts = trained.network, {"best_epoch": trained.best_epoch, "epochs": trained.epochs}
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    images = normalised(phase, workshop.phase_range)
+    images = normalised(phase, workshop.phantom_range, clip=False)
     arrays: dict[str, NDArray[Any]] = {"labels": labels, "test_logits": predicted_logits(network, images)}
     for name, description in plan["methods"].items():
         parameters = dict(description)

@@ -63,8 +63,9 @@ def _network(workshop: Workshop, run: Run) -> tuple[Arrays, dict[str, Any]]:
     split = split_of(run, cells, settings)
     work = workshop.output / "work" / run.key
     try:
+        overrides = training_overrides(run, settings) | {"phase_range": list(workshop.phase_range)}
         write_split(work / "data", workshop.crops, cells, split.sections())
-        trained = train(work / "data", work / "models", training_overrides(run, settings))
+        trained = train(work / "data", work / "models", overrides)
     finally:
         # 100 MB of weights for each AlexNet; all that is measured is in the result
         shutil.rmtree(work, ignore_errors=True)

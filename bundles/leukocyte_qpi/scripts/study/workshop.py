@@ -22,7 +22,8 @@ class Workshop:
         cells: the stand-in.
         data_sha256: hash of the file that it comes from.
         settings: of the study.
-        phase_range: phases that become 0 and 1.
+        phase_range: phases of the stand-in that become 0 and 1.
+        phantom_range: phases of the phantoms that become 0 and 1: the bundle's own.
     """
 
     output: Path
@@ -30,6 +31,7 @@ class Workshop:
     data_sha256: str
     settings: StudySettings
     phase_range: tuple[float, float]
+    phantom_range: tuple[float, float]
 
     def result_path(self, run: Run) -> Path:
         """Return where the result of a run is."""
@@ -46,13 +48,14 @@ def recipe(workshop: Workshop, run: Run) -> str:
     settings = asdict(workshop.settings)
     wanted = ["validation_share", "folds", "monte_carlo_samples"]
     wanted += ["perturbations", "pgd_steps"] if run.perturbed else []
-    wanted += ["explanations"] if run.experiment == "explanations" else []
+    phantoms = run.experiment == "explanations"
+    wanted += ["explanations"] if phantoms else []
     return json.dumps(
         {
             "run": asdict(run),
             "network": settings["networks"].get(run.network),
             "settings": {name: settings[name] for name in wanted},
-            "phase_range": list(workshop.phase_range),
+            "phase_range": list(workshop.phantom_range if phantoms else workshop.phase_range),
             "data": workshop.data_sha256,
         },
         sort_keys=True,
