@@ -19,7 +19,9 @@ EOF
 
 case "${1:-}" in -h | --help) usage && exit ;; esac
 bundles=("$@")
-[ ${#bundles[@]} -gt 0 ] || mapfile -t bundles < <(ls "$repository/bundles")
+if [ $# -eq 0 ]; then
+    for folder in "$repository"/bundles/*/; do bundles+=("$(basename "$folder")"); done
+fi
 for bundle in "${bundles[@]}"; do
     if [ ! -d "$repository/bundles/$bundle/configs" ]; then
         echo "There is no bundle '$bundle'." >&2
@@ -32,6 +34,8 @@ prepare_environment "$repository/requirements.txt"
 cd "$repository"
 # what a run of a few minutes writes to the terminal is progress, not advice for developers
 export PYTHONWARNINGS=ignore TF_CPP_MIN_LOG_LEVEL=3
+# threads that wait for each other sleep: with other work on the machine, spinning makes a small network ten times slower
+export OMP_WAIT_POLICY=PASSIVE
 
 monai() { # ID CONFIG… : one command of the bundle
     local id=$1 list="" config

@@ -17,7 +17,7 @@ for bundle in bundles/*/; do
     # every bundle calls its package 'scripts': one run each
     MYPYPATH="$repository:$bundle" "$python" -m mypy --package scripts
 done
-"$python" -m mypy scripts/*.py
+MYPYPATH="$repository:bundles/leukocyte_qpi" "$python" -m mypy scripts/*.py scripts/benchmarks/*.py
 echo "== pytest"
 # one computing thread for each of the parallel workers: more only wait for each other
 OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses 2 --dist worksteal "$@"

@@ -22,15 +22,13 @@ class EpochSeed:
     Args:
         seed: the training's seed, not negative.
         dataset: data set whose random transforms are seeded too (those that draw in the main process).
-        sampler: a ``DistributedSampler``, which has to be told the epoch.
     """
 
-    def __init__(self, seed: int, dataset: Any = None, sampler: Any = None) -> None:
+    def __init__(self, seed: int, dataset: Any = None) -> None:
         if seed < 0:
             raise ValueError(f"seed must not be negative, found {seed}")
         self.seed = seed
         self.dataset = dataset
-        self.sampler = sampler
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -43,5 +41,7 @@ class EpochSeed:
         set_determinism(seed=seed)
         if self.dataset is not None:
             set_rnd(self.dataset, seed=seed)
-        if self.sampler is not None:
-            self.sampler.set_epoch(engine.state.epoch)
+        # a DistributedSampler shuffles anew only if it is told the epoch
+        sampler = getattr(engine.state.dataloader, "sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(engine.state.epoch)

@@ -11,7 +11,7 @@ from monai.utils import set_determinism
 
 from shared.data.errors import DataError
 
-__all__ = ["data_error_behind", "start_distributed_run", "start_run"]
+__all__ = ["data_error_behind", "is_main_process", "start_distributed_run", "start_run"]
 
 
 def start_run(seed: int) -> None:
@@ -44,6 +44,11 @@ def start_distributed_run(backend: str, device: torch.device, seed: int) -> None
         torch.cuda.set_device(device)
     torch.distributed.init_process_group(backend)
     start_run(seed)
+
+
+def is_main_process() -> bool:
+    """Tell whether this process writes what only one may write: rank 0, or the only process."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 def data_error_behind(error: BaseException | None) -> DataError | None:

@@ -145,10 +145,10 @@ def test_raw_recordings_are_inferred_and_broken_ones_recorded(trained, data):
 
 
 def test_explaining(trained, data):
-    common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": trained / "explained"}
+    common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": trained / "eval"}
     fewer = {"samples_per_class": 1, "wrong_samples": 1, "measured_samples": 8, "explain#methods#lime#samples": 50}
     run(
-        command("explaining", ["inference", "explain"], **common, explanations_dir=trained / "eval", **fewer),
+        command("explaining", ["inference", "explain"], **common, **fewer),
         trained,
     )
     index = read(trained, "eval/explanations/index.json")
