@@ -13,7 +13,7 @@ from torch.nn import functional as F
 __all__ = ["Stage", "draw_masks", "gathered_samples", "grouped_samples", "split_head"]
 
 # A gathered block of weights should still lie in the processor's cache when it is multiplied.
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 512
 # Dense samples are computed in groups of at most so many activations, or one sample where the batch alone is larger.
 ACTIVATIONS_AT_ONCE = 2**20
 
