@@ -6,9 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from shared.data.errors import DataError
-from shared.report.build import build_report
-from shared.report.sources import find_folders
+REPOSITORY = Path(__file__).resolve().parents[1]
+# the repository's own folder comes first, so that a fresh clone works before it is installed
+sys.path.insert(0, str(REPOSITORY))
+
+from shared.data.errors import DataError  # noqa: E402
+from shared.report.build import build_report  # noqa: E402
+from shared.report.sources import find_folders  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:

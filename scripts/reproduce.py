@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# the repository's own folder comes first, so that a fresh clone works before it is installed
+sys.path.insert(0, str(REPOSITORY))
+
+from shared.data.errors import DataError  # noqa: E402
+
 STUDIES = {
     "leukocyte_qpi": "LeNet-5 and AlexNet on stained white cells (wbc_crops.npz), a stand-in for phase images",
 }
@@ -51,8 +56,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from shared.data.errors import DataError
-
     try:
         sys.exit(main())
     except DataError as error:

@@ -73,6 +73,7 @@ def load_section(
     datalist_path: str | os.PathLike[str],
     section: str,
     keys_with_paths: Sequence[str] = PATH_KEYS,
+    require_files: bool = True,
 ) -> list[dict[str, Any]]:
     """Return the records of one section with absolute paths.
 
@@ -80,12 +81,15 @@ def load_section(
         datalist_path: the datalist's JSON file.
         section: e.g. ``training``, ``validation``, ``test`` or ``outlier``.
         keys_with_paths: keys of a record whose value is a path or a list of paths; a record may lack them.
+        require_files: refuse a section whose files are not all there. Otherwise its records are returned as they are,
+            for :func:`shared.data.integrity.check_records` to leave out those whose image is missing.
 
     Returns:
         One dictionary per record, in the order of the file. Empty if the section is.
 
     Raises:
-        DataError: if the datalist or the section is missing, or if files that records name do not exist.
+        DataError: if the datalist or the section is missing, or, with ``require_files``, if files that records
+            name do not exist.
     """
     content = read_datalist(datalist_path)
     path = Path(datalist_path).resolve()
@@ -96,6 +100,8 @@ def load_section(
         _map_paths(record, keys_with_paths, lambda name: os.path.normpath(path.parent / name))
         for record in content[section]
     ]
+    if not require_files:
+        return records
     missing = [name for record in records for name in _paths(record, keys_with_paths) if not Path(name).is_file()]
     if missing:
         raise DataError(

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from shared.data.file_names import safe_name
 from shared.data.files import write_json
-from shared.saliency.file_names import safe_name
 from shared.saliency.nifti import write_map
 from shared.saliency.overlay import overlay_title, write_image, write_overlay
 

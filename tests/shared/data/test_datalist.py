@@ -70,6 +70,8 @@ def test_missing_file_is_named_with_the_number_of_them(tmp_path):
     write_datalist(tmp_path / "datalist.json", {"test": records}, ["x"])
     with pytest.raises(DataError, match=r"2 file\(s\) of section 'test' do not exist, the first is .*gone\.npy"):
         load_section(tmp_path / "datalist.json", "test")
+    loaded = load_section(tmp_path / "datalist.json", "test", require_files=False)
+    assert [record["image"] for record in loaded] == [str(tmp_path / f"{r['id']}.npy") for r in records]
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '"text"'])

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from shared.saliency.file_names import safe_name
+from shared.data.file_names import safe_name
 
 HOSTILE = [
     "",
