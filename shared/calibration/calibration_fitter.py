@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,11 @@ from shared.calibration.confidence import DEFINITION, chance_corrected_confidenc
 from shared.calibration.outlier_detector import OutlierDetector
 from shared.calibration.output_collector import CollectedOutputs, OutputCollector
 from shared.calibration.selective_threshold import ThresholdFit, fit_threshold
-from shared.calibration.temperature import BOUNDS, TemperatureFit, apply_temperature, fit_temperature
+from shared.calibration.temperature import apply_temperature, fit_temperature
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
 from shared.evaluation.provenance import provenance
+from shared.evaluation.resampling_groups import group_records
 
 __all__ = ["CalibrationFitter"]
 
@@ -56,7 +56,11 @@ class CalibrationFitter:
             It is measured on the validation samples that are not rejected. If no confidence reaches it, a warning is
             logged and nothing will be accepted.
         guarantee: probability with which the true risk may exceed the target (Clopper–Pearson bound); ``None`` for the
-            plain empirical risk.
+            plain empirical risk. The bound holds only for a confidence that was fixed before its samples were seen:
+            with a guarantee, one half of the validation samples gives temperature and outlier threshold, and the other
+            the confidence from which predictions are accepted. It takes samples for independent of one another.
+        group_key: key of a record that says which samples belong together (donor, patient) and come into the same half;
+            where records do not have it, or all are of one group, single samples are divided.
         data_files: files to hash for the provenance: the datalist.
 
     Raises:
@@ -77,6 +81,7 @@ class CalibrationFitter:
         inliers_kept: float = 0.97,
         target_risk: float = 0.05,
         guarantee: float | None = None,
+        group_key: str | None = "donor",
         data_files: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         self.collector = collector
@@ -91,6 +96,7 @@ class CalibrationFitter:
         self.inliers_kept = inliers_kept
         self.target_risk = target_risk
         self.guarantee = guarantee
+        self.group_key = group_key
         self.data_files = list(data_files)
         self.logger = logging.getLogger("CalibrationFitter")
 
@@ -130,14 +136,13 @@ class CalibrationFitter:
         Returns:
             The content of the calibration file, but for the statistics' file and the provenance, and the detector.
         """
-        labels = _labels(validation)
-        fit = self._temperature(validation.outputs["logits"], labels)
-        probabilities = apply_temperature(validation.outputs["logits"], fit.temperature)
-        confidence = chance_corrected_confidence(probabilities)
-        sure = confidence >= self.minimum_confidence
-        detector = self._detector(training, validation, fit.temperature, sure)
-        kept = sure & (detector.combine(detector.member_scores(validation.outputs)) <= detector.threshold)
-        threshold = self._acceptance(confidence[kept], probabilities.argmax(axis=1)[kept] != labels[kept])
+        fitting, accepting, divided_by = self._halves(validation)
+        fit = fit_temperature(fitting.outputs["logits"], _labels(fitting), at_bound="conservative")
+        if fit.caveat:
+            self.logger.warning(f"validation: {fit.caveat}")
+        detector = self._detector(training, fitting, fit.temperature)
+        confidence, wrong, kept = self._kept(accepting, fit.temperature, detector)
+        threshold = self._acceptance(confidence[kept], wrong[kept])
         content = {
             "bundle": self.bundle,
             "weights_sha256": sha256_file(self.weights_file),
@@ -151,43 +156,59 @@ class CalibrationFitter:
                 "target_risk": self.target_risk,
                 "guarantee": self.guarantee,
                 "reached": threshold is not None,
-                "coverage": threshold.n * threshold.coverage / len(labels) if threshold else 0.0,
+                "coverage": threshold.n * threshold.coverage / len(wrong) if threshold else 0.0,
                 "risk": threshold.risk if threshold else None,
                 "risk_bound": threshold.risk_bound if threshold else None,
-                "n": len(labels),
+                "n": len(wrong),
                 "split": "validation",
+                "divided_by": divided_by,
             },
             "outlier": {
                 "threshold": detector.threshold,
                 "inliers_kept": self.inliers_kept,
-                "kept": float(kept.mean()),
+                "kept": float(self._kept(fitting, fit.temperature, detector)[2].mean()),
                 "members": list(detector.members),
                 "n_training": len(training.records),
-                "n_validation": len(validation.records),
+                "n_validation": len(fitting.records),
             },
         }
         return content, detector
 
-    def _temperature(self, logits: np.ndarray, labels: np.ndarray) -> TemperatureFit:
-        """Fit the temperature; where the loss has no minimum, keep to what does not add confidence."""
-        fit = fit_temperature(logits, labels, at_bound="keep")
-        if fit.bound == "lower":
-            # all samples are classified right, which any sharper T fits better still: their number sets no limit
-            fit = replace(fit_temperature(logits, labels, bounds=(1.0, BOUNDS[1]), at_bound="keep"), bound="lower")
+    def _halves(self, validation: CollectedOutputs) -> tuple[CollectedOutputs, CollectedOutputs, str | None]:
+        """Return the samples for temperature and outlier threshold, those for acceptance, and what divided them."""
+        if self.guarantee is None:
+            return validation, validation, None
+        drawn = group_records(validation.records, self.group_key)
+        if drawn.groups is None or drawn.n < 2:
+            groups, divided_by = np.arange(len(validation.records)), "sample"
+        else:
+            groups, divided_by = drawn.groups, drawn.by
+        if drawn.warning or drawn.by != divided_by:
             self.logger.warning(
-                f"the {fit.n} validation samples are separated so well that no temperature fits best; it stays at "
-                f"{fit.temperature:g}, the lowest that adds no confidence: calibrate on more or harder samples"
+                f"the validation samples are divided one by one, not by {self.group_key}: samples of one "
+                f"{self.group_key} stand on both sides, and the guarantee of the risk is nominal"
             )
-        elif fit.bound == "upper":
-            self.logger.warning(
-                f"on the {fit.n} validation samples the logits are no better than chance; temperature "
-                f"{fit.temperature:g} leaves next to no confidence: check the weights and the order of the classes"
-            )
-        return fit
+        names, sizes = np.unique(groups, return_counts=True)
+        order = np.random.default_rng(self.seed).permutation(len(names))
+        before = sizes[order].cumsum() - sizes[order] / 2
+        first = np.isin(groups, names[order][before <= len(groups) / 2])
+        return validation.where(first), validation.where(~first), divided_by
+
+    def _kept(
+        self, collected: CollectedOutputs, temperature: float, detector: OutlierDetector
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the confidence of each sample, whether its prediction is wrong, and whether it is not rejected."""
+        probabilities = apply_temperature(collected.outputs["logits"], temperature)
+        confidence = chance_corrected_confidence(probabilities)
+        usual = detector.combine(detector.member_scores(collected.outputs)) <= detector.threshold
+        wrong = probabilities.argmax(axis=1) != _labels(collected)
+        return confidence, wrong, usual & (confidence >= self.minimum_confidence)
 
     def _detector(
-        self, training: CollectedOutputs, validation: CollectedOutputs, temperature: float, sure: np.ndarray
+        self, training: CollectedOutputs, validation: CollectedOutputs, temperature: float
     ) -> OutlierDetector:
+        probabilities = apply_temperature(validation.outputs["logits"], temperature)
+        sure = chance_corrected_confidence(probabilities) >= self.minimum_confidence
         if not sure.any():
             self.logger.warning("all validation samples are below the minimum confidence: nothing will be kept")
         try:

@@ -1,7 +1,8 @@
 """All calibration measures of a set of predictions, each with its interval and its null band.
 
 The interval (``ci95``) says how far the measure could differ on other samples of the same kind: a basic bootstrap
-interval, see :func:`shared.calibration.resampling.basic_interval`. The null band says which values a *perfect*
+interval, see :func:`shared.calibration.resampling.basic_interval`; ``None`` with a ``reason`` where there is none, see
+:func:`shared.evaluation.bootstrap.interval_entry`. The null band says which values a *perfect*
 predictor with exactly these probabilities would show on so many samples: labels are drawn from the stated
 probabilities (Bröcker and Smith 2007, "Increasing the reliability of reliability diagrams"), and the band holds the
 central 95 % of the measure. A calibration error within its band is no sign of miscalibration. Equal-mass bins are
@@ -27,7 +28,7 @@ from shared.calibration.resampling import (
     simulated_outcomes,
 )
 from shared.calibration.validation import validated_binary, validated_multiclass
-from shared.evaluation.bootstrap import bootstrap_weights
+from shared.evaluation.bootstrap import bootstrap_weights, count_groups, interval_entry
 
 __all__ = ["calibration_report", "multi_label_calibration_report"]
 
@@ -99,7 +100,8 @@ def calibration_report(
 
     weights = bootstrap_weights(len(labels), resamples, seed=seed, groups=groups)
     simulated = simulated_labels(probabilities, simulations, np.random.default_rng(seed))
-    return _with_intervals(evaluate, labels, weights, simulated) | {
+    drawn = count_groups(len(labels), groups)
+    return _with_intervals(evaluate, labels, weights, simulated, drawn) | {
         "n": len(labels),
         "n_bins": n_bins,
         "resamples": resamples,
@@ -150,11 +152,13 @@ def multi_label_calibration_report(
     for name, forecast, outcome in zip(names, probabilities.T, labels.T, strict=True):
         known = ~np.isnan(outcome)
         forecast, outcome = forecast[known], outcome[known]
+        units = None if groups is None else groups[known]
         reports[name] = _with_intervals(
             _event_measures(forecast, n_bins),
             outcome,
-            bootstrap_weights(len(outcome), resamples, seed=seed, groups=None if groups is None else groups[known]),
+            bootstrap_weights(len(outcome), resamples, seed=seed, groups=units),
             simulated_outcomes(forecast, simulations, rng),
+            count_groups(len(outcome), units),
         ) | {"n": len(outcome), "reliability": event_reliability(forecast, outcome, n_bins=n_bins)}
     return {"labels": reports, "n_bins": n_bins, "resamples": resamples, "simulations": simulations, "seed": seed}
 
@@ -193,20 +197,22 @@ def _mean(scores: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 
 def _with_intervals(
-    evaluate: Evaluate, labels: np.ndarray, weights: Iterable[np.ndarray], simulated: Iterable[np.ndarray]
+    evaluate: Evaluate,
+    labels: np.ndarray,
+    weights: Iterable[np.ndarray],
+    simulated: Iterable[np.ndarray],
+    groups: int,
 ) -> dict[str, Any]:
     values = evaluate(labels, None)
     resampled = _concatenate(evaluate(labels, chunk) for chunk in weights)
     null = _concatenate(evaluate(chunk, None) for chunk in simulated)
-    return {
-        name: {
-            "value": float(value),
-            # only the covariance may be negative
-            "ci95": basic_interval(float(value), resampled[name], minimum=-np.inf if "covariance" in name else 0.0),
-            "null_band": central_interval(null[name]),
-        }
-        for name, value in values.items()
-    }
+
+    def entry(name: str, value: float) -> dict[str, Any]:
+        # only the covariance may be negative
+        ends = basic_interval(value, resampled[name], minimum=-np.inf if "covariance" in name else 0.0)
+        return interval_entry(value, ends, groups) | {"null_band": central_interval(null[name])}
+
+    return {name: entry(name, float(value)) for name, value in values.items()}
 
 
 def _concatenate(chunks: Iterable[Measures]) -> Measures:

@@ -1,7 +1,8 @@
-"""Handlers that end an evaluation: the predictions file, the metrics file and the report."""
+"""Handlers that end an evaluation: the predictions file and the metrics file."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,6 @@ import ignite.distributed as idist
 import numpy as np
 import pandas as pd
 from ignite.engine import Engine, Events
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
 from shared.calibration.calibration_report import calibration_report
@@ -22,8 +22,9 @@ from shared.data.errors import DataError
 from shared.evaluation.classification import classification_metrics
 from shared.evaluation.metrics_file import write_metrics
 from shared.evaluation.predictions import predictions_table, write_predictions
+from shared.evaluation.proportion import wilson_interval
 from shared.evaluation.provenance import provenance
-from shared.report.build import build_report
+from shared.evaluation.resampling_groups import group_records
 
 __all__ = ["ClassifierEvaluation", "PredictionsWriter", "evaluate_predictions", "prediction_rows"]
 
@@ -65,14 +66,14 @@ class PredictionsWriter:
 
 
 class ClassifierEvaluation(PredictionsWriter):
-    """Ignite handler that writes ``predictions.csv``, ``metrics.json`` and ``report.html`` when an evaluator completes.
+    """Ignite handler that writes ``predictions.csv`` and ``metrics.json`` when an evaluator completes.
 
     Args:
         collector: collects the columns that a calibrated classifier gives, for samples with a ``label`` (class index)
             and for outliers with a ``kind``.
         classes: class names in the order of the logits.
         output_dir: where to write.
-        bundle_root: root of the bundle.
+        bundle_root: root of the bundle; its name goes into the metrics file.
         data_files: files to hash for the provenance: the datalist.
         weight_files: weights and calibration to hash for the provenance.
         seed: seed of the run, of the bootstrap and of the null bands.
@@ -80,6 +81,8 @@ class ClassifierEvaluation(PredictionsWriter):
         resamples: bootstrap resamples.
         target_risks: risks at which coverage is reported.
         group_key: key of a record that says which samples belong together (donor, patient); whole groups are resampled.
+            Where labelled records do not have it, single samples are resampled: the metrics file says so, and a warning
+            is logged.
         split: name of the split that is evaluated.
     """
 
@@ -117,6 +120,8 @@ class ClassifierEvaluation(PredictionsWriter):
         if idist.get_rank() != 0 or self.collector.collected is None:
             return
         measured = evaluate_predictions(self.collector.collected, self.classes, **self.settings)
+        if warning := measured["resampled"].get("warning"):
+            logging.getLogger("ClassifierEvaluation").warning(warning)
         content = {
             "bundle": self.bundle_root.name,
             "split": self.split,
@@ -124,7 +129,6 @@ class ClassifierEvaluation(PredictionsWriter):
             "provenance": provenance(self.settings["seed"], self.data_files, self.weight_files),
         }
         write_metrics(self.output_dir / "metrics.json", content)
-        build_report(self.output_dir, self.bundle_root)
 
 
 def prediction_rows(collected: CollectedOutputs, classes: Sequence[str], labelled: bool) -> pd.DataFrame:
@@ -183,19 +187,21 @@ def evaluate_predictions(
         group_key: key of a record whose values are resampled as wholes; ``None`` resamples single samples.
 
     Returns:
-        The content of the metrics file but for bundle, split and provenance.
+        The content of the metrics file but for bundle, split and provenance. ``resampled`` says what the bootstrap
+        drew, see :func:`shared.evaluation.resampling_groups.group_records`; shares of decisions carry Wilson intervals,
+        which take the samples for independent.
 
     Raises:
-        DataError: if no sample has a label, or a labelled one has no ``group_key``.
+        DataError: if no sample has a label.
     """
     inliers = collected.where(["label" in record for record in collected.records])
     if not inliers.records:
         raise DataError("there is no labelled sample to evaluate; check the datalist's section 'test'")
     labels = np.array([record["label"] for record in inliers.records])
     columns = inliers.outputs
-    groups = None if group_key is None else _groups(inliers.records, group_key)
+    drawn = group_records(inliers.records, group_key)
     wrong = columns["prediction"] != labels
-    bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "groups": groups}
+    bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "groups": drawn.groups}
     kept = columns["decision"] != "reject"
     accepted = columns["decision"] == "accept"
     return {
@@ -207,7 +213,7 @@ def evaluate_predictions(
             "accepted_share": _share(accepted.sum(), len(accepted)),
             "accepted_accuracy": _share((accepted & ~wrong).sum(), accepted.sum()),
         },
-        "resampled": group_key or "samples",
+        "resampled": drawn.to_json(),
         "calibration": {
             "before": calibration_report(columns["uncalibrated_probabilities"], labels, n_bins=n_bins, **bootstrap),
             "after": calibration_report(columns["probabilities"], labels, n_bins=n_bins, **bootstrap),
@@ -216,15 +222,6 @@ def evaluate_predictions(
         "selective": selective_report(columns["confidence"], wrong, target_risks=target_risks, **bootstrap),
         "outliers": _outliers(collected, inliers),
     }
-
-
-def _groups(records: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
-    if without := [record["id"] for record in records if key not in record]:
-        raise DataError(
-            f"the record {without[0]!r} (of {len(without)}) has no {key!r} to resample by; add it to the datalist or "
-            "set group_key to null"
-        )
-    return np.array([str(record[key]) for record in records])
 
 
 def _outliers(collected: CollectedOutputs, inliers: CollectedOutputs) -> dict[str, Any]:
@@ -252,5 +249,4 @@ def _share(count: int, total: int) -> dict[str, Any]:
     """Return a share with its Wilson interval."""
     if total == 0:
         return {"value": np.nan, "ci95": [np.nan, np.nan]}
-    interval = binomtest(int(count), int(total)).proportion_ci(method="wilson")
-    return {"value": float(count / total), "ci95": [float(interval.low), float(interval.high)]}
+    return {"value": float(count / total), "ci95": [float(bound) for bound in wilson_interval(count, total)]}

@@ -5,39 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from shared.calibration.binning import Binning, assign_bins, bin_edges, binned_sums
 from shared.calibration.calibration_error import top_label_event
 from shared.calibration.validation import validated_multiclass, validated_outcomes
+from shared.evaluation.proportion import wilson_interval
 
-__all__ = ["event_reliability", "reliability_diagram", "wilson_interval"]
-
-
-def wilson_interval(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Return the score interval of a proportion (Wilson 1927).
-
-    Args:
-        successes: number of successes, any shape.
-        trials: number of trials, at least 1, of the same shape.
-        level: nominal coverage.
-
-    Returns:
-        Lower and upper bound.
-
-    Example:
-        >>> low, high = wilson_interval(8, 10)
-        >>> print(f"{low:.3f} {high:.3f}")
-        0.490 0.943
-    """
-    trials = np.asarray(trials, dtype=np.float64)
-    share = np.asarray(successes, dtype=np.float64) / trials
-    z = ndtri((1 + level) / 2)
-    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+__all__ = ["event_reliability", "reliability_diagram"]
 
 
 def event_reliability(

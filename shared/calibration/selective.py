@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.special import digamma
 
 from shared.calibration.resampling import central_interval
-from shared.evaluation.bootstrap import bootstrap_weights
+from shared.evaluation.bootstrap import bootstrap_weights, count_groups, interval_entry
 
 __all__ = [
     "RiskCoverageCurve",
@@ -115,7 +115,8 @@ def selective_report(
     Returns:
         JSON types: ``{"n", "threshold": […], "coverage": […], "risk": […], "aurc", "excess_aurc",
         "risk_at_full_coverage", "coverage_at_risk": [{"target_risk", "value", "ci95"}, …]}``; the three numbers
-        between are ``{"value", "ci95"}``.
+        between are ``{"value", "ci95"}``, with a ``reason`` where there is no interval
+        (:func:`shared.evaluation.bootstrap.interval_entry`).
 
     Raises:
         ValueError: as :func:`risk_coverage_curve`.
@@ -134,7 +135,7 @@ def selective_report(
     chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
     resampled = np.concatenate([measures(weights) for weights in chunks])  # (R, 3 + T)
     entries = [
-        {"value": float(value), "ci95": central_interval(column)}
+        interval_entry(float(value), central_interval(column), count_groups(n, groups))
         for value, column in zip(values, resampled.T, strict=True)
     ]
     curve = _weighted_curve(confidence, error, np.ones(n))

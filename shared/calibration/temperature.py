@@ -8,7 +8,7 @@ therefore the quantity whose likelihood is fitted, is the mean of the calibrated
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -62,6 +62,21 @@ class TemperatureFit:
             "samples": self.samples,
             "bound": self.bound,
         }
+
+    @property
+    def caveat(self) -> str | None:
+        """What to know of a fit at a bound, as a sentence; ``None`` for any other."""
+        if self.bound == "lower":
+            return (
+                f"the {self.n} samples are separated so well that no temperature fits best; it stays at "
+                f"{self.temperature:g}: calibrate on more or harder samples"
+            )
+        if self.bound == "upper":
+            return (
+                f"on the {self.n} samples the logits are no better than chance; temperature {self.temperature:g} "
+                "leaves next to no confidence: check the weights and the order of the classes"
+            )
+        return None
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> TemperatureFit:
@@ -135,11 +150,11 @@ def temperature_loss(log_temperature: float, samples: np.ndarray, labels: np.nda
 
 
 def fit_temperature(
-    logits: ArrayLike,
-    labels: ArrayLike,
+    logits: ArrayLike | torch.Tensor,
+    labels: ArrayLike | torch.Tensor,
     *,
     bounds: tuple[float, float] = BOUNDS,
-    at_bound: Literal["raise", "keep"] = "raise",
+    at_bound: Literal["raise", "keep", "conservative"] = "raise",
 ) -> TemperatureFit:
     """Fit the temperature T that minimises the negative log-likelihood of mean_s softmax(z_s / T).
 
@@ -148,10 +163,15 @@ def fit_temperature(
     computed analytically and must be near 0.
 
     Args:
-        logits: single-pass logits ``(N, K)`` or Monte Carlo samples ``(N, S, K)``, any floating type.
-        labels: class indices ``(N,)``.
+        logits: single-pass logits ``(N, K)`` or Monte Carlo samples ``(N, S, K)``, any floating type; arrays, or
+            tensors on any device.
+        labels: class indices ``(N,)``, likewise.
         bounds: interval searched for T.
-        at_bound: whether a loss without a minimum within the bounds is an error, or is kept and flagged in the result.
+        at_bound: what becomes of a loss without a minimum within the bounds. ``"raise"`` makes it an error; ``"keep"``
+            takes the bound, and flags it in the result; ``"conservative"`` takes what never adds confidence, and flags
+            it: where all samples are classified right, any sharper T fits better still and their number sets no limit,
+            so that T is not let below 1; where the network is no better than chance, T is the upper bound, which
+            leaves next to no confidence.
 
     Returns:
         The fit.
@@ -195,6 +215,8 @@ def fit_temperature(
         log_temperature = float(result.x)
     if bound is not None and at_bound == "raise":
         raise DataError(_bound_message(bound, bounds, samples, labels))
+    if bound == "lower" and at_bound == "conservative" and bounds[0] < 1 < bounds[1]:
+        return replace(fit_temperature(samples, labels, bounds=(1.0, bounds[1]), at_bound="keep"), bound="lower")
     loss_after, gradient = temperature_loss(log_temperature, samples, labels)
     if bound is None and abs(gradient) > GRADIENT_TOLERANCE:
         raise RuntimeError(
@@ -212,8 +234,10 @@ def fit_temperature(
     )
 
 
-def _validated_logits(logits: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    samples = np.asarray(logits, dtype=np.float64)
+def _validated_logits(
+    logits: ArrayLike | torch.Tensor, labels: ArrayLike | torch.Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    samples = _array(logits).astype(np.float64)
     if samples.ndim == 2:
         samples = samples[:, None, :]
     if samples.ndim != 3 or samples.shape[1] < 1 or samples.shape[2] < 2:
@@ -224,7 +248,7 @@ def _validated_logits(logits: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray,
         row = int((~np.isfinite(samples)).any(axis=(1, 2)).argmax())
         raise DataError(f"logits must be finite, found NaN or infinity in row {row}; check the network and its input")
     try:
-        indices = validated_rows(labels, len(samples), samples.shape[2])
+        indices = validated_rows(_array(labels), len(samples), samples.shape[2])
     except ValueError as error:
         raise DataError(str(error)) from error
     if len(np.unique(indices)) < 2:
@@ -233,6 +257,14 @@ def _validated_logits(logits: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray,
             "others; add validation samples of at least two classes"
         )
     return samples, indices
+
+
+def _array(values: ArrayLike | torch.Tensor) -> np.ndarray:
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    # NumPy does not know bfloat16
+    return (values.double() if values.is_floating_point() else values).numpy()
 
 
 def _bound_message(bound: str, bounds: tuple[float, float], samples: np.ndarray, labels: np.ndarray) -> str:

@@ -3,12 +3,17 @@
 A resample of N samples is written as a row of N counts: how often each sample was drawn. A statistic takes such rows as
 weights ``(R, N)`` and returns one number per row, so that a thousand resamples cost one matrix product instead of a
 thousand calls.
+
+A bootstrap of fewer than two groups knows nothing of how groups differ, and all its resamples are alike. Then, and
+wherever else all resamples give one value, there is no interval but the reason for that: an interval of no width would
+be read as certainty.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +25,8 @@ __all__ = [
     "bootstrap_difference",
     "bootstrap_interval",
     "bootstrap_weights",
+    "count_groups",
+    "interval_entry",
     "percentile_interval",
     "weighted_mean",
 ]
@@ -41,6 +48,8 @@ class Interval:
         undefined: share of resamples in which the statistic was not defined (a class was not drawn, say), same shape;
             these resamples do not enter the bounds.
         level: nominal coverage.
+        groups: number of groups, or else of samples, that were drawn from, see :func:`count_groups`; ``None`` if
+            unknown.
     """
 
     value: NDArray[np.float64]
@@ -48,23 +57,75 @@ class Interval:
     high: NDArray[np.float64]
     undefined: NDArray[np.float64]
     level: float = 0.95
+    groups: int | None = None
 
     def __getitem__(self, index: int) -> Interval:
         """Return the interval of one of M numbers."""
         value, low, high, undefined = (
             np.asarray(part[index]) for part in (self.value, self.low, self.high, self.undefined)
         )
-        return Interval(value, low, high, undefined, self.level)
+        return Interval(value, low, high, undefined, self.level, self.groups)
 
     def to_json(self) -> dict[str, Any]:
-        """Return ``{"value": …, "ci95": [low, high]}``, with ``undefined_resamples`` if there were any."""
-        content: dict[str, Any] = {
-            "value": self.value.tolist(),
-            f"ci{100 * self.level:g}": [self.low.tolist(), self.high.tolist()],
-        }
+        """Return one number as :func:`interval_entry` does, with ``undefined_resamples`` if there were any.
+
+        Raises:
+            ValueError: if this is the interval of M numbers; take one by its index.
+        """
+        if self.value.ndim:
+            raise ValueError(f"expected the interval of one number, found {self.value.shape}; take one by its index")
+        content = interval_entry(float(self.value), (float(self.low), float(self.high)), self.groups, self.level)
         if np.any(self.undefined > 0):
             content["undefined_resamples"] = self.undefined.tolist()
         return content
+
+
+def interval_entry(
+    value: float, ends: Sequence[float], groups: int | None = None, level: float = 0.95
+) -> dict[str, Any]:
+    """Return a number with its bootstrap interval, ready for JSON.
+
+    Args:
+        value: the number, NaN if it is not defined.
+        ends: lower and upper bound.
+        groups: number of groups, or else of samples, that were drawn from, see :func:`count_groups`.
+        level: nominal coverage.
+
+    Returns:
+        ``{"value", "ci95": [low, high]}``; ``{"value", "ci95": None, "reason"}`` where the bootstrap cannot give an
+        interval.
+
+    Example:
+        >>> interval_entry(0.9, (0.8, 0.95), groups=12)
+        {'value': 0.9, 'ci95': [0.8, 0.95]}
+        >>> interval_entry(0.9, (0.9, 0.9), groups=1)
+        {'value': 0.9, 'ci95': None, 'reason': 'only one group to resample'}
+    """
+    key, (low, high) = f"ci{100 * level:g}", ends
+    reason = None
+    if groups is not None and groups < 2:
+        reason = "only one group to resample"
+    elif math.isclose(low, high, rel_tol=1e-12, abs_tol=1e-12):
+        reason = "all resamples give this value"
+    if reason is None or math.isnan(value):
+        return {"value": value, key: [low, high]}
+    return {"value": value, key: None, "reason": reason}
+
+
+def count_groups(n: int, groups: ArrayLike | None = None, strata: ArrayLike | None = None) -> int:
+    """Return how many groups, or else samples, a bootstrap draws from: in the smallest stratum, if there are strata.
+
+    Args:
+        n: number of samples N.
+        groups: see :func:`bootstrap_weights`.
+        strata: see :func:`bootstrap_weights`.
+
+    Raises:
+        ValueError: if ``strata`` or ``groups`` are not N long.
+    """
+    unit = np.arange(n) if groups is None else _codes(groups, n, "groups")
+    stratum = np.zeros(n, dtype=np.intp) if strata is None else _codes(strata, n, "strata")
+    return min((len(np.unique(unit[stratum == number])) for number in np.unique(stratum)), default=0)
 
 
 def weighted_mean(weights: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,7 +225,8 @@ def bootstrap_interval(
     n = len(data[0])
     chunks = bootstrap_weights(n, resamples, seed=seed, strata=strata, groups=groups)
     resampled = np.concatenate([statistic(weights, *data) for weights in chunks])
-    return percentile_interval(statistic(np.ones((1, n)), *data)[0], resampled, level)
+    interval = percentile_interval(statistic(np.ones((1, n)), *data)[0], resampled, level)
+    return replace(interval, groups=count_groups(n, groups, strata))
 
 
 def bootstrap_difference(

@@ -8,13 +8,14 @@ stays out of macro averages; it is never counted as 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation.bootstrap import Interval, bootstrap_interval
+from shared.evaluation.bootstrap import bootstrap_interval
 
 __all__ = ["classification_metrics", "metric_names", "weighted_confusion", "weighted_metrics", "weighted_roc_auc"]
 
@@ -48,7 +49,8 @@ def classification_metrics(
         groups: see :func:`shared.evaluation.bootstrap.bootstrap_weights`.
 
     Returns:
-        ``{name: {"value": …, "ci95": [low, high]}}`` with the names of :func:`metric_names`.
+        ``{name: {"value": …, "ci95": [low, high]}}`` with the names of :func:`metric_names`; ``ci95`` is None, with a
+        ``reason``, where the bootstrap gives no interval (:func:`shared.evaluation.bootstrap.interval_entry`).
 
     Raises:
         ValueError: if shapes do not match, there are no samples, or an index is no class.
@@ -63,9 +65,7 @@ def classification_metrics(
     interval = bootstrap_interval(
         statistic, arrays, resamples=resamples, level=level, seed=seed, strata=strata, groups=groups
     )
-    interval = Interval(
-        _sklearn_values(truth, predicted, scores, k), interval.low, interval.high, interval.undefined, level
-    )
+    interval = replace(interval, value=_sklearn_values(truth, predicted, scores, k))
     return {name: interval[i].to_json() for i, name in enumerate(metric_names(classes, scores is not None))}
 
 

@@ -2,7 +2,8 @@
 
 JSON has no NaN. A number that is not finite is written as ``null``, and never without a reason: an entry with a
 ``value`` (``{"value": null, "ci95": [null, null], "reason": …}``) carries it itself; for any other place, the top-level
-``undefined`` maps the place (``selective.risk.0``) to what was there.
+``undefined`` maps the place (``selective.risk.0``) to what was there. A value whose interval could not be had is
+``{"value": 0.9, "ci95": null, "reason": …}``.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def validate_metrics(content: Any, source: str | os.PathLike[str] = "metrics") -
 
     Raises:
         DataError: if a required key is missing or of another type; an entry of ``metrics`` is not a number, or null
-            without a reason; an interval is not two ordered numbers or nulls; ``confusion_matrix`` is not K × K counts.
+            without a reason; an interval is null without a reason, or not two ordered numbers or nulls;
+            ``confusion_matrix`` is not K × K counts.
     """
     if not isinstance(content, dict):
         raise DataError(f"{source}: expected a JSON object, found {type(content).__name__}")
@@ -124,8 +126,12 @@ def _check_entry(entry: Any, place: str) -> None:
         raise DataError(f"{place}.value is null without a reason; say why it was not measured")
     if entry["value"] is not None and not _is_number(entry["value"]):
         raise DataError(f"{place}.value must be a number or null, found {entry['value']!r}")
-    interval = entry.get("ci95")
+    if "ci95" not in entry:
+        return
+    interval = entry["ci95"]
     if interval is None:
+        if not entry.get("reason"):
+            raise DataError(f"{place}.ci95 is null without a reason; say why there is no interval")
         return
     if not isinstance(interval, list) or len(interval) != 2 or not all(x is None or _is_number(x) for x in interval):
         raise DataError(f"{place}.ci95 must be two numbers or nulls, found {interval!r}")

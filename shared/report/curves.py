@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from shared.calibration.reliability import wilson_interval
 from shared.data.errors import DataError
+from shared.evaluation.proportion import wilson_interval
 from shared.report.measures import read_number, read_table
 
 __all__ = [

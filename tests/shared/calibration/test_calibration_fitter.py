@@ -164,6 +164,59 @@ def test_a_guarantee_records_its_bound(files):
     assert guaranteed["coverage"] < plain["coverage"]
 
 
+def by_donor(collected, size=20):
+    """Give the records donors of ``size`` samples each."""
+    records = [record | {"donor": f"D{index // size}"} for index, record in enumerate(collected.records)]
+    return CollectedOutputs(records, collected.outputs)
+
+
+def test_with_a_guarantee_acceptance_is_fitted_on_other_donors(files):
+    training, validation = make_section("training", 200, 0), by_donor(make_section("validation", 800, 1))
+    content = calibrate(files, joined(training, validation), target_risk=0.08, guarantee=0.05)
+    assert content["confidence"]["divided_by"] == "donor"
+    n = content["confidence"]["n"]
+    assert content["temperature"]["n"] == content["outlier"]["n_validation"] == 800 - n
+    assert 0 < n < 800
+    assert n % 20 == 0  # whole donors
+
+    def with_labels_changed(donors):
+        # a class more for every sample of these donors
+        records = [
+            record | {"label": (record["label"] + 1) % 3} if record["donor"] in donors else record
+            for record in validation.records
+        ]
+        return calibrate(
+            files,
+            joined(training, CollectedOutputs(records, validation.outputs)),
+            target_risk=0.08,
+            guarantee=0.05,
+        )
+
+    # each donor's labels move either the temperature or the accepted risk, never both
+    moves = []
+    for donor in ("D0", "D7", "D20", "D39"):
+        changed = with_labels_changed({donor})
+        temperature = changed["temperature"]["value"] != content["temperature"]["value"]
+        if not temperature:
+            assert changed["outlier"]["threshold"] == content["outlier"]["threshold"]
+            assert changed["confidence"]["risk_bound"] != content["confidence"]["risk_bound"]
+        moves.append(temperature)
+    assert set(moves) == {True, False}
+
+
+@pytest.mark.parametrize("donors", [None, 1])
+def test_without_donors_samples_are_divided_and_it_is_said(files, caplog, donors):
+    validation = make_section("validation", 400, 1)
+    if donors:
+        validation = by_donor(validation, size=400)
+    collected = joined(make_section("training", 200, 0), validation)
+    with caplog.at_level(logging.WARNING):
+        content = calibrate(files, collected, target_risk=0.1, guarantee=0.1)
+    assert content["confidence"]["divided_by"] == "sample"
+    assert content["confidence"]["n"] == pytest.approx(200, abs=1)
+    assert "the guarantee of the risk is nominal" in caplog.text
+
+
 def test_separable_validation_data_keep_the_networks_own_confidence(files, caplog):
     validation = make_section("validation", 100, 1, noise=0.1, sharpness=1.0)
     with caplog.at_level(logging.WARNING):

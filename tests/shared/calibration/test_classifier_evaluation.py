@@ -175,11 +175,40 @@ def test_a_rejection_for_low_confidence_counts_as_caught(collected):
 
 def test_whole_donors_are_resampled(collected, measured):
     grouped = evaluate_predictions(collected, CLASSES, resamples=200, group_key="donor")
-    assert (measured["resampled"], grouped["resampled"]) == ("samples", "donor")
+    assert measured["resampled"] == {"by": "sample", "n": 120}
+    assert grouped["resampled"] == {"by": "donor", "n": 5}
     assert grouped["metrics"]["accuracy"]["value"] == measured["metrics"]["accuracy"]["value"]
     assert grouped["metrics"]["accuracy"]["ci95"] != measured["metrics"]["accuracy"]["ci95"]
-    with pytest.raises(DataError, match=r"'cell/\d+' \(of 120\) has no 'ward'"):
-        evaluate_predictions(collected, CLASSES, group_key="ward")
+
+
+def test_records_without_donors_are_resampled_one_by_one_and_it_is_said(collected, measured):
+    first = next(index for index, record in enumerate(collected.records) if "label" in record)
+    records = [dict(record) for record in collected.records]
+    del records[first]["donor"]
+    changed = CollectedOutputs(records, collected.outputs)
+    fallen = evaluate_predictions(changed, CLASSES, resamples=200, n_bins=10, group_key="donor")
+    assert fallen["resampled"]["by"] == "sample"
+    assert f"1 of 120 records have no 'donor', the first is '{records[first]['id']}'" in fallen["resampled"]["warning"]
+    assert fallen["metrics"] == measured["metrics"]
+
+
+def test_one_donor_gives_no_interval(collected):
+    records = [record | ({"donor": "D0"} if "label" in record else {}) for record in collected.records]
+    alone = evaluate_predictions(
+        CollectedOutputs(records, collected.outputs), CLASSES, resamples=20, group_key="donor", target_risks=[0.2]
+    )
+    assert alone["resampled"] == {"by": "donor", "n": 1}
+    after = alone["calibration"]["after"]
+    entries = [
+        *(entry for name, entry in alone["metrics"].items() if not name.startswith(("kept", "accepted"))),
+        *(entry for entry in after.values() if isinstance(entry, dict) and "value" in entry),
+        alone["selective"]["aurc"],
+        *alone["selective"]["coverage_at_risk"],
+    ]
+    assert len(entries) > 30
+    assert {entry["ci95"] for entry in entries} == {None}
+    assert {entry["reason"] for entry in entries} == {"only one group to resample"}
+    assert after["top_label_l1_equal_width"]["null_band"][0] > 0  # labels are drawn, not donors
 
 
 def test_there_must_be_labelled_samples():
@@ -231,7 +260,7 @@ def test_inference_knows_no_labels(collected):
     assert table.columns[:2].tolist() == ["id", "logit_cat"]
 
 
-def test_evaluating_writes_predictions_metrics_and_report(tmp_path):
+def test_evaluating_writes_predictions_and_metrics(tmp_path, caplog):
     collected = make_collected()
     datalist, weights = tmp_path / "datalist.json", tmp_path / "model.pt"
     datalist.write_text("{}")
@@ -273,7 +302,20 @@ def test_evaluating_writes_predictions_metrics_and_report(tmp_path):
     }
     assert content["calibration"]["after"]["n_bins"] == 10
     assert len(read_predictions(output / "predictions.csv")) == 144
-    assert "pets" in (output / "report.html").read_text()
+    assert content["resampled"] == {"by": "donor", "n": 5}
+    assert not caplog.records
+
+
+def test_a_fall_back_is_logged(tmp_path, caplog):
+    collected = make_collected()
+    files = {"data_files": [], "weight_files": []}
+    run(
+        ClassifierEvaluation(
+            make_collector(collected), CLASSES, tmp_path, tmp_path, **files, resamples=10, group_key="ward"
+        )
+    )
+    assert "120 of 120 records have no 'ward'" in caplog.text
+    assert "120 of 120" in json.loads((tmp_path / "metrics.json").read_text())["resampled"]["warning"]
 
 
 def test_it_must_stand_behind_its_collector(tmp_path):

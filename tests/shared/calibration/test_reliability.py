@@ -2,17 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
 from shared.calibration.calibration_error import event_calibration_error
-from shared.calibration.reliability import event_reliability, reliability_diagram, wilson_interval
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 5), (5, 5), (3, 10), (180, 200)])
-def test_wilson_interval_agrees_with_scipy(successes, trials):
-    expected = binomtest(successes, trials).proportion_ci(method="wilson")
-    assert wilson_interval(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
+from shared.calibration.reliability import event_reliability, reliability_diagram
 
 
 def test_bins_agree_with_scikit_learn():

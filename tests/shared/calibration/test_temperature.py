@@ -132,6 +132,38 @@ def test_separable_samples_are_refused_or_flagged():
     assert fit.temperature == pytest.approx(1e-2)
 
 
+def test_conservative_never_adds_confidence_and_says_so():
+    labels = np.array([0, 1, 2] * 10)
+    fit = fit_temperature(5 * np.eye(3)[labels], labels, at_bound="conservative")
+    assert (fit.temperature, fit.bound) == (1.0, "lower")
+    assert "separated so well" in fit.caveat
+    worse = fit_temperature(-3 * np.eye(3)[labels], labels, at_bound="conservative")
+    assert (worse.temperature, worse.bound) == (pytest.approx(1e3), "upper")
+    assert "no better than chance" in worse.caveat
+
+
+def test_conservative_changes_nothing_within_the_bounds(monte_carlo):
+    samples, labels = monte_carlo
+    fit = fit_temperature(samples, labels, at_bound="conservative")
+    assert fit == fit_temperature(samples, labels)
+    assert fit.caveat is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tensors_of_a_graph_and_of_any_precision_are_taken(monte_carlo, dtype):
+    samples, labels = monte_carlo
+    logits = torch.from_numpy(samples).to(dtype).requires_grad_()
+    expected = fit_temperature(logits.detach().double().numpy(), labels)
+    assert fit_temperature(logits, torch.from_numpy(labels)) == expected
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_tensors_on_a_gpu_are_taken(monte_carlo):
+    samples, labels = monte_carlo
+    on_gpu = torch.from_numpy(samples).cuda(), torch.from_numpy(labels).cuda()
+    assert fit_temperature(*on_gpu) == fit_temperature(samples, labels)
+
+
 def test_logits_against_the_labels_are_refused_or_flagged():
     labels = np.array([0, 1] * 20)
     with pytest.raises(DataError, match="no better than chance"):

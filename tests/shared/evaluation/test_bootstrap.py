@@ -12,6 +12,8 @@ from shared.evaluation.bootstrap import (
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_weights,
+    count_groups,
+    interval_entry,
     percentile_interval,
     weighted_mean,
 )
@@ -145,6 +147,32 @@ def test_undefined_resamples_are_left_out_and_reported():
     assert interval[0].to_json() == {"value": 2.0, "ci50": [1.5, 2.5], "undefined_resamples": 0.25}
 
 
+def test_one_group_gives_no_interval_but_a_reason():
+    values = np.random.default_rng(0).normal(size=30)
+    alone = bootstrap_interval(weighted_mean, [values], groups=["a"] * 30, resamples=50)
+    assert alone.groups == 1
+    expected = {"value": pytest.approx(values.mean()), "ci95": None, "reason": "only one group to resample"}
+    assert alone.to_json() == expected
+    two = bootstrap_interval(weighted_mean, [values], groups=["a"] * 15 + ["b"] * 15, resamples=50)
+    assert two.groups == 2
+    means = values[:15].mean(), values[15:].mean()
+    assert two.to_json()["ci95"] == [pytest.approx(min(means)), pytest.approx(max(means))]
+    assert bootstrap_interval(weighted_mean, [values[:1]], resamples=50).to_json()["ci95"] is None
+
+
+def test_resamples_that_all_agree_give_no_interval():
+    entry = bootstrap_interval(weighted_mean, [np.ones(30)], resamples=50).to_json()
+    assert entry == {"value": 1.0, "ci95": None, "reason": "all resamples give this value"}
+    assert interval_entry(np.nan, (np.nan, np.nan), groups=1).keys() == {"value", "ci95"}
+
+
+def test_groups_are_counted_in_the_smallest_stratum():
+    assert count_groups(5) == 5
+    assert count_groups(5, groups=list("aabbc")) == 3
+    assert count_groups(5, groups=list("aabbc"), strata=[0, 0, 0, 0, 1]) == 1
+    assert count_groups(0) == 0
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="one common length"):
         bootstrap_interval(weighted_mean, [np.zeros(3), np.zeros(4)])
@@ -154,6 +182,8 @@ def test_bad_arguments():
         bootstrap_interval(weighted_mean, [np.zeros(3)], groups=[1, 2])
     with pytest.raises(ValueError, match="level must be in"):
         percentile_interval(0.0, [0.0], level=95)
+    with pytest.raises(ValueError, match="take one by its index"):
+        bootstrap_interval(weighted_mean, [np.zeros((3, 2))]).to_json()
 
 
 def test_a_thousand_resamples_are_quick():

@@ -83,6 +83,7 @@ def test_takes_what_the_classification_metrics_give(tmp_path):
         ({"metrics": {"accuracy": 0.7}}, r"metrics.accuracy must be .*found 0.7"),
         ({"metrics": {"accuracy": {"value": None}}}, "metrics.accuracy.value is null without a reason"),
         ({"metrics": {"accuracy": {"value": "0.7"}}}, "metrics.accuracy.value must be a number"),
+        ({"metrics": {"accuracy": {"value": 0.7, "ci95": None}}}, "accuracy.ci95 is null without a reason"),
         ({"metrics": {"accuracy": {"value": 0.7, "ci95": [0.8, 0.6]}}}, "ci95 must be ordered"),
         ({"metrics": {"accuracy": {"value": 0.7, "ci95": [0.8]}}}, "ci95 must be two numbers"),
         ({"confusion_matrix": [[1, 2]]}, r"confusion_matrix must hold counts.*\['a', 'b'\]"),

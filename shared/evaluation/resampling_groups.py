@@ -1,0 +1,59 @@
+"""Which samples belong together and must be resampled as a whole: those of one donor, of one patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ResamplingGroups", "group_records"]
+
+
+@dataclass(frozen=True)
+class ResamplingGroups:
+    """What a bootstrap draws.
+
+    Attributes:
+        groups: group of each sample ``(N,)``; ``None`` where single samples are drawn.
+        by: the key of the records whose values are drawn, or ``sample``.
+        n: number of groups, or of samples where single samples are drawn.
+        warning: why single samples are drawn although groups were asked for; else ``None``.
+    """
+
+    groups: np.ndarray | None
+    by: str
+    n: int
+    warning: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``{"by", "n"}``, and ``warning`` if there is one."""
+        return {"by": self.by, "n": self.n} | ({"warning": self.warning} if self.warning else {})
+
+
+def group_records(records: Sequence[Mapping[str, Any]], key: str | None) -> ResamplingGroups:
+    """Group records by what they say under a key.
+
+    Where a record does not have the key, single samples are drawn, and the result says so: what is then taken for
+    independent may not be, and intervals may be too narrow.
+
+    Args:
+        records: the N records.
+        key: key of the records, ``donor`` for instance; ``None`` to draw single samples.
+
+    Example:
+        >>> group_records([{"id": "a", "donor": "D1"}, {"id": "b", "donor": "D1"}], "donor").to_json()
+        {'by': 'donor', 'n': 1}
+    """
+    if key is None:
+        return ResamplingGroups(None, "sample", len(records))
+    without = [record.get("id") for record in records if record.get(key) is None]
+    if without:
+        warning = (
+            f"{len(without)} of {len(records)} records have no {key!r}, the first is {without[0]!r}: samples are "
+            f"resampled one by one, and intervals are too narrow if several are of one {key}"
+        )
+        return ResamplingGroups(None, "sample", len(records), warning)
+    groups = np.array([str(record[key]) for record in records])
+    return ResamplingGroups(groups, key, len(np.unique(groups)))
