@@ -29,7 +29,7 @@ __all__ = ["OutlierDetector", "default_scores"]
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-PREFERRED_MEMBERS = ("mahalanobis_features", "mahalanobis_image")
+DECIDING = ("mahalanobis_image", "mahalanobis_features", "mahalanobis")
 SCORE_TYPES: dict[str, type[OutlierScore]] = {
     score.__name__: score
     for score in (MaximumSoftmax, Energy, PredictiveEntropy, MutualInformation, Mahalanobis, NearestNeighbour, ViM)
@@ -74,11 +74,11 @@ class OutlierDetector:
     member finds it too unusual, whatever the scales of the scores. The tail probabilities only weigh the members
     against one another; how many inliers are lost is set by the threshold on the combined score itself.
 
-    Members are chosen for what they see, not by how they fare on known outliers: by default the Mahalanobis distances
-    in the statistics of the feature maps and of the image, as far as these are given, else the one in the embedding.
-    The embedding was itself fitted to the training images, so that even inliers lie farther out than these did: as a
-    member it would cost the others some of the inliers that may be lost. All other scores are reported; in the decision
-    the minimum confidence stands for those that read the logits.
+    By default one score decides, the Mahalanobis distance in the statistics of the image, or, where these are not
+    given, of the feature maps or the embedding, in this order. The earlier, the less it depends on what the network was
+    trained to see: an embedding that was fitted to the training images has new inliers lie farther out than these, and
+    forgets what spoils all classes alike. Each further member has to share the inliers that may be lost with the
+    others. All other scores are reported; in the decision the minimum confidence stands for those that read the logits.
 
     Attributes:
         scores: fitted scores by name.
@@ -131,7 +131,7 @@ class OutlierDetector:
         for score in scores.values():
             score.fit(features, labels)
         if members is None:
-            members = [name for name in PREFERRED_MEMBERS if name in scores] or ["mahalanobis"]
+            members = [name for name in DECIDING if name in scores][:1]
         return cls(scores, tuple(members))
 
     def calibrated(self, features: Features, keep: float = 0.97, also_kept: ArrayLike | None = None) -> Self:

@@ -23,7 +23,8 @@ def draw(n, seed, shift=0.0):
 def detector():
     training = draw(400, 0)
     last_layer = nn.Linear(6, 3)
-    return OutlierDetector.fit(training, np.arange(400) % 3, temperature=1.3, last_layer=last_layer)
+    members = ["mahalanobis_features", "mahalanobis_image"]
+    return OutlierDetector.fit(training, np.arange(400) % 3, 1.3, last_layer, members)
 
 
 def test_keeps_the_share_asked_for_and_catches_what_one_member_sees(detector):
@@ -143,7 +144,11 @@ def test_refuses(detector, tmp_path):
         detector.member_scores({name: value for name, value in draw(3, 1).items() if name != "image_statistics"})
 
 
-def test_without_statistics_the_embedding_decides():
-    features = {name: draw(100, 0)[name] for name in ("logits", "embedding")}
-    assert OutlierDetector.fit(features, np.arange(100) % 3).members == ("mahalanobis",)
+def test_the_score_that_depends_least_on_the_network_decides():
+    features, labels = draw(100, 0), np.arange(100) % 3
+    assert OutlierDetector.fit(features, labels).members == ("mahalanobis_image",)
+    del features["image_statistics"]
+    assert OutlierDetector.fit(features, labels).members == ("mahalanobis_features",)
+    del features["feature_statistics"]
+    assert OutlierDetector.fit(features, labels).members == ("mahalanobis",)
     assert "vim" not in default_scores(list(features))
