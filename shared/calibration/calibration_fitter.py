@@ -192,7 +192,7 @@ class CalibrationFitter:
         order = np.random.default_rng(self.seed).permutation(len(names))
         before = sizes[order].cumsum() - sizes[order] / 2
         first = np.isin(groups, names[order][before <= len(groups) / 2])
-        return validation.where(first), validation.where(~first), divided_by
+        return validation.where(first.tolist()), validation.where((~first).tolist()), divided_by
 
     def _kept(
         self, collected: CollectedOutputs, temperature: float, detector: OutlierDetector

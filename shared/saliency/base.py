@@ -5,11 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import nn
 
-__all__ = ["Attribution", "class_scores", "evaluation_mode", "resolve_target"]
+__all__ = ["Attribution", "Sign", "class_scores", "evaluation_mode", "resolve_target"]
+
+Sign = Literal["signed", "absolute", "positive"]
+"""What of a map says where the cause is: its value, its magnitude, or only what speaks for the class."""
 
 
 class Attribution(ABC):
@@ -22,7 +26,15 @@ class Attribution(ABC):
 
     Args:
         network: classifier that maps images ``(B, C, H, W)`` to logits ``(B, K)``.
+
+    Attributes:
+        sign: how the maps are measured against a known cause. ``signed``: a contribution to the logit; what is high
+            speaks for the class, what is low against it. ``absolute``: a slope, whose sign says whether the image
+            should become brighter or darker there and nothing of relevance, so that its magnitude counts.
+            ``positive``: never negative, by construction.
     """
+
+    sign: Sign = "signed"
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network

@@ -9,7 +9,7 @@ import torch
 from skimage.filters import sobel
 from torch import nn
 
-from shared.saliency.base import Attribution
+from shared.saliency.base import Attribution, Sign
 
 __all__ = ["EdgeMap", "RandomMap"]
 
@@ -47,6 +47,8 @@ class EdgeMap(Attribution):
     Args:
         network: classifier; not used.
     """
+
+    sign: Sign = "positive"
 
     def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:  # noqa: ARG002
         planes = images.flatten(0, 1).cpu().numpy()  # (B * C, H, W)

@@ -69,6 +69,7 @@ class EVET(Attribution):
         if padding not in ("border", "zeros", "reflection"):
             raise ValueError(f"padding must be 'border', 'zeros' or 'reflection', found {padding!r}")
         self.method = method
+        self.sign = method.sign
         self.transformations = [
             ImageTransformation(**transformation) if isinstance(transformation, Mapping) else transformation
             for transformation in transformations

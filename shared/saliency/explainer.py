@@ -14,6 +14,7 @@ from monai.utils import convert_to_tensor
 from tqdm.auto import tqdm
 
 from shared.data.errors import DataError
+from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 from shared.saliency.base import Attribution
 from shared.saliency.case_selection import choose_cases, choose_measured
 from shared.saliency.explanation_files import ExplanationFiles
@@ -45,6 +46,9 @@ class Explainer:
         wrong_samples: wrongly predicted samples in the gallery.
         samples_per_kind: samples of each outlier kind in the gallery.
         measured_samples: number of samples to measure the quality on.
+        group_key: key of a record that says which samples belong together (donor, patient): the intervals of the
+            quality resample whole groups. Where measured records do not have it, single samples are resampled, and the
+            index says so.
         batch_size: images explained at once.
         stability_seeds: seeds over which the stability of LIME is measured.
         pixel_size_um: size of a pixel in µm, for scale bars and NIfTI headers; ``None`` if unknown.
@@ -72,6 +76,7 @@ class Explainer:
         wrong_samples: int = 3,
         samples_per_kind: int = 1,
         measured_samples: int = 100,
+        group_key: str | None = "donor",
         batch_size: int = 64,
         stability_seeds: Sequence[int] = (0, 1, 2, 3, 4),
         pixel_size_um: float | None = None,
@@ -102,6 +107,7 @@ class Explainer:
         self.wrong_samples = wrong_samples
         self.samples_per_kind = samples_per_kind
         self.measured_samples = measured_samples
+        self.group_key = group_key
         self.batch_size = batch_size
         self.stability_seeds = tuple(stability_seeds)
         self.seed = seed
@@ -144,7 +150,7 @@ class Explainer:
             maps = dict(zip(samples, self._maps(method, images, explained), strict=True))
             summaries[name] = {"parameters": _plain_parameters(method)}
             if measured:
-                summaries[name]["quality"] = self._quality(maps, masks, measured)
+                summaries[name]["quality"] = self._quality(method, maps, masks, measured)
             if isinstance(method, LIME) and len(self.stability_seeds) > 1 and shown:
                 rows = [row[index] for index in shown]
                 summaries[name]["stability"] = self._stability(method, images[rows], explained[rows])
@@ -153,11 +159,11 @@ class Explainer:
                 files = self.files.write_map(entry, name, pictures[index], maps[index], mask)
                 quality: dict[str, Any] = {}
                 if mask is not None and measurable[index]:
-                    quality = sample_quality(map_quality(maps[index][None], mask[None]), 0)
+                    quality = sample_quality(map_quality(maps[index][None], mask[None], sign=method.sign), 0)
                 entry["methods"][name] = {**files, "quality": quality}
-        return self.files.write_index(
-            {"samples": list(entries.values()), "methods": summaries, "provenance": self.provenance}
-        )
+        content = {"samples": list(entries.values()), "methods": summaries, "provenance": self.provenance}
+        drawn = {"resampled": self._drawn(measured).to_json()} if measured else {}
+        return self.files.write_index(content | drawn)
 
     def _measurable(self, predicted: Sequence[int], targets: Sequence[int]) -> list[bool]:
         """Tell for each record whether its map should point at a known cause: that of the class explained."""
@@ -223,15 +229,24 @@ class Explainer:
         return np.concatenate([method.attribute(batch, target).sum(dim=1).cpu().numpy() for batch, target in batches])
 
     def _quality(
-        self, maps: Mapping[int, np.ndarray], masks: Mapping[int, np.ndarray], measured: Sequence[int]
+        self,
+        method: Attribution,
+        maps: Mapping[int, np.ndarray],
+        masks: Mapping[int, np.ndarray],
+        measured: Sequence[int],
     ) -> dict[str, Any]:
         """Return the mean quality over the measured samples; samples whose cause is nowhere are counted apart."""
         nowhere = np.zeros_like(maps[measured[0]], dtype=bool)
         quality = map_quality(
-            np.stack([maps[index] for index in measured]), np.stack([masks.get(index, nowhere) for index in measured])
+            np.stack([maps[index] for index in measured]),
+            np.stack([masks.get(index, nowhere) for index in measured]),
+            sign=method.sign,
         )
-        groups = [str(self.records[index].get("donor", self.records[index]["id"])) for index in measured]
-        return summarise_quality(quality, groups=groups, seed=self.seed)
+        return summarise_quality(quality, groups=self._drawn(measured).groups, seed=self.seed)
+
+    def _drawn(self, measured: Sequence[int]) -> ResamplingGroups:
+        """Return what the intervals of the quality resample."""
+        return group_records([self.records[index] for index in measured], self.group_key)
 
     def _stability(self, lime: LIME, images: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
         """Return how far LIME's maps agree over the seeds."""
@@ -246,10 +261,11 @@ class Explainer:
 
 
 def _plain_parameters(method: Attribution) -> dict[str, Any]:
-    """Return the method's class and those of its settings that JSON can hold."""
+    """Return the method's class, what of its maps is measured, and those of its settings that JSON can hold."""
     plain = (bool, int, float, str, type(None))
     settings = {
         name: value for name, value in vars(method).items() if not name.startswith("_") and isinstance(value, plain)
     }
     inner = {name: _plain_parameters(value) for name, value in vars(method).items() if isinstance(value, Attribution)}
-    return {"class": f"{type(method).__module__}.{type(method).__qualname__}", **settings, **inner}
+    name = f"{type(method).__module__}.{type(method).__qualname__}"
+    return {"class": name, "sign": method.sign, **settings, **inner}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shared.saliency.base import Attribution, class_scores, resolve_target
+from shared.saliency.base import Attribution, Sign, class_scores, resolve_target
 
 __all__ = ["ClassActivationMap", "last_feature_layer", "upsample"]
 
@@ -39,6 +39,8 @@ class ClassActivationMap(Attribution):
     Raises:
         ValueError: if there is no such layer.
     """
+
+    sign: Sign = "positive"
 
     def __init__(self, network: nn.Module, layer: str | None = None) -> None:
         super().__init__(network)

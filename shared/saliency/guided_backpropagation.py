@@ -8,7 +8,7 @@ import torch
 from captum.attr import GuidedBackprop
 from torch import nn
 
-from shared.saliency.base import Attribution, resolve_target
+from shared.saliency.base import Attribution, Sign, resolve_target
 
 __all__ = ["GuidedBackpropagation"]
 
@@ -41,6 +41,8 @@ class GuidedBackpropagation(Attribution):
     Args:
         network: classifier that maps images ``(B, C, H, W)`` to logits ``(B, K)``, its rectifiers ``nn.ReLU`` modules.
     """
+
+    sign: Sign = "absolute"
 
     def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
         logits = self._checked_forward(images)

@@ -7,17 +7,17 @@ they allow, so that a constant map scores exactly its chance level.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
+from shared.saliency.base import Sign
 
 __all__ = [
     "MapQuality",
-    "Sign",
     "localisation_auc",
     "map_quality",
     "mass_accuracy",
@@ -32,9 +32,6 @@ Masks = NDArray[np.bool_]
 MapQuality = dict[str, dict[str, NDArray[np.float64]]]
 """``{metric: {"value": (B,), "chance": (B,)}}``."""
 
-Sign = Literal["signed", "absolute", "positive"]
-"""What counts as relevant: the value as it is, its magnitude, or only what speaks for the class."""
-
 CHUNK_PIXELS = 8_000_000
 
 
@@ -45,7 +42,7 @@ def map_quality(maps: ArrayLike, masks: ArrayLike, *, sign: Sign = "signed", rad
         maps: attributions ``(B, H, W)``.
         masks: where the cause is, ``(B, H, W)``, boolean or 0 and 1.
         sign: ``signed`` ranks pixels by value, ``absolute`` by magnitude, ``positive`` by value with all that is
-            negative set to 0.
+            negative set to 0. A method knows its own: :attr:`shared.saliency.base.Attribution.sign`.
         radius: tolerance of the pointing game, in pixels.
 
     Returns:
@@ -188,7 +185,8 @@ def summarise_quality(
 
     Returns:
         ``{metric: {"value", "ci95", "chance", "n", "n_without_mask"}}``, ready for JSON. ``n`` samples were measured,
-        ``n_without_mask`` were not. Nothing measured gives ``None`` with a ``reason``; a single sample has no interval.
+        ``n_without_mask`` were not. Nothing measured gives ``None`` with a ``reason``, and so does an interval of fewer
+        than two samples or groups (:func:`shared.evaluation.bootstrap.interval_entry`).
     """
     summary: dict[str, dict[str, Any]] = {}
     for name, part in per_sample.items():
@@ -201,13 +199,9 @@ def summarise_quality(
             summary[name] = {"value": None, key: None, "chance": None, **counts, "reason": reason}
             continue
         chance = float(part["chance"][measured].mean())
-        entry: dict[str, Any] = {"value": float(values.mean()), key: None}
-        if n > 1:
-            kept = None if groups is None else np.asarray(groups)[measured]
-            entry = bootstrap_interval(
-                weighted_mean, [values], resamples=resamples, level=level, seed=seed, groups=kept
-            ).to_json()
-        summary[name] = {**entry, "chance": chance, **counts}
+        kept = None if groups is None else np.asarray(groups)[measured]
+        interval = bootstrap_interval(weighted_mean, [values], resamples=resamples, level=level, seed=seed, groups=kept)
+        summary[name] = {**interval.to_json(), "chance": chance, **counts}
     return summary
 
 

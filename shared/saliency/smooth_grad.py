@@ -45,6 +45,7 @@ class SmoothGrad(Attribution):
         self.times_input = times_input
         self.seed = seed
         self.chunk_size = chunk_size
+        self.sign = "signed" if times_input else "absolute"
 
     def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
         targets = self.targets(images, target)

@@ -142,3 +142,18 @@ def test_unusable_targets_are_refused(target, error, message):
 def test_what_is_no_classifier_is_refused(images):
     with pytest.raises(ValueError, match=r"must return logits \(4, K\), found \(4, 2, 10, 10\)"):
         InputXGradient(nn.Conv2d(1, 2, 3).double()).attribute(images)
+
+
+SLOPES = {"guided_backpropagation", "smooth_grad"}
+EFFECTS = {"input_x_gradient", "smooth_grad_x_input", "integrated_gradients", "lime", "random"}
+
+
+@pytest.mark.parametrize("name", [*METHODS, *CONTROLS])
+def test_a_method_says_what_of_its_maps_counts(name, network, images):
+    method = {**METHODS, **CONTROLS}[name](network)
+    assert method.sign == ("absolute" if name in SLOPES else "signed" if name in EFFECTS else "positive")
+    assert bool((method.attribute(images, 1) < 0).any()) == (method.sign != "positive")
+
+
+def test_the_enhancer_takes_the_sign_of_what_it_enhances(network):
+    assert EVET(network, GuidedBackpropagation(network)).sign == "absolute"

@@ -142,6 +142,31 @@ def test_quality_is_that_of_right_predictions_alone(world, network, tmp_path):
             assert quality == {}
 
 
+def test_a_map_is_measured_by_the_sign_of_its_method(world, network, tmp_path):
+    slope = ImageTimesTarget(network, factor=-1.0)
+    slope.sign = "absolute"
+    index = explain(world, network, tmp_path, {"slope": slope, "effect": ImageTimesTarget(network, factor=-1.0)})
+    upright = explain(world, network, tmp_path)
+    # the magnitude of the turned map is the map
+    assert index["methods"]["slope"]["quality"] == upright["methods"]["stub"]["quality"]
+    assert index["methods"]["effect"]["quality"] != upright["methods"]["stub"]["quality"]
+    for turned, entry in zip(index["samples"], upright["samples"], strict=True):
+        assert turned["methods"]["slope"]["quality"] == entry["methods"]["stub"]["quality"]
+    signs = {name: method["parameters"]["sign"] for name, method in index["methods"].items()}
+    assert signs == {"slope": "absolute", "effect": "signed"}
+
+
+def test_the_index_says_what_was_resampled(world, network, tmp_path):
+    assert explain(world, network, tmp_path)["resampled"] == {"by": "donor", "n": 4}
+    del world[1][10]["donor"]
+    fallen = explain(world, network, tmp_path)
+    assert fallen["resampled"]["by"] == "sample"
+    assert "1 of 25 records have no 'donor', the first is 's/10'" in fallen["resampled"]["warning"]
+    singly = explain(world, network, tmp_path, group_key=None)
+    assert singly["resampled"] == {"by": "sample", "n": 25}
+    assert singly["methods"] == fallen["methods"]
+
+
 def test_a_cause_that_is_nowhere_is_counted_apart(world, network, tmp_path):
     np.save(world[1][10]["truth"], np.full((12, 12), 7, dtype=np.uint8))
     quality = explain(world, network, tmp_path)["methods"]["stub"]["quality"]
@@ -243,7 +268,7 @@ def test_parameters_say_how_a_map_was_made(world, network, tmp_path):
     parameters = explain(world, network, tmp_path, {"outer": outer})["methods"]["outer"]["parameters"]
     assert parameters["factor"] == 2.0
     assert parameters["class"].endswith("ImageTimesTarget")
-    assert parameters["method"] == {"class": "shared.saliency.input_gradient.InputXGradient"}
+    assert parameters["method"] == {"class": "shared.saliency.input_gradient.InputXGradient", "sign": "signed"}
 
 
 def test_settings_that_cannot_be_met_are_refused(world, network, tmp_path):

@@ -141,6 +141,8 @@ def test_summary():
     clustered = {"x": {"value": np.repeat(values[20:40], 10), "chance": np.repeat(chances[20:40], 10)}}
     wide = summarise_quality(clustered, groups=np.repeat(np.arange(20), 10))["x"]["ci95"]
     narrow = summarise_quality(clustered)["x"]["ci95"]
+    alone = summarise_quality(clustered, groups=["D1"] * 200)["x"]
+    assert (alone["ci95"], alone["reason"]) == (None, "only one group to resample")
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
@@ -151,7 +153,14 @@ def test_summary_of_nothing_and_of_one_is_json():
     assert nothing["mass_accuracy"]["reason"]
     mask = np.eye(4)[None]
     one = summarise_quality(map_quality(mask, mask))
-    assert one["mass_accuracy"] == {"value": 1.0, "ci95": None, "chance": 0.25, "n": 1, "n_without_mask": 0}
+    assert one["mass_accuracy"] == {
+        "value": 1.0,
+        "ci95": None,
+        "reason": "only one group to resample",
+        "chance": 0.25,
+        "n": 1,
+        "n_without_mask": 0,
+    }
     json.dumps([nothing, one, summarise_quality(map_quality(np.zeros((0, 4, 4)), mask[:0]))], allow_nan=False)
 
 

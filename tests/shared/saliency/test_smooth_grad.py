@@ -6,6 +6,11 @@ from shared.saliency.noise import noisy_images
 from shared.saliency.smooth_grad import SmoothGrad
 
 
+def test_a_slope_is_measured_by_its_magnitude_and_its_product_with_the_image_by_its_sign(network):
+    assert SmoothGrad(network).sign == "absolute"
+    assert SmoothGrad(network, times_input=True).sign == "signed"
+
+
 def test_equals_captum_with_the_same_noise(network, images):
     image = images[:1]
     maps = SmoothGrad(network, samples=32, noise_level=0.2, seed=9, chunk_size=5).attribute(image, 2)
