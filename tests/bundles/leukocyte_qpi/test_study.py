@@ -43,7 +43,7 @@ def workshop(study, cells, tmp_path):
         dropout_rates=[0.5],
         monte_carlo_samples=5,
         perturbations={"background": ["none"], "offset_px": [2], "blur_px": [1.0], "intensity": [0.9]}
-        | {"random_sign": [0.02], "fgsm": [0.02], "pgd": [0.02]},
+        | {"random_sign": [0.1], "fgsm": [0.1], "pgd": [0.1]},
         pgd_steps=2,
         explanations={
             "crops": {"training": 16, "validation": 8, "test": 4},
@@ -55,7 +55,7 @@ def workshop(study, cells, tmp_path):
         },
         resamples=50,
     )
-    return study("workshop").Workshop(tmp_path, cells, "0" * 64, settings, (-0.5, 6.0), (0.0, 1.0))
+    return study("workshop").Workshop(tmp_path, cells, "0" * 64, settings, (0.0, 1.0))
 
 
 @pytest.fixture
@@ -97,6 +97,20 @@ def test_a_second_call_does_only_what_is_left(study, workshop, pretend):
     again.clear()
     do_runs(changed, runs, workers=0, action=lambda _, run: again.append(run))
     assert set(again) == {run for run in runs if run.network == "LeNet5"} | set(runs[:2])
+
+
+def test_the_study_shows_networks_what_the_bundle_does(study, bundle_scripts, workshop):
+    """Not a pixel may differ between what is trained on, through files, and what is tested on, from memory."""
+    metadata = study("training").bundle_metadata()
+    phase_range = metadata["preprocessing"]["phase_range_rad"]
+    study("stand_in").write_crops(workshop.crops, workshop.cells)
+    from_files = bundle_scripts("leukocyte_qpi")("network_input").network_input(phase_range)
+    records = [{"image": str(workshop.crops / f"{name}.npy"), "label": 0} for name in workshop.cells.ids]
+    phase = study("stand_in").subtract_level(workshop.cells.phase)
+    images = study("inference").normalised(phase, tuple(phase_range))
+    assert images.max() > 1  # a clipped image would go unnoticed otherwise
+    for image, record in zip(images, records, strict=True):
+        np.testing.assert_array_equal(image, from_files(record)["image"])
 
 
 def test_no_two_runs_share_a_result(study):

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+BOUNDS = (0.0, 1.0)
+
 
 @pytest.fixture(scope="module")
 def perturbations(bundle_scripts):
@@ -38,14 +40,14 @@ def closed_form_gradient(network, images, labels):
 
 def test_fgsm_is_one_step_along_the_sign_of_the_gradient(perturbations, linear):
     network, images, labels = linear
-    attacked = perturbations.fast_gradient_sign(network, images, labels, 0.05)
+    attacked = perturbations.fast_gradient_sign(network, images, labels, 0.05, BOUNDS)
     torch.testing.assert_close(attacked, images + 0.05 * closed_form_gradient(network, images, labels).sign())
 
 
 def test_attacks_leave_the_network_as_it_was(perturbations, linear):
     network, images, labels = linear
     network.train()
-    perturbations.projected_gradient_descent(network, images, labels, 0.05, steps=2)
+    perturbations.projected_gradient_descent(network, images, labels, 0.05, BOUNDS, steps=2)
     assert network.training
     assert network[1].training
     assert network[2].weight.grad is None
@@ -60,28 +62,28 @@ def test_pgd_follows_its_update_rule(perturbations, linear):
     for _ in range(steps):
         expected = expected + 2.5 * epsilon / steps * closed_form_gradient(network, expected, labels).sign()
         expected = images + (expected - images).clamp(-epsilon, epsilon)
-    attacked = perturbations.projected_gradient_descent(network, images, labels, epsilon, steps, seed=7)
+    attacked = perturbations.projected_gradient_descent(network, images, labels, epsilon, BOUNDS, steps, seed=7)
     torch.testing.assert_close(attacked, expected)
 
 
 def test_attacks_raise_the_loss_within_their_bounds(perturbations, linear):
     network, images, labels = linear
     network.eval()
-    images = images.round(decimals=0)  # all pixels at 0 or 1, where the range binds
+    images = 3 * images.round(decimals=0)  # all pixels at 0 or 3, where the bounds bind
     before = cross_entropy(network(images), labels)
     for attacked in (
-        perturbations.fast_gradient_sign(network, images, labels, 0.1),
-        perturbations.projected_gradient_descent(network, images, labels, 0.1),
+        perturbations.fast_gradient_sign(network, images, labels, 0.1, (0.0, 3.0)),
+        perturbations.projected_gradient_descent(network, images, labels, 0.1, (0.0, 3.0)),
     ):
         assert cross_entropy(network(attacked), labels) > before
         assert (attacked - images).abs().max() <= 0.1 + 1e-6
         assert attacked.min() >= 0
-        assert attacked.max() <= 1
+        assert attacked.max() <= 3
 
 
 def test_random_signs_have_the_size_of_an_attack(perturbations):
     images = torch.full((4, 1, 50, 50), 0.5)
-    change = perturbations.random_sign(images, 0.02, seed=1) - images
+    change = perturbations.random_sign(images, 0.02, BOUNDS, seed=1) - images
     torch.testing.assert_close(change.abs(), torch.full_like(images, 0.02))
     assert change.mean().abs() < 0.001
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
     work = workshop.output / "work" / run.key
     try:
         phase, labels, masks = write_phantoms(work / "data", plan["crops"])
-        overrides = training_overrides(run, workshop.settings) | {"phase_range": list(workshop.phantom_range)}
+        overrides = training_overrides(run, workshop.settings)
         facts: dict[str, Any] = {}
         if run.part == "untrained":
             network = untrained(overrides)
@@ -84,12 +85,10 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
             network, facts = trained.network, {"best_epoch": trained.best_epoch, "epochs": trained.epochs}
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    images = normalised(phase, workshop.phantom_range, clip=False)
+    images = normalised(phase, workshop.phase_range)
     arrays: dict[str, NDArray[Any]] = {"labels": labels, "test_logits": predicted_logits(network, images)}
     for name, description in plan["methods"].items():
-        parameters = dict(description)
-        sign = parameters.pop("sign")
-        method = _instantiate(parameters, network)
+        method = _instantiate(description, network)
         target = torch.from_numpy(labels)
         maps = torch.cat(
             [
@@ -97,13 +96,13 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
                 for part, chosen in zip(images.split(CHUNK), target.split(CHUNK), strict=True)
             ]
         )
-        for metric, result in map_quality(maps.sum(dim=1).numpy(), masks, sign=sign).items():
+        for metric, result in map_quality(maps.sum(dim=1).numpy(), masks, sign=method.sign).items():
             for key, values in result.items():
                 arrays[f"quality {name}|{metric}|{key}"] = values
     return arrays, facts
 
 
-def _instantiate(description: dict[str, Any], network: torch.nn.Module) -> Any:
+def _instantiate(description: Mapping[str, Any], network: torch.nn.Module) -> Any:
     """Build an attribution method from its config."""
     parser = ConfigParser({"method": {**description, "network": "@network"}, "network": network})
     return parser.get_parsed_content("method")

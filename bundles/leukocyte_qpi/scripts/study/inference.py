@@ -13,9 +13,11 @@ __all__ = ["BATCH", "normalised", "predicted_logits"]
 BATCH = 128
 
 
-def normalised(phase: NDArray[np.float32], phase_range: tuple[float, float], clip: bool = True) -> torch.Tensor:
-    """Return phases ``(N, H, W)`` as the network sees them, ``(N, 1, H, W)``; clipped to [0, 1] unless told not to."""
-    return torch.from_numpy(np.ascontiguousarray(normalise_phase(phase, phase_range, clip), dtype=np.float32))[:, None]
+def normalised(phase: NDArray[np.float32], phase_range: tuple[float, float]) -> torch.Tensor:
+    """Return phases ``(N, H, W)`` as the network sees them, ``(N, 1, H, W)``, by what the bundle does to files."""
+    return torch.from_numpy(np.ascontiguousarray(normalise_phase(phase, phase_range, clip=False), dtype=np.float32))[
+        :, None
+    ]
 
 
 def predicted_logits(network: torch.nn.Module, images: torch.Tensor) -> NDArray[np.float32]:

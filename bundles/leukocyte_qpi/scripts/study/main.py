@@ -41,12 +41,11 @@ def run_study(
     """
     settings = read_settings(mode, seeds)
     metadata = bundle_metadata()
-    low, high = settings.phase_range_rad
-    phantom_low, phantom_high = metadata["preprocessing"]["phase_range_rad"]
+    low, high = metadata["preprocessing"]["phase_range_rad"]
     classes = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
-    cells = read_cells(data, classes, peak=high)
+    cells = read_cells(data, classes, peak=settings.black_rad)
     file = data / FILE_NAME if data.is_dir() else data
-    workshop = Workshop(output, cells, sha256_file(file), settings, (low, high), (phantom_low, phantom_high))
+    workshop = Workshop(output, cells, sha256_file(file), settings, (low, high))
     runs = all_runs(settings, np.unique(cells.sources).tolist())
     failures: dict[str, str] = {}
     if not table_only:

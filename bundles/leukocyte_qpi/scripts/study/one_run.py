@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from scripts.preprocessing import normalise_phase
 from scripts.study import perturbations
 from scripts.study.explanations import explain_phantoms
 from scripts.study.grid import BASELINE, Run
@@ -63,7 +62,7 @@ def _network(workshop: Workshop, run: Run) -> tuple[Arrays, dict[str, Any]]:
     split = split_of(run, cells, settings)
     work = workshop.output / "work" / run.key
     try:
-        overrides = training_overrides(run, settings) | {"phase_range": list(workshop.phase_range)}
+        overrides = training_overrides(run, settings)
         write_split(work / "data", workshop.crops, cells, split.sections())
         trained = train(work / "data", work / "models", overrides)
     finally:
@@ -92,6 +91,8 @@ def _perturbed(workshop: Workshop, run: Run, network: torch.nn.Module, test: NDA
     phase = subtract_level(raw)
     images = normalised(phase, workshop.phase_range)
     labels = torch.from_numpy(workshop.cells.labels[test])
+    everything = normalised(subtract_level(workshop.cells.phase), workshop.phase_range)
+    bounds = (float(everything.min()), float(everything.max()))
     on_phase = {
         "background": lambda method: perturbations.change_background(raw, method),
         "offset_px": lambda pixels: perturbations.move_crop(phase, pixels, run.seed),
@@ -99,10 +100,10 @@ def _perturbed(workshop: Workshop, run: Run, network: torch.nn.Module, test: NDA
         "intensity": lambda factor: perturbations.change_intensity(phase, factor),
     }
     on_images = {
-        "random_sign": lambda epsilon: perturbations.random_sign(images, epsilon, run.seed),
-        "fgsm": lambda epsilon: perturbations.fast_gradient_sign(network, images, labels, epsilon),
+        "random_sign": lambda epsilon: perturbations.random_sign(images, epsilon, bounds, run.seed),
+        "fgsm": lambda epsilon: perturbations.fast_gradient_sign(network, images, labels, epsilon, bounds),
         "pgd": lambda epsilon: perturbations.projected_gradient_descent(
-            network, images, labels, epsilon, workshop.settings.pgd_steps, run.seed
+            network, images, labels, epsilon, bounds, workshop.settings.pgd_steps, run.seed
         ),
     }
     arrays = {}
@@ -122,7 +123,7 @@ def _baseline(workshop: Workshop, run: Run) -> Arrays:
     """Fit a logistic regression on the grey pixels."""
     cells = workshop.cells
     split = split_of(run, cells, workshop.settings)
-    pixels = normalise_phase(subtract_level(cells.phase), workshop.phase_range).reshape(len(cells), -1)
+    pixels = normalised(subtract_level(cells.phase), workshop.phase_range).flatten(1).numpy()
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     model.fit(pixels[split.training], cells.labels[split.training])
     return {

@@ -1,6 +1,6 @@
 """What a held-out cell may suffer on its way to the network: other preprocessing, and small attacks.
 
-Preprocessing acts on phases in radians, before normalisation; attacks act on what the network sees, in [0, 1].
+Preprocessing acts on phases in radians, before normalisation; attacks act on what the network sees.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Phase = NDArray[np.float32]
+Bounds = tuple[float, float]
 
 
 def _border_median(phase: Phase) -> Phase:
@@ -92,59 +93,70 @@ def change_intensity(phase: Phase, factor: float) -> Phase:
     return (phase * factor).astype(np.float32)
 
 
-def random_sign(images: torch.Tensor, epsilon: float, seed: int = 0) -> torch.Tensor:
+def random_sign(images: torch.Tensor, epsilon: float, bounds: Bounds, seed: int = 0) -> torch.Tensor:
     """Add ±ε to each pixel at random: what an attack of that size must be held against.
 
     Args:
-        images: normalised images in [0, 1], ``(N, 1, H, W)``.
+        images: what the network sees, ``(N, 1, H, W)``.
         epsilon: size of the change.
+        bounds: smallest and largest value that an image may have.
         seed: of the signs.
 
     Returns:
-        Images in [0, 1] of the same shape.
+        Images within the bounds, of the same shape.
     """
     signs = torch.randint(0, 2, images.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    return (images + epsilon * signs).clamp(0, 1)
+    return (images + epsilon * signs).clamp(*bounds)
 
 
-def fast_gradient_sign(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
+def fast_gradient_sign(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float, bounds: Bounds
+) -> torch.Tensor:
     """Attack with one step: ``x' = clip(x + ε sign ∇ₓ L(f(x), y))`` (Goodfellow et al. 2015, section 4).
 
     Args:
         network: maps images to logits; its dropout is switched off.
-        images: normalised images in [0, 1], ``(N, 1, H, W)``.
+        images: what the network sees, ``(N, 1, H, W)``.
         labels: true class indices ``(N,)``; L is the cross-entropy.
         epsilon: largest change of a pixel.
+        bounds: smallest and largest value that an image may have.
 
     Returns:
-        Images in [0, 1] of the same shape.
+        Images within the bounds, of the same shape.
     """
-    return (images + epsilon * _gradient(network, images, labels).sign()).clamp(0, 1)
+    return (images + epsilon * _gradient(network, images, labels).sign()).clamp(*bounds)
 
 
 def projected_gradient_descent(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float, steps: int = 10, seed: int = 0
+    network: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    epsilon: float,
+    bounds: Bounds,
+    steps: int = 10,
+    seed: int = 0,
 ) -> torch.Tensor:
     """Attack with several steps of size ``2.5 ε / steps`` from a random start (Madry et al. 2018, equation 2).
 
-    After each step the images are projected onto the ε-cube around the originals and onto [0, 1].
+    After each step the images are projected onto the ε-cube around the originals and onto the bounds.
 
     Args:
         network: maps images to logits; its dropout is switched off.
-        images: normalised images in [0, 1], ``(N, 1, H, W)``.
+        images: what the network sees, ``(N, 1, H, W)``.
         labels: true class indices ``(N,)``; the loss is the cross-entropy.
         epsilon: largest change of a pixel.
+        bounds: smallest and largest value that an image may have.
         steps: number of steps.
         seed: of the start.
 
     Returns:
-        Images in [0, 1] of the same shape.
+        Images within the bounds, of the same shape.
     """
     start = torch.rand(images.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    attacked = (images + epsilon * start).clamp(0, 1)
+    attacked = (images + epsilon * start).clamp(*bounds)
     for _ in range(steps):
         attacked = attacked + 2.5 * epsilon / steps * _gradient(network, attacked, labels).sign()
-        attacked = torch.minimum(torch.maximum(attacked, images - epsilon), images + epsilon).clamp(0, 1)
+        attacked = torch.minimum(torch.maximum(attacked, images - epsilon), images + epsilon).clamp(*bounds)
     return attacked
 
 

@@ -97,8 +97,8 @@ def _probabilities(arrays: dict[str, NDArray[Any]], labels: NDArray[np.int64]) -
     validation_labels = labels[arrays["validation_index"]]
 
     def temperature(name: str) -> float:
-        # a validation split without an error has no finite temperature: keep the bound, as no other is better
-        return fit_temperature(arrays[f"validation_{name}"], validation_labels, at_bound="keep").temperature
+        # the bundle's own policy for a validation split without an error
+        return fit_temperature(arrays[f"validation_{name}"], validation_labels, at_bound="conservative").temperature
 
     fitted = temperature("logits")
     result: dict[str, Any] = {

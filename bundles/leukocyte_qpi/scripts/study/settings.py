@@ -21,8 +21,8 @@ class StudySettings:
     """What is trained and measured.
 
     Attributes:
-        phase_range_rad: what becomes 0 and 1 of the stand-in's phases, black being the upper end before the background
-            is subtracted, so that networks see grey values.
+        black_rad: phase of a black pixel of the stand-in in radians, white being 0; chosen so that its cells have about
+            the phases of real ones.
         seeds: each seed gives a partition into folds, initial weights, an order of batches and dropout masks.
         folds: folds of the cross-validation.
         validation_share: share of what is not held out that chooses the model and fits the temperature.
@@ -38,7 +38,7 @@ class StudySettings:
         resamples: bootstrap resamples and null simulations.
     """
 
-    phase_range_rad: Sequence[float]
+    black_rad: float
     seeds: Sequence[int]
     folds: int
     validation_share: float

@@ -237,7 +237,8 @@ def _perturbation_sections(maker: _Maker, runs: Sequence[Run]) -> list[Section]:
         (
             "Small adversarial perturbations",
             ATTACKS,
-            "ε is the largest change of a pixel, images being in [0, 1]. FGSM: one step of Goodfellow et al. 2015; "
+            "ε is the largest change of a pixel, in the unit of what the network sees: radians, of which black has "
+            f"{maker.workshop.settings.black_rad:g}. FGSM: one step of Goodfellow et al. 2015; "
             f"PGD: {maker.workshop.settings.pgd_steps} steps of Madry et al. 2018. The attacker knows network and "
             "truth; dropout is off.",
         ),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ from scripts.study.settings import BUNDLE_ROOT, StudySettings
 from shared.training.best_model import BestModel
 from shared.training.weights import load_weights
 
-__all__ = ["Trained", "bundle_metadata", "train", "training_overrides", "untrained"]
+__all__ = ["Trained", "bundle_metadata", "train", "training_overrides", "training_sections", "untrained"]
 
 # the study resumes by whole runs and has one progress bar for all of them
 NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler", "SaliencyTensorBoard")
@@ -40,6 +43,17 @@ class Trained(NamedTuple):
 def bundle_metadata() -> dict[str, Any]:
     """Return the bundle's ``metadata.json``."""
     return ConfigParser.load_config_file(BUNDLE_ROOT / "configs" / "metadata.json")
+
+
+@cache
+def training_sections() -> str:
+    """Return the hash of those sections of ``train.json`` that decide what a training learns."""
+    config = ConfigParser.load_config_file(BUNDLE_ROOT / "configs" / "train.json")
+    train, validate = config["train"], config["validate"]
+    deciding = {name: config[name] for name in ("network_def", "loss", "optimizer", "preprocessing")}
+    deciding |= {f"train#{name}": train[name] for name in ("augmentation", "preprocessing", "dataset", "dataloader")}
+    deciding |= {f"validate#{name}": validate[name] for name in ("dataset", "key_metric")}
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 def train(dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Trained:

@@ -9,6 +9,7 @@ from pathlib import Path
 from scripts.study.grid import Run
 from scripts.study.settings import StudySettings
 from scripts.study.stand_in import Cells
+from scripts.study.training import training_sections
 
 __all__ = ["Workshop", "recipe"]
 
@@ -22,8 +23,7 @@ class Workshop:
         cells: the stand-in.
         data_sha256: hash of the file that it comes from.
         settings: of the study.
-        phase_range: phases of the stand-in that become 0 and 1.
-        phantom_range: phases of the phantoms that become 0 and 1: the bundle's own.
+        phase_range: phases that become 0 and 1: the bundle's own.
     """
 
     output: Path
@@ -31,7 +31,6 @@ class Workshop:
     data_sha256: str
     settings: StudySettings
     phase_range: tuple[float, float]
-    phantom_range: tuple[float, float]
 
     def result_path(self, run: Run) -> Path:
         """Return where the result of a run is."""
@@ -44,19 +43,22 @@ class Workshop:
 
 
 def recipe(workshop: Workshop, run: Run) -> str:
-    """Return all that the result of a run depends on, as JSON; a result with another recipe is not reused."""
+    """Return what the result of a run depends on, as JSON; a result with another recipe is not reused.
+
+    The code is not part of it: delete the study's folder after changing how networks or training work.
+    """
     settings = asdict(workshop.settings)
     wanted = ["validation_share", "folds", "monte_carlo_samples"]
     wanted += ["perturbations", "pgd_steps"] if run.perturbed else []
-    phantoms = run.experiment == "explanations"
-    wanted += ["explanations"] if phantoms else []
+    wanted += ["explanations"] if run.experiment == "explanations" else ["black_rad"]
     return json.dumps(
         {
             "run": asdict(run),
             "network": settings["networks"].get(run.network),
             "settings": {name: settings[name] for name in wanted},
-            "phase_range": list(workshop.phantom_range if phantoms else workshop.phase_range),
+            "phase_range": list(workshop.phase_range),
             "data": workshop.data_sha256,
+            "training": training_sections(),
         },
         sort_keys=True,
     )
