@@ -44,7 +44,7 @@ class Run:
 
 
 def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
-    """Return all runs: first the main comparison, then with one seed a row of each kind, then the rest.
+    """Return all runs: the fast network first, with a row of each kind, then the main comparison, then the rest.
 
     Args:
         settings: of the study; its first network is the one that is trained fastest.
@@ -73,7 +73,7 @@ def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
         main, cheap, first = run.experiment == "cross_validation", run.network == networks[0], run.seed == seeds[0]
         if run.network == BASELINE:
             return 0
-        if main and (cheap or first):
+        if main and cheap:
             return 1
         if cheap and first:
             return 2
