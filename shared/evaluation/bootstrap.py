@@ -99,14 +99,14 @@ def interval_entry(
         >>> interval_entry(0.9, (0.8, 0.95), groups=12)
         {'value': 0.9, 'ci95': [0.8, 0.95]}
         >>> interval_entry(0.9, (0.9, 0.9), groups=1)
-        {'value': 0.9, 'ci95': None, 'reason': 'only one group to resample'}
+        {'value': 0.9, 'ci95': None, 'reason': 'only one group'}
     """
     key, (low, high) = f"ci{100 * level:g}", ends
     reason = None
     if groups is not None and groups < 2:
-        reason = "only one group to resample"
+        reason = "only one group"
     elif math.isclose(low, high, rel_tol=1e-12, abs_tol=1e-12):
-        reason = "all resamples give this value"
+        reason = "all resamples agree"
     if reason is None or math.isnan(value):
         return {"value": value, key: [low, high]}
     return {"value": value, key: None, "reason": reason}

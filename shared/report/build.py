@@ -16,18 +16,21 @@ def build_report(
     eval_dir: str | os.PathLike[str],
     bundle_root: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
+    calibration_file: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Write the report; an older one is replaced only by a whole one.
 
     A config calls it as its last item::
 
-        "$shared.report.build_report(@output_dir, @bundle_root)"
+        "$report.build_report(@output_dir, @bundle_root, calibration_file=@calibration_file)"
 
     Args:
         eval_dir: folder with ``metrics.json``, ``predictions.csv`` and ``explanations/index.json``, each optional.
         bundle_root: bundle with ``configs/metadata.json`` and ``models/calibration.json``; by default the folder above
             ``eval_dir`` if that is a bundle.
         output: HTML file to write; by default ``report.html`` in ``eval_dir``.
+        calibration_file: the calibration that the results were made with, where it is not the bundle's. One that
+            belongs to other weights than the results is left out, and the page says so.
 
     Returns:
         The file written.
@@ -36,7 +39,7 @@ def build_report(
         DataError: if there is nothing to report or a file is malformed; names file and key.
     """
     target = Path(output) if output is not None else Path(eval_dir) / "report.html"
-    page = render_page(read_sources(eval_dir, bundle_root))
+    page = render_page(read_sources(eval_dir, bundle_root, calibration_file))
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target

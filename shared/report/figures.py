@@ -218,16 +218,25 @@ def confidence_figure(counts: Mapping[str, NDArray[np.int64]], thresholds: Mappi
     return inline_svg(figure, name, f"Histograms of confidence: {totals}.")
 
 
-def outlier_figure(caught: Sequence[Estimate], name: str) -> str:
-    """Draw the caught share of each kind of outlier with its 95 % interval, ``caught[i].name`` being the kind."""
+def outlier_figure(caught: Sequence[Estimate], goal: float, name: str) -> str:
+    """Draw the caught share of each kind of outlier with its 95 % interval.
+
+    Args:
+        caught: one per kind, ``name`` being the kind.
+        goal: share that should be caught.
+        name: unique in the page.
+    """
     with style():
         figure = plain(5.4, 0.9 + 0.36 * len(caught))
         axes = figure.add_subplot()
         _dots(axes, caught, COLOURS["outlier"])
+        label = f"goal: at least {100 * goal:.0f} %"
+        axes.axvline(goal, color=COLOURS["good"], linewidth=1.2, linestyle="-.", label=label, zorder=0)
+        figure.legend(loc="outside upper right", fontsize=8.5)
         axes.set(xlim=(0, 1.03), xlabel="caught (rejected, or confidence below the rejection threshold)")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     shares = ", ".join(f"{plain_text(e.name)} {100 * e.value:.0f} %" for e in caught if e.value is not None)
-    return inline_svg(figure, name, f"Outliers caught per kind: {shares}.")
+    return inline_svg(figure, name, f"Outliers caught per kind: {shares}; the goal is {100 * goal:.0f} %.")
 
 
 def quality_figure(measure: str, estimates: Sequence[Estimate], name: str) -> str:

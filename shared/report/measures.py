@@ -24,7 +24,7 @@ class Estimate:
         chance: value of a result that knows nothing.
         n: number of samples that it was measured on.
         n_without_mask: number of samples that could not be measured for want of a mask.
-        reason: why there is no value.
+        reason: why there is no value, or no interval.
     """
 
     name: str

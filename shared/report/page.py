@@ -6,14 +6,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from shared.report import sections
+from shared.report.formats import code_spans, interval, number, percent, percent_interval
 from shared.report.gallery import MOST_CASES, case_count, read_cases
-from shared.report.measures import Estimate
 from shared.report.sources import Sources
-from shared.report.wording import CONFIDENCE_WORDS, command, confidence_in_words, measure_title, method_title
+from shared.report.wording import (
+    CONFIDENCE_WORDS,
+    command,
+    confidence_in_words,
+    measure_title,
+    method_notes,
+    method_title,
+)
 
 __all__ = ["render_page"]
-
-DASH = "\u2013"
 
 
 def render_page(sources: Sources) -> str:
@@ -40,6 +45,7 @@ def render_page(sources: Sources) -> str:
         "method": method_title,
         "in_words": confidence_in_words,
         "drawing": Markup,
+        "codes": code_spans,
     }
     stylesheet = environment.loader.get_source(environment, "report.css")[0]  # type: ignore[union-attr]
     return environment.get_template("report.html.j2").render(
@@ -56,41 +62,11 @@ def render_page(sources: Sources) -> str:
         case_total=case_count(sources),
         most_cases=MOST_CASES,
         quality=sections.quality_section(sources),
+        quality_resampled=sections.resampling_of(sources.explanations),
+        method_notes=method_notes((sources.explanations or {}).get("methods") or {}),
         provenance=sections.provenance_section(sources),
         confidence_words=CONFIDENCE_WORDS,
         has_metadata=sources.metadata is not None,
         has_calibration=sources.calibration is not None,
+        left_out=sources.left_out,
     )
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a number with fixed digits; a dash for an undefined one.
-
-    Example:
-        >>> number(0.91249), number(None), number(-0.0004)
-        ('0.912', '–', '0.000')
-    """
-    if value is None:
-        return DASH
-    return f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def percent(value: float | None) -> str:
-    """Write a share in percent.
-
-    Example:
-        >>> percent(0.9731), percent(None)
-        ('97.3\u202f%', '–')
-    """
-    return DASH if value is None else f"{100 * value:.1f}\u202f%"
-
-
-def interval(estimate: Estimate | tuple[float, float] | None, digits: int = 3) -> str:
-    """Write an interval as ``low to high``; ``no interval`` without one."""
-    ends = estimate.interval if isinstance(estimate, Estimate) else estimate
-    return "no interval" if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"
-
-
-def percent_interval(ends: tuple[float, float] | None) -> str:
-    """Write an interval of a share in percent."""
-    return "no interval" if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"

@@ -15,6 +15,7 @@ from shared.data.files import read_json
 from shared.evaluation.metrics_file import read_metrics
 from shared.evaluation.predictions import is_multilabel, prediction_classes, read_predictions
 from shared.report.measures import read_table
+from shared.report.recorded_weights import calibration_mismatch
 
 __all__ = ["Sources", "find_folders", "read_sources"]
 
@@ -29,6 +30,7 @@ class Sources:
         eval_dir: the folder with ``metrics.json``, ``predictions.csv`` and ``explanations/index.json``.
         bundle_root: the bundle, if known.
         files: path of every file that was read, by its usual name.
+        left_out: why the calibration file is left out: it belongs to another model.
     """
 
     eval_dir: Path
@@ -39,6 +41,7 @@ class Sources:
     explanations: Mapping[str, Any] | None
     calibration: Mapping[str, Any] | None
     metadata: Mapping[str, Any] | None
+    left_out: str | None = None
 
     @property
     def bundle(self) -> str:
@@ -116,16 +119,22 @@ def find_folders(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
     return folder, parent if (parent / METADATA).is_file() else None
 
 
-def read_sources(eval_dir: str | os.PathLike[str], bundle_root: str | os.PathLike[str] | None = None) -> Sources:
-    """Read whatever is present.
+def read_sources(
+    eval_dir: str | os.PathLike[str],
+    bundle_root: str | os.PathLike[str] | None = None,
+    calibration_file: str | os.PathLike[str] | None = None,
+) -> Sources:
+    """Read whatever is present, but for a calibration that the results were not made with.
 
     Args:
         eval_dir: folder written by evaluating and explaining.
         bundle_root: bundle with ``configs/metadata.json`` and ``models/calibration.json``; without it, the folder
             above ``eval_dir`` if that is a bundle.
+        calibration_file: the calibration, where it is not the bundle's.
 
     Raises:
-        DataError: if neither metrics, predictions nor explanations exist, or if a file is malformed.
+        DataError: if neither metrics, predictions nor explanations exist, if a calibration file is named that does not
+            exist, or if a file is malformed.
     """
     folder = Path(eval_dir)
     root = Path(bundle_root) if bundle_root is not None else None
@@ -143,18 +152,32 @@ def read_sources(eval_dir: str | os.PathLike[str], bundle_root: str | os.PathLik
         )
     if root is not None:
         places |= {"calibration.json": root / "models" / "calibration.json", "metadata.json": root / METADATA}
+    if calibration_file is not None:
+        places["calibration.json"] = Path(calibration_file)
+        if not places["calibration.json"].is_file():
+            raise DataError(f"{calibration_file}: no such file; run calibrating, or name no calibration file")
     files = {name: path for name, path in places.items() if path.is_file()}
 
     def table(name: str) -> Mapping[str, Any] | None:
         return read_table(read_json(files[name]), str(files[name])) if name in files else None
 
+    metrics = read_metrics(files["metrics.json"]) if "metrics.json" in files else None
+    explanations, calibration = table("explanations/index.json"), table("calibration.json")
+    left_out = None
+    if calibration is not None:
+        results = {"metrics.json": metrics, "explanations/index.json": explanations}
+        left_out = calibration_mismatch(calibration, files["calibration.json"], results)
+        if left_out:
+            del files["calibration.json"]
+            calibration = None
     return Sources(
         eval_dir=folder,
         bundle_root=None if root is None else root.resolve(),
         files=files,
-        metrics=read_metrics(files["metrics.json"]) if "metrics.json" in files else None,
+        metrics=metrics,
         predictions=read_predictions(files["predictions.csv"]) if "predictions.csv" in files else None,
-        explanations=table("explanations/index.json"),
-        calibration=table("calibration.json"),
+        explanations=explanations,
+        calibration=calibration,
         metadata=table("metadata.json"),
+        left_out=left_out,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "CONFIDENCE_WORDS",
@@ -12,6 +12,7 @@ __all__ = [
     "command",
     "confidence_in_words",
     "measure_title",
+    "method_notes",
     "method_title",
 ]
 
@@ -72,6 +73,15 @@ _METHODS: Mapping[str, str] = {
     "smooth_grad": "SmoothGrad",
     "smooth_grad_cam_plus_plus": "Smooth Grad-CAM++",
 }
+_METHOD_NOTES: Mapping[str, str] = {
+    "evet": (
+        "EVET is written after the abstract of its paper: the set of transformations and how their maps are averaged "
+        "are choices made here."
+    ),
+    "fimf_score_cam": (
+        "FIMF Score-CAM is written after the abstract of its paper and may differ from the paper in detail."
+    ),
+}
 _ABBREVIATIONS = {
     word.lower(): word for word in ("ECE", "AUC", "AUROC", "AURC", "F1", "NLL", "MCE", "LIME", "IoU", "CAM")
 }
@@ -120,6 +130,16 @@ def method_title(name: str) -> str:
     """
     spelled = name.replace("_", " ")
     return _METHODS.get(name.lower(), spelled[:1].upper() + spelled[1:])
+
+
+def method_notes(names: Iterable[str]) -> list[str]:
+    """What to know of explanation methods before their maps are taken for the paper's, for those that need it.
+
+    Example:
+        >>> [note.split(":")[0] for note in method_notes(["lime", "evet"])]
+        ['EVET is written after the abstract of its paper']
+    """
+    return [_METHOD_NOTES[name.lower()] for name in names if name.lower() in _METHOD_NOTES]
 
 
 def confidence_in_words(confidence: float) -> str:

@@ -5,6 +5,7 @@ from shared.report.sections.decisions import decision_section, selective_section
 from shared.report.sections.outliers import outlier_section
 from shared.report.sections.provenance import provenance_section
 from shared.report.sections.quality import quality_section
+from shared.report.sections.resampling import resampling_of
 from shared.report.sections.results import confusion_section, headline_section, purpose_section
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "provenance_section",
     "purpose_section",
     "quality_section",
+    "resampling_of",
     "selective_section",
 ]

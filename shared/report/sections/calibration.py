@@ -14,6 +14,7 @@ from shared.report.figures import (
 )
 from shared.report.flat_rows import flat_rows
 from shared.report.measures import Estimate, read_estimates, read_table
+from shared.report.sections.fitted import fitted_in_words
 from shared.report.sources import Sources
 from shared.report.wording import MAIN_ERRORS
 
@@ -45,7 +46,11 @@ def calibration_section(sources: Sources) -> dict[str, Any]:
                 merged = {key: entry[key] for key in ("n_bins",) if key in entry} | dict(read_table(part, own))
                 stages.setdefault(task, {})[stage] = (merged, own)
     tasks = [_calibration_of(task, found, f"reliability{i}") for i, (task, found) in enumerate(stages.items())]
-    return {"tasks": tasks, "temperature": flat_rows(sources.fitted("temperature")[0])}
+    return {
+        "tasks": tasks,
+        "temperature": flat_rows(sources.fitted("temperature")[0]),
+        "words": fitted_in_words(sources),
+    }
 
 
 def _calibration_of(task: str, stages: Mapping[str, tuple[Mapping[str, Any], str]], name: str) -> dict[str, Any]:

@@ -14,9 +14,12 @@ from shared.report.sources import Sources
 
 __all__ = ["outlier_section"]
 
+#: Share of each kind of outlier that should be caught, and of the known classes that should be kept.
+GOAL = 0.95
+
 
 def outlier_section(sources: Sources) -> dict[str, Any] | None:
-    """Caught share of each kind of outlier, AUROC and FPR95 of each score."""
+    """Caught share of each kind of outlier, what is kept of the known classes, AUROC and FPR95 of each score."""
     table, where = sources.measured("outliers")
     kinds = {kind: read_table(entry, f"{where}.{kind}") for kind, entry in table.items() if isinstance(entry, Mapping)}
     kinds = {kind: entry for kind, entry in kinds.items() if "caught" in entry}
@@ -33,11 +36,37 @@ def outlier_section(sources: Sources) -> dict[str, Any] | None:
     scores = {}
     for measure in ("auroc", "fpr95"):
         found = {kind: read_estimates(e.get(measure) or {}, f"{where}.{kind}.{measure}") for kind, e in kinds.items()}
-        columns = list(dict.fromkeys(e.name for estimates in found.values() for e in estimates))
-        if columns:
-            rows = {kind: {e.name: e for e in estimates} for kind, estimates in found.items()}
-            scores[measure] = {"columns": columns, "rows": rows}
+        rows: dict[str, dict[str, Estimate]] = {}
+        for kind, estimates in found.items():
+            for estimate in estimates:
+                rows.setdefault(estimate.name, {})[kind] = estimate
+        if rows:
+            # there are more scores than kinds: a score is a row
+            scores[measure] = {"columns": list(kinds), "rows": rows}
     fitted = sources.fitted("outlier")[0]
     chosen = fitted.get("members") or fitted.get("score") or []
     chosen = [chosen] if isinstance(chosen, str) else [str(name) for name in chosen]
-    return {"caught": caught, "scores": scores, "chosen": chosen, "figure": outlier_figure(caught, "out")}
+    metrics, place = sources.measured("metrics")
+    kept = [e for e in read_estimates(metrics, place) if e.name == "kept_share"]
+    return {
+        "caught": [(estimate, _against_goal(estimate)) for estimate in caught],
+        "kept": [(estimate, _against_goal(estimate)) for estimate in kept],
+        "n": (sources.metrics or {}).get("n"),
+        "goal": GOAL,
+        "scores": scores,
+        "chosen": chosen,
+        "figure": outlier_figure(caught, GOAL, "out"),
+    }
+
+
+def _against_goal(share: Estimate) -> str:
+    """Say whether a share reaches the goal, and whether its interval tells."""
+    if share.value is None:
+        return "not measured"
+    reached = share.value >= GOAL
+    if share.interval is None:
+        return "reached" if reached else "missed"
+    low, high = share.interval
+    if low <= GOAL <= high:
+        return f"{'reached' if reached else 'missed'}, within the interval"
+    return "reached" if reached else "missed"

@@ -8,6 +8,7 @@ from typing import Any
 from shared.data.files import sha256_file
 from shared.report.flat_rows import flat_rows
 from shared.report.measures import read_table
+from shared.report.recorded_weights import recorded_weights
 from shared.report.sources import Sources
 
 __all__ = ["provenance_section"]
@@ -36,25 +37,10 @@ def provenance_section(sources: Sources) -> dict[str, Any]:
 
 def _contradictions(sources: Sources) -> list[str]:
     """Say where files of different models were put together."""
-    used = {}
-    for name, content in (
-        ("calibration.json", sources.calibration),
-        ("metrics.json", sources.metrics),
-        ("explanations/index.json", sources.explanations),
-    ):
-        found = _weight_hashes(content or {})
-        if found:
-            used[name] = found
-    if not used or set.intersection(*used.values()):
-        return []
-    listed = "; ".join(f"{name}: {', '.join(digest[:12] for digest in sorted(found))}" for name, found in used.items())
-    return [f"These files belong to different weights ({listed}). Calibrate, evaluate and explain again."]
-
-
-def _weight_hashes(content: Mapping[str, Any]) -> set[str]:
-    """Return the hashes of the weights that a file was made with: its own key, or those in its provenance."""
-    if content.get("weights_sha256"):
-        return {str(content["weights_sha256"])}
-    provenance = content.get("provenance")
-    weights = provenance.get("weights") if isinstance(provenance, Mapping) else None
-    return {str(entry["sha256"]) for entry in weights or [] if isinstance(entry, Mapping) and entry.get("sha256")}
+    found = [f"{sources.left_out}, and is left out. Calibrate and evaluate again."] if sources.left_out else []
+    contents = {"metrics.json": sources.metrics, "explanations/index.json": sources.explanations}
+    used = {name: set(weights) for name, content in contents.items() if (weights := recorded_weights(content or {}))}
+    if used and not set.intersection(*used.values()):
+        listed = "; ".join(f"{name}: {', '.join(sorted(hash_[:12] for hash_ in set_))}" for name, set_ in used.items())
+        found.append(f"These files belong to different weights ({listed}). Evaluate and explain again.")
+    return found

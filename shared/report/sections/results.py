@@ -12,6 +12,7 @@ from shared.report.figures import (
     confusion_figure,
 )
 from shared.report.measures import Estimate, read_estimates
+from shared.report.sections.resampling import resampling_of
 from shared.report.sources import Sources
 from shared.report.wording import HEADLINE
 
@@ -53,6 +54,7 @@ def headline_section(sources: Sources) -> dict[str, Any]:
         "of_class": of_class,
         "n": metrics.get("n"),
         "split": metrics.get("split"),
+        "resampled": resampling_of(sources.metrics),
     }
 
 

@@ -207,7 +207,7 @@ def test_one_donor_gives_no_interval(collected):
     ]
     assert len(entries) > 30
     assert {entry["ci95"] for entry in entries} == {None}
-    assert {entry["reason"] for entry in entries} == {"only one group to resample"}
+    assert {entry["reason"] for entry in entries} == {"only one group"}
     assert after["top_label_l1_equal_width"]["null_band"][0] > 0  # labels are drawn, not donors
 
 

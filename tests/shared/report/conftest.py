@@ -108,7 +108,9 @@ def write_four_classes(
             "split": "test",
             "n": n,
             "classes": list(classes),
-            "metrics": classification_metrics(labels, predicted[:n], classes, probabilities[:n], **few),
+            "metrics": classification_metrics(labels, predicted[:n], classes, probabilities[:n], **few)
+            | {"kept_share": {"value": 0.97, "ci95": [0.94, 0.99]}},
+            "resampled": {"by": "donor", "n": 9},
             "calibration": {
                 "before": calibration_report(raw[:n], labels, n_bins=10, simulations=60, **few),
                 "after": calibration_report(probabilities[:n], labels, n_bins=10, simulations=60, **few),
@@ -134,8 +136,21 @@ def write_four_classes(
             "bundle": bundle.name,
             "weights_sha256": WEIGHTS,
             "temperature": {"value": 2.345, "loss_before": 0.81, "loss_after": 0.52, "n": 160, "split": "validation"},
-            "confidence": {"minimum": MINIMUM, "accept": ACCEPT, "target_risk": 0.05},
-            "outlier": {"members": ["energy", "mahalanobis"], "threshold": OUTLIER},
+            "confidence": {
+                "minimum": MINIMUM,
+                "accept": ACCEPT,
+                "target_risk": 0.05,
+                "reached": True,
+                "guarantee": None,
+                "risk": 0.04,
+                "coverage": 0.6,
+            },
+            "outlier": {
+                "members": ["energy", "mahalanobis"],
+                "threshold": OUTLIER,
+                "kept": 0.968,
+                "inliers_kept": 0.97,
+            },
             "provenance": {"seed": 7},
         },
     )

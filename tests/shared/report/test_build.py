@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 from shared.data.errors import DataError
+from shared.data.files import sha256_file
 from shared.report.build import build_report
 from shared.report.curves import wilson
-from shared.report.page import number, percent
+from shared.report.formats import number, percent
 
 VOID = {"meta", "link", "br", "img", "hr", "input", "col"}
 HOSTILE = "<script>alert('x')</script>\"&{{7*7}}"
@@ -134,8 +135,77 @@ def test_outliers_per_kind_and_score(page, metrics):
     for kind, entry in metrics["outliers"].items():
         rows = [[" ".join(cell.split()) for cell in row] for row in page.rows if row and row[0] == kind]
         assert rows[0][:3] == [kind, "24", percent(entry["caught"]).replace("\u202f", " ")]
-        assert rows[1] == [kind, *(number(entry["auroc"][score]) for score in ("energy", "mahalanobis"))]
-        assert rows[2] == [kind, *(number(entry["fpr95"][score]) for score in ("energy", "mahalanobis"))]
+        low, high = entry["ci95"]
+        reached = "reached" if entry["caught"] >= 0.95 else "missed"
+        assert rows[0][4] == reached + (", within the interval" if low <= 0.95 <= high else "")
+    assert page.row("Known classes: not rejected") == [
+        "Known classes: not rejected",
+        str(metrics["n"]),
+        percent(0.97).replace("\u202f", " "),
+        "94.0 to 99.0 %",
+        "reached, within the interval",
+    ]
+    for score in ("energy", "mahalanobis"):
+        rows = [[" ".join(cell.split()) for cell in row] for row in page.rows if row and row[0] == score.capitalize()]
+        for row, measure in zip(rows, ("auroc", "fpr95"), strict=True):
+            assert row[1:] == [number(entry[measure][score]) for entry in metrics["outliers"].values()]
+
+
+def test_what_was_resampled_is_said(page):
+    assert "The bootstrap behind them resamples 9 donors, drawn whole." in page.text
+
+
+def test_one_donor_has_no_interval_and_a_fall_back_is_shown(four_classes, tmp_path):
+    def change(content):
+        content["resampled"] = {"by": "donor", "n": 1}
+        content["metrics"]["accuracy"] = {"value": 0.75, "ci95": None, "reason": "only one group"}
+
+    page = Page(build_report(edited(four_classes, tmp_path / "one", "eval/metrics.json", change)).read_text("utf-8"))
+    assert page.row("Accuracy") == ["Accuracy", "0.750", "no interval: only one group"]
+    assert "There is one donor only" in page.text
+    fallen = {"by": "sample", "n": 320, "warning": "7 of 320 records have no 'donor'"}
+    eval_dir = edited(four_classes, tmp_path / "two", "eval/metrics.json", lambda c: c.update(resampled=fallen))
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert "resamples 320 samples, drawn one by one" in text
+    assert "Intervals. 7 of 320 records have no 'donor'." in text
+
+
+def test_calibration_is_told_in_words(page, four_classes, tmp_path):
+    assert "of the accepted are wrong (target 5.0 %), at a coverage of 60.0 %." in page.text
+    assert "there is no guarantee" in page.text
+    assert "Not rejected: 96.8 % of the validation samples (97.0 % were aimed at)." in page.text
+
+    def worse(content):
+        content["temperature"]["bound"] = "lower"
+        content["confidence"] |= {"reached": False, "accept": None, "risk": None, "coverage": 0.0}
+
+    eval_dir = edited(four_classes, tmp_path / "worse", "models/calibration.json", worse)
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert "Temperature at its bound: the validation samples are separated so well" in text
+    assert "Target risk of 5.0 % not reached on the validation samples: nothing is accepted." in text
+
+    def sure(content):
+        content["confidence"] |= {"guarantee": 0.1, "risk_bound": 0.048, "divided_by": "donor"}
+
+    eval_dir = edited(four_classes, tmp_path / "sure", "models/calibration.json", sure)
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert "With probability 90.0 % the true risk is at most 4.8 %, if new samples are of the same kind" in text
+
+
+def test_back_ticks_of_the_metadata_are_code(four_classes, tmp_path):
+    limits = ["Run `python -m x <y>` first."]
+    eval_dir = edited(four_classes, tmp_path, "configs/metadata.json", lambda c: c.update(limits=limits))
+    assert "<li>Run <code>python -m x &lt;y&gt;</code> first.</li>" in build_report(eval_dir).read_text("utf-8")
+
+
+def test_methods_after_an_abstract_are_named(four_classes, tmp_path, page):
+    assert "written after the abstract" not in page.text
+
+    def change(content):
+        content["methods"]["evet"] = content["methods"]["lime"]
+
+    eval_dir = edited(four_classes, tmp_path, "eval/explanations/index.json", change)
+    assert "EVET is written after the abstract of its paper" in Page(build_report(eval_dir).read_text("utf-8")).text
 
 
 def test_scores_that_decide_are_named(page):
@@ -266,11 +336,45 @@ def edited(four_classes, tmp_path, name, change):
     return tmp_path / "bundle" / "eval"
 
 
-def test_files_of_different_weights_are_called_a_contradiction(four_classes, tmp_path, page):
+def test_another_models_calibration_is_left_out(four_classes, tmp_path, page):
     assert "Contradiction" not in page.text
+    assert page.row("value") == ["value", "2.345"]
     eval_dir = edited(four_classes, tmp_path, "models/calibration.json", lambda c: c.update(weights_sha256="00" * 32))
+    other = Page(build_report(eval_dir).read_text(encoding="utf-8"))
+    assert (
+        "Contradiction. calibration.json was fitted for other weights (000000000000) than those of metrics"
+        in other.text
+    )
+    assert "Fitted temperature and thresholds: not measured." in other.text
+    assert "2.345" not in other.text
+    assert not [row for row in other.rows if row and row[0] == "calibration.json"]
+    # the one that the results were made with may lie elsewhere
+    right = four_classes.parent / "models" / "calibration.json"
+    mended = Page(build_report(eval_dir, calibration_file=right).read_text(encoding="utf-8"))
+    assert "Contradiction" not in mended.text
+    assert mended.row("value") == ["value", "2.345"]
+    with pytest.raises(DataError, match=r"gone\.json: no such file"):
+        build_report(eval_dir, calibration_file=tmp_path / "gone.json")
+
+
+def test_a_calibration_written_anew_is_left_out(four_classes, tmp_path):
+    used = {"file": "models/calibration.json", "sha256": sha256_file(four_classes.parent / "models/calibration.json")}
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda c: c["provenance"]["weights"].append(used))
+    assert "Contradiction" not in build_report(eval_dir).read_text("utf-8")
+    file = tmp_path / "bundle" / "models" / "calibration.json"
+    file.write_text(file.read_text().replace("2.345", "2.4"))
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert "calibration.json is not the calibration that metrics.json was made with, and is left out" in text
+
+
+def test_results_of_different_weights_are_called_a_contradiction(four_classes, tmp_path):
+    def change(content):
+        content["provenance"]["weights"] = [{"file": "model.pt", "sha256": "11" * 32}]
+
+    eval_dir = edited(four_classes, tmp_path, "eval/explanations/index.json", change)
     text = Page(build_report(eval_dir).read_text(encoding="utf-8")).text
-    assert "Contradiction. These files belong to different weights (calibration.json: 000000000000" in text
+    assert "Contradiction. These files belong to different weights (metrics.json: " in text
+    assert "explanations/index.json: 111111111111)" in text
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def all_figures(label: str) -> dict[str, str]:
         "reliability": reliability_figure({"before calibration": reliability(), "after calibration": []}, "b"),
         "risk": risk_coverage_figure(curve, OperatingPoint(0.5, 0.1, (0.02, 0.3), 10, 20), 0.05, "c"),
         "confidence": confidence_figure({"right": np.arange(20), "wrong": np.arange(20)}, {"accept from": 0.6}, "d"),
-        "outlier": outlier_figure(estimates, "e"),
+        "outlier": outlier_figure(estimates, 0.95, "e"),
         "quality": quality_figure(label, estimates, "f"),
     }
 

@@ -142,7 +142,7 @@ def test_summary():
     wide = summarise_quality(clustered, groups=np.repeat(np.arange(20), 10))["x"]["ci95"]
     narrow = summarise_quality(clustered)["x"]["ci95"]
     alone = summarise_quality(clustered, groups=["D1"] * 200)["x"]
-    assert (alone["ci95"], alone["reason"]) == (None, "only one group to resample")
+    assert (alone["ci95"], alone["reason"]) == (None, "only one group")
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
@@ -156,7 +156,7 @@ def test_summary_of_nothing_and_of_one_is_json():
     assert one["mass_accuracy"] == {
         "value": 1.0,
         "ci95": None,
-        "reason": "only one group to resample",
+        "reason": "only one group",
         "chance": 0.25,
         "n": 1,
         "n_without_mask": 0,

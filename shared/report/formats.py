@@ -1,0 +1,72 @@
+"""How numbers, intervals and texts of the files are written on the page."""
+
+from __future__ import annotations
+
+import re
+
+from markupsafe import Markup, escape
+
+from shared.report.measures import Estimate
+
+__all__ = ["code_spans", "interval", "number", "percent", "percent_interval"]
+
+DASH = "\u2013"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number with fixed digits; a dash for an undefined one.
+
+    Example:
+        >>> number(0.91249), number(None), number(-0.0004)
+        ('0.912', '–', '0.000')
+    """
+    if value is None:
+        return DASH
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percent.
+
+    Example:
+        >>> percent(0.9731), percent(None)
+        ('97.3\u202f%', '–')
+    """
+    return DASH if value is None else f"{100 * value:.1f}\u202f%"
+
+
+def interval(estimate: Estimate | tuple[float, float] | None, digits: int = 3) -> str:
+    """Write an interval as ``low to high``; without one, why there is none.
+
+    Example:
+        >>> interval((0.25, 0.5)), interval(Estimate("accuracy", 0.9, reason="only one group"))
+        ('0.250 to 0.500', 'no interval: only one group')
+    """
+    ends = estimate.interval if isinstance(estimate, Estimate) else estimate
+    return _why_none(estimate) if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"
+
+
+def percent_interval(estimate: Estimate | tuple[float, float] | None) -> str:
+    """Write an interval of a share in percent; without one, why there is none."""
+    ends = estimate.interval if isinstance(estimate, Estimate) else estimate
+    return _why_none(estimate) if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
+
+
+def _why_none(estimate: Estimate | tuple[float, float] | None) -> str:
+    reason = estimate.reason if isinstance(estimate, Estimate) else None
+    if reason and isinstance(estimate, Estimate) and estimate.value is None:
+        return reason
+    return f"no interval: {reason}" if reason else "no interval"
+
+
+def code_spans(text: object) -> Markup:
+    """Escape a text, and set what stands between back-ticks as code.
+
+    Example:
+        >>> print(code_spans("run `a < b` first"))
+        run <code>a &lt; b</code> first
+    """
+    parts = re.split(r"`([^`]+)`", str(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )

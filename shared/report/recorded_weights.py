@@ -1,0 +1,61 @@
+"""Which weights and which calibration a result says that it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.data.files import sha256_file
+
+__all__ = ["calibration_mismatch", "recorded_weights"]
+
+
+def recorded_weights(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes that a file names as its weights, each with its file: its own key, or its provenance.
+
+    Args:
+        content: a calibration file, a metrics file or an index of explanations.
+
+    Returns:
+        SHA-256 to file; the file is empty where only the hash is known.
+    """
+    if content.get("weights_sha256"):
+        return {str(content["weights_sha256"]): ""}
+    provenance = content.get("provenance")
+    weights = provenance.get("weights") if isinstance(provenance, Mapping) else None
+    return {
+        str(entry["sha256"]): str(entry.get("file", ""))
+        for entry in weights or []
+        if isinstance(entry, Mapping) and entry.get("sha256")
+    }
+
+
+def calibration_mismatch(
+    calibration: Mapping[str, Any], file: Path, results: Mapping[str, Mapping[str, Any] | None]
+) -> str | None:
+    """Tell why a calibration is not the one that results were made with.
+
+    Args:
+        calibration: content of the calibration file.
+        file: the calibration file.
+        results: name to content of the results; the first that names its weights decides.
+
+    Returns:
+        What differs; ``None`` if nothing does, or if no result names its weights.
+    """
+    fitted = calibration.get("weights_sha256")
+    for name, content in results.items():
+        used = recorded_weights(content or {})
+        if not used or not fitted:
+            continue
+        if fitted not in used:
+            return (
+                f"{file.name} was fitted for other weights ({str(fitted)[:12]}) than those of {name} "
+                f"({', '.join(digest[:12] for digest in used)})"
+            )
+        calibrations = {digest for digest, used_file in used.items() if used_file.endswith(".json")}
+        if calibrations and sha256_file(file) not in calibrations:
+            return f"{file.name} is not the calibration that {name} was made with"
+        return None
+    return None
