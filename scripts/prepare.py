@@ -104,7 +104,9 @@ def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
         if arguments.phantom:
             source = output / "recordings"
             phantom: partial = config.get_parsed_content("phantom")
-            generate_once(source, phantom, phantom.keywords, arguments.overwrite)
+            # the files do not depend on the number of processes
+            parameters = {key: value for key, value in phantom.keywords.items() if key != "workers"}
+            generate_once(source, phantom, parameters, arguments.overwrite)
     except (RuntimeError, ValueError) as error:
         # MONAI wraps what a config's component says about a value into a message about the component
         raise DataError(str(error.__cause__ or error)) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from shared.data.errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "read_arrays", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "array_names", "read_arrays", "read_image"]
 
 _TIFF = (".tif", ".tiff")
 _PICTURE = (".png", ".jpg", ".jpeg", ".bmp")
@@ -52,6 +53,16 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
     raise DataError(f"{file}: unknown kind of image '{suffix}'; expected one of {', '.join(IMAGE_SUFFIXES)}")
 
 
+def array_names(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the arrays of an ``.npz`` file, without reading the arrays.
+
+    Raises:
+        DataError: if the file is missing or cut short.
+    """
+    with _open_npz(path) as content:
+        return list(content)
+
+
 def read_arrays(path: str | os.PathLike[str], keys: Mapping[str, str | None]) -> dict[str, NDArray[Any]]:
     """Read arrays of an ``.npz`` file.
 
@@ -62,20 +73,27 @@ def read_arrays(path: str | os.PathLike[str], keys: Mapping[str, str | None]) ->
     Raises:
         DataError: if the file is missing, cut short, lacks a name, or would need to unpickle objects.
     """
+    wanted = {role: key for role, key in keys.items() if key is not None}
+    with _open_npz(path) as content:
+        found = list(content)
+        if missing := [key for key in wanted.values() if key not in found]:
+            raise DataError(f"{path}: no array '{missing[0]}', found {', '.join(found) or 'none'}; set its name")
+        return {role: content[key] for role, key in wanted.items()}
+
+
+@contextmanager
+def _open_npz(path: str | os.PathLike[str]) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Open an ``.npz`` file; what goes wrong in the block for the file's sake becomes a :class:`DataError`."""
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{file}: no such file")
-    wanted = {role: key for role, key in keys.items() if key is not None}
     try:
         with np.load(file, allow_pickle=False) as content:
-            found = list(content)
-            missing = [key for key in wanted.values() if key not in found]
-            arrays = {} if missing else {role: content[key] for role, key in wanted.items()}
+            yield content
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{file}: not a readable .npz file ({error}); {file.stat().st_size} bytes found, the copy may have been "
             "cut short: copy it anew"
         ) from error
-    if missing:
-        raise DataError(f"{file}: no array '{missing[0]}', found {', '.join(found) or 'none'}; set its name")
-    return arrays

@@ -103,6 +103,10 @@ def test_phantoms_are_generated_prepared_and_reused(prepare, tmp_path):
     assert "complete, reused" in again.stdout
     assert datalist.read_bytes() == before
 
+    processes = prepare(*command, "--workers", "1")
+    assert processes.returncode == 0
+    assert "complete, reused" in processes.stdout
+
     other = prepare(*command, "--phantom#cells_per_frame", "5")
     assert other.returncode == 2
-    assert "cells_per_frame 8, now 5" in other.stderr
+    assert "cells_per_frame 9, now 5" in other.stderr

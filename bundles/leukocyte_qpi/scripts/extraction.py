@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scripts.crop_files import CropFiles
+from scripts.frames import Frame, FrameFile, FrameReader
 from scripts.physics import Optics
-from scripts.preprocessing import BackgroundSubtraction
-from scripts.recordings import Frame, Recording, RecordingReader
+from scripts.preprocessing import SubtractBackground
 from scripts.segmentation import CellObject, Segmentation, crop_around, crop_fits
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
@@ -53,7 +53,7 @@ class CellExtraction:
     """How crops are made from a recording.
 
     Args:
-        reader: layout of the recordings.
+        reader: format of the recordings.
         background: background subtraction.
         segmentation: segmentation of the cells.
         optics: wavelength, pixel size and refraction increment.
@@ -68,8 +68,8 @@ class CellExtraction:
         seed: seed of the seeded choices.
     """
 
-    reader: RecordingReader
-    background: BackgroundSubtraction
+    reader: FrameReader
+    background: SubtractBackground
     segmentation: Segmentation
     optics: Optics
     crop_size: int = 50
@@ -84,8 +84,8 @@ class CellExtraction:
     def extract(self, path: Path, output: Path, label: str | None = None, kind: str | None = None) -> ExtractedCells:
         """Write the crops of one recording and describe them.
 
-        Crops go to ``crops/<recording>/<frame>_<number>.npy`` (float32, background-subtracted phase in radians), the
-        bit images of phantoms to ``truth/…``. Both folders appear only when the recording is done.
+        Crops go to ``crops`` (float32, background-subtracted phase in radians), the bit images of phantoms to
+        ``truth``, named by :class:`CropFiles`. Both appear only when the recording is done.
 
         Args:
             path: the recording.
@@ -97,11 +97,12 @@ class CellExtraction:
             DataError: if the recording cannot be read, or has too few frames for the background method asked for.
         """
         result = ExtractedCells()
-        generator = np.random.default_rng([self.seed, zlib.crc32(path.stem.encode())])
-        with self.reader.open(path) as recording, CropFiles(output, path.stem) as files:
+        name = self.reader.name(path)
+        generator = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
+        with self.reader.open(path) as recording, CropFiles(output, name) as files:
             static = self._static_background(recording)
             for frame in recording.frames(result.excluded):
-                phase = self.background.subtract(frame.phase, static)
+                phase = self.background(frame.phase, static)
                 labels = self.segmentation.label(phase)
                 if kind is not None and kind in self.merge_distance_um:
                     labels = self.segmentation.merge(labels, self.merge_distance_um[kind])
@@ -129,7 +130,7 @@ class CellExtraction:
             mask = labels == labels[rows[nearest], columns[nearest]]
         return self.optics.measure(crop, mask)
 
-    def _static_background(self, recording: Recording) -> NDArray[np.float32] | None:
+    def _static_background(self, recording: FrameFile) -> NDArray[np.float32] | None:
         """Return the static background from evenly spaced usable frames, or None if the method does without."""
         names = recording.names
         if self.background.method_for(len(names)) == "polynomial":

@@ -1,19 +1,22 @@
-"""Records to infer on, from whatever a user points at: a prepared data set, crops, or raw recordings."""
+"""Records to infer on, from whatever a user points at: a prepared data set, crops, recordings or holograms."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from monai.bundle import ConfigParser
 
+from scripts.crop_files import save_crop
 from scripts.extraction import CellExtraction
+from scripts.hologram import HologramReader
 from scripts.single_cells import SingleCellReader, list_images
 from shared.data.arrays import IMAGE_SUFFIXES, read_image
-from shared.data.datalist import PATH_KEYS, read_datalist
+from shared.data.datalist import PATH_KEYS, load_section
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, write_excluded
 
@@ -37,6 +40,8 @@ def inference_records(
     with one
     ``.phase`` file or a folder    frames are segmented and cells cropped, as in preparing; touching cells
     with some                      stay in and are marked
+    ``.npz`` hologram or a folder  the phase of each is retrieved, then as for recordings
+    with some
     image or a folder of images    each NPY, TIFF or PNG is one cell
     ``.npz`` set                   each of its images is one cell
     ============================== =====================================================================
@@ -47,28 +52,36 @@ def inference_records(
     Args:
         path: file or folder.
         section: section of a prepared datalist, or several.
-        output_dir: folder for ``crops`` and ``excluded.csv``. Needed for recordings, ``.npz`` sets and images that are
-            not floating-point NPY files; without it nothing is written.
-        prepare_config: settings of preparing, which hold for recordings and crops here too.
+        output_dir: folder for ``crops`` and ``excluded.csv``. Needed for recordings, holograms, ``.npz`` sets and
+            images that are not floating-point NPY files; without it nothing is written.
+        prepare_config: settings of preparing, which hold here too.
 
     Raises:
-        DataError: if the path does not exist, if nothing there can be used, or if ``output_dir`` is needed.
+        DataError: if the path does not exist, if nothing there can be used, if ``output_dir`` is needed, or if a
+            folder holds both holograms and crops.
     """
     source, output = Path(path), None if output_dir is None else Path(output_dir)
     parser = ConfigParser(ConfigParser.load_config_file(str(prepare_config)))
     extraction: CellExtraction = parser.get_parsed_content("extraction")
+    hologram_reader: HologramReader = parser.get_parsed_content("holograms")
     reader: SingleCellReader = parser.get_parsed_content("single_cells")
     excluded: list[Exclusion] = []
     datalist = source / "datalist.json" if source.is_dir() else source
     if datalist.name == "datalist.json" and datalist.is_file():
         sections = [section] if isinstance(section, str) else section
-        records = [record for name in sections for record in _from_datalist(datalist, name)]
-    elif source.suffix == ".phase" or (source.is_dir() and extraction.reader.list_files(source)):
-        files = [source] if source.is_file() else extraction.reader.list_files(source)
-        records = _from_recordings(extraction, files, _needed(output, source), excluded)
-    elif source.suffix == ".npz":
+        records = [record for name in sections for record in load_section(datalist, name, require_files=False)]
+    elif files := extraction.reader.list_files(source):
+        records = _from_frames(extraction, files, _needed(output, source), excluded)
+    elif files := hologram_reader.list_files(source):
+        if images := list_images(source):
+            raise DataError(
+                f"{source}: holds holograms ({files[0].name}, …) and crops ({images[0].name}, …); give each a folder"
+            )
+        extraction = replace(extraction, reader=hologram_reader)
+        records = _from_frames(extraction, files, _needed(output, source), excluded)
+    elif source.is_file() and source.suffix == ".npz":
         records = _from_npz(reader, source, _needed(output, source), excluded)
-    elif source.suffix.lower() in IMAGE_SUFFIXES or source.is_dir():
+    elif source.is_dir() or list_images(source):
         records = _from_images(reader, source, output, excluded)
     else:
         what = f"a file of kind '{source.suffix}'" if source.exists() else "nothing"
@@ -88,25 +101,17 @@ def inference_records(
     return report.kept
 
 
-def _from_datalist(datalist: Path, section: str) -> list[dict[str, Any]]:
-    """Return the records of a section; unlike in training, a missing file is no error yet."""
-    content = read_datalist(datalist)
-    if not isinstance(content.get(section), list):
-        found = [name for name, value in content.items() if isinstance(value, list) and name != "classes"]
-        raise DataError(f"{datalist}: no section '{section}', found {', '.join(found) or 'none'}")
-    folder = datalist.resolve().parent
-    return [
-        {key: str(folder / value) if key in PATH_KEYS else value for key, value in record.items()}
-        for record in content[section]
-    ]
-
-
-def _from_recordings(
+def _from_frames(
     extraction: CellExtraction, files: Sequence[Path], output: Path, excluded: list[Exclusion]
 ) -> list[dict[str, Any]]:
     records = []
+    known: dict[str, Path] = {}
     for file in files:
+        name = extraction.reader.name(file)
         try:
+            if name in known:
+                raise DataError(f"{file}: called {name} like {known[name]}; give each a name of its own")
+            known[name] = file
             result = extraction.extract(file, output)
         except DataError as error:
             excluded.append(Exclusion(file.name, "recording", str(error)))
@@ -130,7 +135,7 @@ def _from_images(
     reader: SingleCellReader, source: Path, output: Path | None, excluded: list[Exclusion]
 ) -> list[dict[str, Any]]:
     records = []
-    for file in list_images(source) if source.is_dir() else [source]:
+    for file in list_images(source):
         identity = file.relative_to(source).as_posix() if source.is_dir() else file.name
         try:
             image = read_image(file)
@@ -145,10 +150,7 @@ def _from_images(
 
 
 def _save(output: Path, identity: str, image: np.ndarray) -> str:
-    target = output / "crops" / f"{identity}.npy"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    np.save(target, image)
-    return str(target.resolve())
+    return str((output / save_crop(output, identity, image)).resolve())
 
 
 def _needed(output: Path | None, source: Path) -> Path:

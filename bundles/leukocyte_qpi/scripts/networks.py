@@ -14,7 +14,7 @@ __all__ = ["AlexNet", "LeNet5"]
 
 
 class LeukocyteNetwork(nn.Module):
-    """Common interface of the bundle's classifiers.
+    """Common interface of the bundle's classifiers of background-subtracted phase images.
 
     Args:
         features: layers before the first dropout; maps ``(B, C, H, W)`` to ``(B, D, h, w)``.
@@ -33,7 +33,11 @@ class LeukocyteNetwork(nn.Module):
         self.head = head
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the logits ``(B, K)`` of normalised phase images ``(B, 1, 50, 50)``."""
+        """Return the logits ``(B, K)`` of images ``(B, C, 50, 50)``.
+
+        They are background-subtracted phases as :func:`scripts.network_input.network_input` gives them: with the
+        bundle's ``phase_range_rad`` of [0, 1] in radians, nothing cut off.
+        """
         return self.head(self.features(image).flatten(1))
 
     @torch.jit.unused

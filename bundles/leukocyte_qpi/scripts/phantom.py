@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from scripts.phantom_outliers import OUTLIER_KINDS, draw_debris, draw_outlier
 from scripts.phantom_parameters import Optics, PhantomParameters
 from shared import __version__
 from shared.data.files import atomic_path
+from shared.data.processes import in_processes
 from shared.phantoms.layout import place_discs
 from shared.phantoms.noise import coherent_noise, random_background, shot_noise_std, white_noise
 
@@ -143,6 +145,7 @@ def write_recordings(
     outlier_frames: int = 3,
     outliers_per_frame: int = 4,
     parameters: PhantomParameters | Mapping[str, Any] | None = None,
+    workers: int = 1,
     progress: bool = True,
 ) -> list[Path]:
     """Write phantom recordings, one file for each donor and class or outlier kind, e.g. ``D01_Mon_001.phase``.
@@ -158,8 +161,10 @@ def write_recordings(
         frames_per_recording: frames of a recording of leukocytes.
         cells_per_frame: leukocytes in a frame.
         outlier_frames: frames of a recording of outliers, of which there is one for each donor and kind; 0 for none.
+            As many as those of leukocytes, or else the background subtraction may be another and give them away.
         outliers_per_frame: objects in such a frame.
         parameters: of the phantoms, or a nested mapping of the values to change.
+        workers: number of processes; the files do not depend on it.
         progress: whether to show a progress bar.
 
     Returns:
@@ -175,26 +180,17 @@ def write_recordings(
     jobs = [(d, kind, n) for d in range(1, donors + 1) for kind in CLASSES for n in range(1, recordings_per_class + 1)]
     if outlier_frames:
         jobs += [(d, kind, 1) for d in range(1, donors + 1) for kind in OUTLIER_KINDS]
-    written = []
-    for donor, kind, number in tqdm(jobs, desc="drawing phantoms", unit="recording", disable=not progress):
-        path = Path(folder) / f"D{donor:02d}_{TOKENS[kind]}_{number:03d}.phase"
-        frames, cells = (
-            (frames_per_recording, cells_per_frame) if kind in CLASSES else (outlier_frames, outliers_per_frame)
-        )
-        recipe = {
-            "version": __version__,
-            "variant": variant,
-            "seed": seed,
-            "frames": frames,
-            "cells": cells,
-            "parameters": asdict(parameters),
-        }
-        fingerprint = json.dumps(recipe, sort_keys=True, default=str)
-        if not _is_written(path, fingerprint):
-            images, truth = draw_recording(kind, seed, donor, number, frames, cells, variant, parameters)
-            _write_recording(path, images, truth, fingerprint)
-        written.append(path)
-    return sorted(written)
+    sizes = dict.fromkeys(CLASSES, (frames_per_recording, cells_per_frame))
+    sizes |= dict.fromkeys(OUTLIER_KINDS, (outlier_frames, outliers_per_frame))
+    recordings = [
+        _Recording(kind, seed, donor, number, *sizes[kind], variant, parameters) for donor, kind, number in jobs
+    ]
+    files: list[Path] = []
+    with tqdm(total=len(jobs), desc="drawing phantoms", unit="recording", disable=not progress) as bar:
+        for _, path in in_processes(partial(_provide, Path(folder)), recordings, workers):
+            files.append(path)
+            bar.update()
+    return sorted(files)
 
 
 def draw_recording(
@@ -285,6 +281,40 @@ def _camera_noise(
     std = shot_noise_std(optics.photons * donor.noise, optics.visibility)
     grain = optics.coherent_grain / optics.pixel_size
     return white_noise(shape, std, rng) + coherent_noise(shape, optics.coherent_noise, grain, rng)
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """The arguments of :func:`draw_recording`."""
+
+    kind: str
+    seed: int
+    donor: int
+    number: int
+    frames: int
+    cells: int
+    variant: str
+    parameters: PhantomParameters
+
+    @property
+    def file(self) -> str:
+        return f"D{self.donor:02d}_{TOKENS[self.kind]}_{self.number:03d}.phase"
+
+    @property
+    def fingerprint(self) -> str:
+        """All that the file depends on beside its name."""
+        recipe = {key: getattr(self, key) for key in ("variant", "seed", "frames", "cells")}
+        return json.dumps(
+            {"version": __version__, **recipe, "parameters": asdict(self.parameters)}, sort_keys=True, default=str
+        )
+
+
+def _provide(folder: Path, recording: _Recording) -> Path:
+    """Draw and write a recording unless it is there; return its file."""
+    path, fingerprint = folder / recording.file, recording.fingerprint
+    if not _is_written(path, fingerprint):
+        _write_recording(path, *draw_recording(**vars(recording)), fingerprint)
+    return path
 
 
 def _is_written(path: Path, fingerprint: str) -> bool:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
+from scripts.crop_files import save_crop
 from scripts.extraction import CellExtraction
+from scripts.hologram import HologramReader
 from scripts.recording_batch import extract_recordings
 from scripts.single_cells import SingleCell, SingleCellReader, list_images
 from shared.data.datalist import write_datalist
@@ -35,7 +36,7 @@ _Collected = tuple[_Records, list[Exclusion]]
 
 @dataclass(frozen=True)
 class Preparation:
-    """Writes a datalist with its crops from recordings, a folder of crops per class, or an ``.npz`` set.
+    """Writes a datalist with its crops from recordings, a folder of holograms or crops per class, or an ``.npz`` set.
 
     An interrupted call goes on where it stopped; a call whose result is already there does nothing.
 
@@ -43,6 +44,7 @@ class Preparation:
         classes: names of the leukocyte classes in the order of the labels.
         outlier_kinds: names of what is no leukocyte of these classes; such records go to the section ``outlier``.
         extraction: how crops are made from recordings.
+        holograms: how holograms are read instead of recordings.
         single_cells: how single-cell crops are read.
         fractions: share of each section.
         seed: seed of the split.
@@ -52,6 +54,7 @@ class Preparation:
     classes: Sequence[str]
     outlier_kinds: Sequence[str]
     extraction: CellExtraction
+    holograms: HologramReader
     single_cells: SingleCellReader
     fractions: Mapping[str, float]
     seed: int = 0
@@ -67,8 +70,8 @@ class Preparation:
         """Prepare a data set.
 
         Args:
-            source: a folder with ``.phase`` recordings, a folder with one subfolder of crops per class, or an ``.npz``
-                set.
+            source: a folder with ``.phase`` recordings, a folder with one subfolder of holograms or of crops per class,
+                or an ``.npz`` set of crops.
             output: folder that receives ``datalist.json``, ``excluded.csv``, ``crops`` and for phantoms ``truth``.
             overwrite: begin anew, whatever was prepared there.
             progress: whether to show a progress bar.
@@ -108,16 +111,28 @@ class Preparation:
             return files, self._collect_recordings
         names = [*self.classes, *self.outlier_kinds]
         if any((source / name).is_dir() for name in names):
-            return list_images(source), self._collect_folder
+            holograms, images = self.holograms.list_files(source), list_images(source)
+            if holograms and images:
+                raise DataError(
+                    f"{source}: holds holograms ({holograms[0].name}, …) and crops ({images[0].name}, …); prepare each "
+                    "from a folder of its own"
+                )
+            return (holograms, self._collect_holograms) if holograms else (images, self._collect_folder)
         found = ", ".join(path.name for path in sorted(source.iterdir())[:5])
         raise DataError(
             f"{source}: nothing to prepare; found {found or 'an empty folder'}, "
-            f"expected recordings ({self.extraction.reader.file_pattern}), or subfolders of crops with the names "
-            f"{', '.join(names)}"
+            f"expected recordings ({self.extraction.reader.file_pattern}), or subfolders of crops or holograms "
+            f"with the names {', '.join(names)}"
         )
 
     def _collect_recordings(self, _: Path, files: list[Path], output: Path, progress: bool) -> _Collected:
-        records, excluded = extract_recordings(self.extraction, files, output, self.workers, progress)
+        return self._extract(self.extraction, files, output, progress)
+
+    def _collect_holograms(self, _: Path, files: list[Path], output: Path, progress: bool) -> _Collected:
+        return self._extract(replace(self.extraction, reader=self.holograms), files, output, progress)
+
+    def _extract(self, extraction: CellExtraction, files: list[Path], output: Path, progress: bool) -> _Collected:
+        records, excluded = extract_recordings(extraction, files, output, self.workers, progress)
         return [{**record, **self._group(record.get("label", record.get("kind")))} for record in records], excluded
 
     def _collect_folder(self, source: Path, _: list[Path], output: Path, progress: bool) -> _Collected:
@@ -134,18 +149,16 @@ class Preparation:
     ) -> _Records:
         """Write single-cell crops as NPY files and describe them."""
         records = []
-        (output / "crops").mkdir(parents=True, exist_ok=True)
         for cell in tqdm(cells, desc="preparing", unit="cell", disable=not progress):
             try:
                 group = self._group(cell.group)
             except DataError as error:
                 excluded.append(Exclusion(cell.source, cell.identity, str(error)))
                 continue
-            image = f"crops/{cell.identity}.npy"
-            np.save(output / image, cell.image)
             # without donors each cell stands alone, which the datalist says under info
             origin = {"donor": cell.donor or cell.identity, "source": cell.source}
             measured = self.extraction.measure_crop(cell.image)
+            image = save_crop(output, cell.identity, cell.image)
             records.append({"id": cell.identity, "image": image, **group, **origin, **measured})
         return records
 

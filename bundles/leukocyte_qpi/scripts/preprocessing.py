@@ -1,4 +1,4 @@
-"""Background subtraction and normalisation of phase images, as functions and as MONAI transforms for configs.
+"""Background subtraction and normalisation of phase images, as MONAI transforms over functions.
 
 The phase of a frame is that of the cells plus that of everything else in the light's way: tilt and curvature of the
 reference beam, dust, the chamber. The latter is the background. Where cells move it is the median over time; in a
@@ -13,17 +13,16 @@ from typing import Any
 
 import numpy as np
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.config.type_definitions import NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
 from monai.utils import convert_data_type, convert_to_dst_type
 from numpy.typing import NDArray
 
 from shared.data.errors import DataError
 
 __all__ = [
-    "BackgroundSubtraction",
     "NormalisePhased",
-    "SubtractMedianBackgroundd",
-    "SubtractPolynomialBackgroundd",
+    "SubtractBackground",
     "fit_polynomial",
     "median_background",
     "normalise_phase",
@@ -105,7 +104,7 @@ def subtract_polynomial(phase: NDArray[Any], order: int = 2, clip: float = 2.5) 
     return (phase - fit_polynomial(phase, order, clip)).astype(phase.dtype, copy=False)
 
 
-def normalise_phase(phase: Any, phase_range: tuple[float, float], clip: bool = True) -> Any:
+def normalise_phase(phase: Any, phase_range: tuple[float, float], clip: bool = False) -> Any:
     """Map a fixed phase range in radians to [0, 1], the same for every image.
 
     Unlike scaling by an image's own extremes, this keeps the optical thickness, by which cell types differ.
@@ -113,7 +112,7 @@ def normalise_phase(phase: Any, phase_range: tuple[float, float], clip: bool = T
     Args:
         phase: background-subtracted phase in radians, an array or tensor of any shape.
         phase_range: the phases that become 0 and 1.
-        clip: cut off what lies outside.
+        clip: cut off what lies outside; else it is mapped below 0 or above 1.
 
     Raises:
         ValueError: if the range is empty or upside down.
@@ -126,8 +125,8 @@ def normalise_phase(phase: Any, phase_range: tuple[float, float], clip: bool = T
 
 
 @dataclass(frozen=True)
-class BackgroundSubtraction:
-    """How the background of a recording's frames is found.
+class SubtractBackground(Transform):
+    """Array transform that takes the background from a frame, given what stays the same over its recording.
 
     From every frame a polynomial surface is subtracted, fitted to what is not a cell: piston, tilt and curvature, which
     drift from frame to frame. What then stays the same over the recording (dust, fringes) is its median over time.
@@ -172,68 +171,35 @@ class BackgroundSubtraction:
                 f"{len(frames)} usable frame(s), but a median background needs {self.minimum_frames}; "
                 "set the background method to polynomial"
             )
-        return median_background([subtract_polynomial(frame, self.order, self.clip) for frame in frames])
+        return median_background(self(np.stack(frames)))
 
-    def subtract(self, phase: NDArray[Any], static: NDArray[Any] | None = None) -> NDArray[Any]:
+    def __call__(self, img: NdarrayOrTensor, static: NDArray[Any] | None = None) -> NdarrayOrTensor:
         """Subtract a frame's own surface and, if given, the recording's static background.
 
         Args:
-            phase: one frame in radians, ``(H, W)``.
+            img: phase of one frame in radians, ``(H, W)``, or of frames each of which has its own surface,
+                ``(F, H, W)``.
             static: from :meth:`static`, ``(H, W)``.
+
+        Returns:
+            The same type and shape.
+
+        Raises:
+            ValueError: if the phase has another number of axes.
         """
-        flat = subtract_polynomial(phase, self.order, self.clip)
-        return flat if static is None else flat - static
-
-
-class _PhaseTransform(MapTransform):
-    """Apply a function of a numpy array to each key and give back the type that came in."""
-
-    def _apply(self, image: Any) -> NDArray[Any]:
-        raise NotImplementedError
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        result = dict(data)
-        for key in self.key_iterator(result):
-            array, *_ = convert_data_type(result[key], np.ndarray)
-            result[key], *_ = convert_to_dst_type(self._apply(array), dst=result[key])
+        phase, *_ = convert_data_type(img, np.ndarray)
+        if phase.ndim not in (2, 3):
+            raise ValueError(f"expected phase of shape (H, W) or (F, H, W), found {tuple(phase.shape)}")
+        frames = phase.reshape(-1, *phase.shape[-2:])
+        flat = np.stack([subtract_polynomial(frame, self.order, self.clip) for frame in frames]).reshape(phase.shape)
+        result, *_ = convert_to_dst_type(flat if static is None else flat - static, dst=img)
         return result
 
 
-class SubtractMedianBackgroundd(_PhaseTransform):
-    """Subtract the median over time from the frames of one recording, ``(T, H, W)``.
-
-    Args:
-        keys: keys of the frames.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    def _apply(self, image: NDArray[Any]) -> NDArray[Any]:
-        return image - median_background(image)
-
-
-class SubtractPolynomialBackgroundd(_PhaseTransform):
-    """Subtract a polynomial fitted to its background from each channel of ``(C, H, W)``; see :func:`fit_polynomial`.
-
-    Args:
-        keys: keys of the phase images.
-        order: order of the polynomial.
-        clip: limit in robust standard deviations beyond which a pixel is no background.
-        allow_missing_keys: whether a key may be absent.
-    """
-
-    def __init__(
-        self, keys: KeysCollection, order: int = 2, clip: float = 2.5, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.order = order
-        self.clip = clip
-
-    def _apply(self, image: NDArray[Any]) -> NDArray[Any]:
-        return np.stack([subtract_polynomial(channel, self.order, self.clip) for channel in image])
-
-
 class NormalisePhased(MapTransform):
-    """Map a fixed phase range to [0, 1]; see :func:`normalise_phase`.
+    """Map a fixed phase range to [0, 1], by default without cutting off what lies outside.
+
+    The range (0, 1) leaves radians as they are; see :func:`normalise_phase`.
 
     Args:
         keys: keys of the phase images in radians.
@@ -246,7 +212,7 @@ class NormalisePhased(MapTransform):
         self,
         keys: KeysCollection,
         phase_range: tuple[float, float],
-        clip: bool = True,
+        clip: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)

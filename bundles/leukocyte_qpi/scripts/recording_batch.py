@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from scripts.crop_files import CropFiles
 from scripts.extraction import CellExtraction, ExtractedCells
 from shared.data.errors import DataError
+from shared.data.file_names import safe_name
 from shared.data.files import read_json, write_json
 from shared.data.integrity import Exclusion
 from shared.data.preparation import fingerprint
+from shared.data.processes import in_processes
 
 __all__ = ["extract_recordings"]
 
@@ -26,7 +29,7 @@ def extract_recordings(
 ) -> _Result:
     """Extract the cells of many recordings whose names give class and donor.
 
-    What a recording gave is kept in ``state/recordings/<recording>.json`` and reused while the recording does not
+    What a recording gave is kept in ``state/recordings`` and reused while the recording does not
     change. A recording that cannot be used is left out with the reason, and the rest goes on.
 
     Args:
@@ -43,38 +46,27 @@ def extract_recordings(
     Raises:
         DataError: if two recordings have the same name.
     """
-    names = [path.stem for path in files]
+    names = [extraction.reader.name(path) for path in files]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"several recordings are called {', '.join(repeated)}; give each a name of its own")
-    results: dict[Path, _Result] = {}
+    results: dict[int, _Result] = {}
     with tqdm(total=len(files), desc="preparing", unit="recording", disable=not progress) as bar:
-        for path, result in _run(extraction, files, output, workers):
-            results[path] = result
+        for index, result in in_processes(partial(_extract_one, extraction, output), files, workers):
+            results[index] = result
             bar.update()
     for folder in (output / "crops", output / "truth"):
-        for stale in set(folder.iterdir()) - {folder / name for name in names} if folder.is_dir() else ():
+        for stale in (
+            set(folder.iterdir()) - {folder / CropFiles.folder_of(name) for name in names} if folder.is_dir() else ()
+        ):
             shutil.rmtree(stale)
     return (
-        [record for path in files for record in results[path][0]],
-        [exclusion for path in files for exclusion in results[path][1]],
+        [record for index in range(len(files)) for record in results[index][0]],
+        [exclusion for index in range(len(files)) for exclusion in results[index][1]],
     )
 
 
-def _run(
-    extraction: CellExtraction, files: Sequence[Path], output: Path, workers: int
-) -> Iterator[tuple[Path, _Result]]:
-    if workers <= 1 or len(files) == 1:
-        for path in files:
-            yield path, _extract_one(extraction, path, output)
-        return
-    with ProcessPoolExecutor(min(workers, len(files))) as pool:
-        futures = {pool.submit(_extract_one, extraction, path, output): path for path in files}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-
-
-def _extract_one(extraction: CellExtraction, path: Path, output: Path) -> _Result:
-    state = output / "state" / "recordings" / f"{path.stem}.json"
+def _extract_one(extraction: CellExtraction, output: Path, path: Path) -> _Result:
+    state = output / "state" / "recordings" / f"{safe_name(extraction.reader.name(path))}.json"
     known_by = [str(path), *fingerprint(path)]
     if state.is_file():
         before = read_json(state)

@@ -7,48 +7,24 @@ image for each frame. Frames are read one by one; a recording may be larger than
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.frames import Frame, FrameFile, FrameReader, Identity
 from shared.data.errors import DataError
-from shared.data.integrity import Exclusion, check_array
+from shared.data.integrity import check_array
 
-__all__ = ["Frame", "Identity", "Recording", "RecordingReader"]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a recording.
-
-    Args:
-        name: its name in the file, e.g. ``00001``.
-        phase: phase in radians, ``(H, W)`` float32.
-        truth: bit image ``(H, W)`` uint8 of a phantom, else None.
-    """
-
-    name: str
-    phase: NDArray[np.float32]
-    truth: NDArray[np.uint8] | None
+__all__ = ["Recording", "RecordingReader"]
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What a recording's file name says: the donor, and either a leukocyte's class or a kind of outlier."""
-
-    donor: str
-    label: str | None
-    kind: str | None
-
-
-@dataclass(frozen=True)
-class RecordingReader:
+class RecordingReader(FrameReader):
     """How recordings are named and laid out.
 
     Args:
@@ -64,39 +40,12 @@ class RecordingReader:
         ValueError: if ``donor_pattern`` is no regular expression with a group ``donor``.
     """
 
-    donor_pattern: str
     class_tokens: Mapping[str, str]
     outlier_tokens: Mapping[str, str]
     frame_shape: tuple[int, int] = (384, 512)
     image_group: str = "image"
     truth_group: str = "truth"
-    file_pattern: str = "*.phase"
-
-    def __post_init__(self) -> None:
-        try:
-            groups = re.compile(self.donor_pattern).groupindex
-        except re.error as error:
-            raise ValueError(f"donor_pattern {self.donor_pattern!r} is no regular expression: {error}") from error
-        if "donor" not in groups:
-            raise ValueError(f"donor_pattern {self.donor_pattern!r} needs a group (?P<donor>…)")
-
-    def list_files(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Return the recordings in a folder and its subfolders, sorted."""
-        return sorted(path for path in Path(folder).rglob(self.file_pattern) if path.is_file())
-
-    def donor(self, name: str) -> str:
-        """Return the donor named in a file's name.
-
-        Raises:
-            DataError: if the pattern does not match.
-        """
-        match = re.search(self.donor_pattern, name)
-        if match is None or not match["donor"]:
-            raise DataError(
-                f"{name}: no donor found in the name, expected a match of {self.donor_pattern!r}; "
-                "rename the file or set donor_pattern in configs/prepare.json"
-            )
-        return match["donor"]
+    file_pattern: str = field(default="*.phase", kw_only=True)
 
     def identify(self, path: str | os.PathLike[str]) -> Identity:
         """Read class (or kind of outlier) and donor from a recording's file name.
@@ -144,7 +93,7 @@ class RecordingReader:
             yield Recording(file, group, content.get(self.truth_group), self)
 
 
-class Recording:
+class Recording(FrameFile):
     """An open recording; made by :meth:`RecordingReader.open`.
 
     Args:
@@ -155,8 +104,7 @@ class Recording:
     """
 
     def __init__(self, path: Path, images: h5py.Group, truths: h5py.Group | None, reader: RecordingReader) -> None:
-        self.path = path
-        self.names: list[str] = sorted(images)
+        super().__init__(path, sorted(images))
         self._images = images
         self._truths = truths
         self._reader = reader
@@ -182,21 +130,6 @@ class Recording:
                     f"{truth_item} is {truth.dtype} of shape {truth.shape}, expected uint8 of shape {phase.shape}"
                 )
         return Frame(name, phase.astype(np.float32, copy=False), truth)
-
-    def frames(self, excluded: list[Exclusion], names: Sequence[str] | None = None) -> Iterator[Frame]:
-        """Read frame by frame; what cannot be used is appended to ``excluded`` and the rest goes on.
-
-        Args:
-            excluded: receives the frames that cannot be used.
-            names: the frames to read; None reads all.
-        """
-        for name in self.names if names is None else names:
-            try:
-                frame = self.read(name)
-            except DataError as error:
-                excluded.append(Exclusion(self.path.name, name, str(error)))
-                continue
-            yield frame
 
     def _dataset(self, group: h5py.Group, name: str, item: str) -> NDArray:
         dataset = group.get(name)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage.measure import regionprops
 from skimage.morphology import disk, local_maxima, reconstruction
 
-__all__ = ["CellObject", "Segmentation", "count_parts", "crop_around", "crop_fits"]
+__all__ = ["CellObject", "Segmentation", "count_parts", "crop_around", "crop_fits", "fill_holes"]
 
 T = TypeVar("T", bound=np.generic)
 
@@ -72,7 +72,7 @@ class Segmentation:
         mask = ndimage.gaussian_filter(phase, self.smoothing_px) > self.threshold_rad
         if self.opening_px > 0:
             mask = ndimage.binary_opening(mask, disk(self.opening_px))
-        return ndimage.label(ndimage.binary_fill_holes(mask))[0]
+        return ndimage.label(fill_holes(mask))[0]
 
     def merge(self, labels: NDArray[np.int32], distance_um: float) -> NDArray[np.int32]:
         """Give objects with a gap of at most ``distance_um`` between them one label, as the parts of an aggregate."""
@@ -104,6 +104,16 @@ class Segmentation:
             row, column = map(float, region.centroid)
             found.append(CellObject(int(region.label), row, column, area, parts, problem))
         return found
+
+
+def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask ``(H, W)`` with what it encloses; several times faster than SciPy's repeated dilation."""
+    regions, number = ndimage.label(~mask)
+    outside = np.zeros(number + 1, dtype=bool)
+    for edge in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
+        outside[edge] = True
+    outside[0] = False
+    return ~outside[regions]
 
 
 def count_parts(mask: NDArray[np.bool_], neck_depth: float = 0.15) -> int:

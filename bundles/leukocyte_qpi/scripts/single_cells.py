@@ -25,7 +25,7 @@ class SingleCell:
     """One crop.
 
     Args:
-        identity: its id, unique in the set.
+        identity: its id, unique in the set; any text.
         image: phase in radians, ``(H, W)`` float32.
         group: name of its class or kind of outlier; None if not known.
         donor: None if not known.
@@ -130,11 +130,10 @@ class SingleCellReader:
                 except DataError as error:
                     excluded.append(Exclusion(file.relative_to(root).as_posix(), "crop", str(error)))
                     continue
-                identity = file.relative_to(root).as_posix().replace("/", "_").replace(".", "_")
-                yield SingleCell(identity, image, group.name, donor, file.name)
+                yield SingleCell(file.relative_to(root).as_posix(), image, group.name, donor, file.name)
 
     def read_npz(self, path: str | os.PathLike[str], excluded: list[Exclusion]) -> Iterator[SingleCell]:
-        """Read an ``.npz`` set cell by cell.
+        """Read an ``.npz`` set cell by cell; of several cells with one id only the first is read.
 
         Args:
             path: the set.
@@ -146,9 +145,13 @@ class SingleCellReader:
         file = Path(path)
         arrays = self._load_npz(file)
         images = arrays["images"]
+        known: set[str] = set()
         for number, image in enumerate(images):
             identity = str(arrays["ids"][number]) if "ids" in arrays else f"{number:06d}"
             try:
+                if identity in known:
+                    raise DataError(f"cell {number + 1} of the set has the id '{identity}' of an earlier one")
+                known.add(identity)
                 converted = self.convert(image, f"cell {identity}")
             except DataError as error:
                 excluded.append(Exclusion(file.name, identity, str(error)))
@@ -164,6 +167,8 @@ class SingleCellReader:
         return arrays
 
 
-def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the image files in a folder and its subfolders, sorted."""
-    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+def list_images(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the image files in a folder and its subfolders, sorted; a file stands for itself."""
+    given = Path(path)
+    files = [given] if given.is_file() else given.rglob("*")
+    return sorted(file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())

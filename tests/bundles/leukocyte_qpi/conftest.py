@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,6 +40,36 @@ def write_recording() -> Callable[..., Path]:
                 recording[f"image/{number:05d}"] = image
                 if truth:
                     recording[f"truth/{number:05d}"] = bits
+        return path
+
+    return write
+
+
+def interference(phase: np.ndarray) -> np.ndarray:
+    """Intensity of an object beam and a tilted reference beam: 1 + cos(k·x + φ)."""
+    rows, columns = np.indices(phase.shape)
+    return 1 + np.cos(2 * np.pi * (0.25 * rows + 0.2 * columns) - phase)
+
+
+@pytest.fixture
+def write_hologram() -> Callable[..., Path]:
+    """Write a hologram of smooth cells (row, column, width in pixels) of one peak phase, and its background.
+
+    Both have an aberration, which the background is there to take away.
+    """
+    pytest.importorskip("qpimage", reason="qpimage is optional")
+
+    def write(path: Path, cells: Sequence[Disc], peak: float, shape: tuple[int, int] = (120, 160)) -> Path:
+        rows, columns = np.indices(shape)
+        aberration = 4 * np.sin(rows / 40) * (columns / shape[1]) ** 2
+        phase = aberration.copy()
+        for row, column, width in cells:
+            phase += peak * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / width**2)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(zlib.crc32(f"{path.parent.name}/{path.name}".encode())).normal(
+            0, 0.02, (2, *shape)
+        )
+        np.savez(path, data=interference(phase) + noise[0], bg_data=interference(aberration) + noise[1])
         return path
 
     return write

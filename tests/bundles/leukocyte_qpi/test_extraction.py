@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
+from shared.data.file_names import safe_name
 
 PIXEL = 0.36
 
@@ -22,7 +23,7 @@ def make(scripts):
         tokens = {"_Mon_": "monocyte"}, {"_Emp_": "empty", "_Agg_": "aggregate", "_Thr_": "thrombocyte"}
         settings = {
             "reader": scripts("recordings").RecordingReader(r"^(?P<donor>[^_]+)_", *tokens, (120, 160)),
-            "background": scripts("preprocessing").BackgroundSubtraction(method, minimum_frames=3, order=1),
+            "background": scripts("preprocessing").SubtractBackground(method, minimum_frames=3, order=1),
             "segmentation": scripts("segmentation").Segmentation(PIXEL, threshold_rad=1.0),
             "optics": scripts("physics").Optics(528.0, PIXEL, 0.19),
             "crop_size": 40,
@@ -158,7 +159,7 @@ def test_nothing_half_done_stays_after_a_failure(make, write_recording, tmp_path
     monkeypatch.setattr(scripts("physics").Optics, "measure", fails_later)
     with pytest.raises(RuntimeError, match="power cut"):
         make().extract(path, tmp_path, label="monocyte")
-    assert sorted(p.name for p in (tmp_path / "crops").iterdir()) == ["D01_Mon_001"]
+    assert sorted(p.name for p in (tmp_path / "crops").iterdir()) == [safe_name("D01_Mon_001")]
     assert all((tmp_path / record["image"]).is_file() for record in before)
 
 

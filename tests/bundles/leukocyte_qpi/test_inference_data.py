@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from monai.bundle import ConfigParser
 
 from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
+
+REAL_HOLOGRAM = Path(__file__).resolve().parents[4] / "shared" / "data" / "hologram" / "hologram_cell.npz"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def test_sections_of_a_datalist(inference_data, tmp_path, crop):
     excluded = pd.read_csv(tmp_path / "out" / "excluded.csv")
     assert excluded["item"].tolist() == ["b"]
     assert "no such file" in excluded["reason"].item()
-    with pytest.raises(DataError, match="no section 'validation', found test, training"):
+    with pytest.raises(DataError, match="no section 'validation'; found test, training"):
         inference_data.inference_records(tmp_path, section="validation")
     with pytest.raises(DataError, match="nothing to infer on"):
         inference_data.inference_records(tmp_path, section="training")
@@ -131,3 +134,54 @@ def test_what_cannot_be_inferred_on(inference_data, tmp_path):
     np.save(tmp_path / "constant.npy", np.ones((50, 50)))
     with pytest.raises(DataError, match=r"constant\.npy, crop: constant\.npy is constant"):
         inference_data.inference_records(tmp_path / "constant.npy")
+
+
+def test_hostile_and_repeated_ids_of_a_set(inference_data, tmp_path, crop, config):
+    output = tmp_path / "a" / "b" / "c" / "out"
+    np.savez(tmp_path / "set.npz", images=np.stack([crop, crop + 1, crop + 2]), ids=["x/../../../ESCAPED", "y", "y"])
+    keys = {"_target_": "scripts.single_cells.NpzKeys", "labels": None, "donors": None, "ids": "ids"}
+    found = inference_data.inference_records(
+        tmp_path / "set.npz", output_dir=output, prepare_config=config(npz_keys=keys)
+    )
+    assert [record["id"] for record in found] == ["set_x/../../../ESCAPED", "set_y"]
+    for record, expected in zip(found, [crop, crop + 1], strict=True):
+        np.testing.assert_array_equal(np.load(record["image"]), expected)
+    assert len(list(tmp_path.rglob("*.npy"))) == len(list((output / "crops").iterdir())) == 2
+    assert "of an earlier one" in pd.read_csv(output / "excluded.csv")["reason"].item()
+
+
+def test_two_recordings_of_one_name(inference_data, tmp_path, write_recording, config):
+    write_recording(tmp_path / "in" / "a" / "r.phase", [[(40, 45, 13)]])
+    write_recording(tmp_path / "in" / "b" / "r.phase", [[(70, 100, 13)]], seed=1)
+    found = inference_data.inference_records(tmp_path / "in", output_dir=tmp_path / "out", prepare_config=config())
+    assert [(record["row"], record["column"]) for record in found] == [(40, 45)]
+    assert "called r like" in pd.read_csv(tmp_path / "out" / "excluded.csv")["reason"].item()
+
+
+def test_holograms(inference_data, tmp_path, write_hologram, config):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    write_hologram(folder / "one.npz", [(60, 80, 11)], 5.0)
+    (folder / "broken.npz").write_bytes(b"PK")
+    found = inference_data.inference_records(folder, output_dir=output, prepare_config=config())
+    assert [record["id"] for record in found] == ["one/00001/00"]
+    assert np.load(found[0]["image"])[24:27, 24:27].max() == pytest.approx(5, abs=0.3)
+    assert "not a readable .npz file" in pd.read_csv(output / "excluded.csv")["reason"].item()
+    single = inference_data.inference_records(folder / "one.npz", output_dir=output, prepare_config=config())
+    assert single == found
+    with pytest.raises(DataError, match=r"not a readable \.npz file"):
+        inference_data.inference_records(folder / "broken.npz", output_dir=output, prepare_config=config())
+    np.save(folder / "crop.npy", np.eye(50))
+    with pytest.raises(DataError, match=r"holds holograms .* and crops \(crop.npy"):
+        inference_data.inference_records(folder, output_dir=output, prepare_config=config())
+
+
+@pytest.mark.skipif(not REAL_HOLOGRAM.is_file(), reason="the real hologram is not part of the repository")
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_hologram_gives_one_cell(inference_data, tmp_path, config):
+    pytest.importorskip("qpimage", reason="qpimage is optional")
+    changed = config(crop_size=160, pixel_size_um=0.14)
+    found = inference_data.inference_records(REAL_HOLOGRAM, output_dir=tmp_path, prepare_config=changed)
+    assert [(record["row"], record["column"], record["touching"]) for record in found] == [(101, 106, False)]
+    crop = np.load(found[0]["image"])
+    assert crop.shape == (160, 160)
+    assert 3.5 < np.median(crop[70:90, 70:90]) < 5.5

@@ -287,6 +287,13 @@ def test_the_same_seed_gives_the_same_bytes(phantom, recordings, tmp_path):
         assert one.read_bytes() == two.read_bytes()
 
 
+def test_processes_give_the_same_bytes_as_one(phantom, recordings, tmp_path):
+    again = phantom.write_recordings(tmp_path, workers=2, **SMALL)
+    assert [path.name for path in again] == [path.name for path in recordings]
+    for one, two in zip(recordings, again, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+
+
 def test_recordings_change_with_the_seed(phantom, parameters):
     arguments = {"donor": 1, "number": 1, "frames": 1, "cells": 3, "variant": "plain", "parameters": parameters}
     one, two = (phantom.draw_recording("monocyte", seed, **arguments)[0] for seed in (0, 1))

@@ -72,7 +72,7 @@ def test_recordings_to_datalist(preparation, source, tmp_path):
     assert len(set.union(*donors)) == 5
     assert all({record["label"] for record in sections[name]} == {0, 1, 2, 3} for name in SECTIONS)
     kinds = [record["kind"] for record in sections["outlier"]]
-    assert (kinds.count("thrombocyte"), kinds.count("empty")) == (2, 3)
+    assert (kinds.count("thrombocyte"), kinds.count("empty")) == (2, 2)
     assert all("label" not in record for record in sections["outlier"])
     assert content["info"]["split_by"] == "donor"
     assert content["info"]["duplicates"] == []
@@ -134,8 +134,9 @@ def test_changed_and_removed_recordings_are_followed(preparation, source, tmp_pa
     write_recording(source / "D2_Emp_1.phase", [[], []], seed=92)
     assert not _run(preparation(), source, output).reused
     outliers = load_section(output / "datalist.json", "outlier")
-    assert [record["kind"] for record in outliers] == ["empty"] * 6
-    assert not (output / "crops" / "D1_Thr_1").exists()
+    assert [record["kind"] for record in outliers] == ["empty"] * 4
+    assert list(output.glob("crops/D1_Mon_1*"))
+    assert not list(output.glob("crops/D1_Thr_1*"))
 
 
 def test_bad_recordings_are_listed_and_the_rest_goes_on(preparation, source, tmp_path):
@@ -158,7 +159,7 @@ def test_bad_recordings_are_listed_and_the_rest_goes_on(preparation, source, tmp
     assert "NaN" in excluded["D4_Mon_1.phase", "00001"]
     assert "shape 5 x 5, expected 120 x 160" in excluded["D4_Mon_1.phase", "00002"]
     assert "no frames in the group 'image', found other" in excluded["D4_Mon_2.phase", "recording"]
-    assert len(read_datalist(tmp_path / "data" / "datalist.json")["outlier"]) == 5
+    assert len(read_datalist(tmp_path / "data" / "datalist.json")["outlier"]) == 4
 
 
 def test_one_recording_filed_under_two_donors_is_reported(preparation, source, tmp_path, caplog):
@@ -241,3 +242,74 @@ def test_npz_set_with_indices_and_without_donors(preparation, tmp_path):
         number = int(record["id"].removeprefix("cells_"))
         assert record["label"] == labels[number]
         np.testing.assert_array_equal(np.load(tmp_path / "data" / record["image"]), images[number])
+
+
+def test_repeated_and_hostile_ids_of_a_set(preparation, tmp_path):
+    """Each label stays with its own image, and nothing is written outside the folder."""
+    images = np.random.default_rng(0).normal(size=(42, 50, 50)).astype(np.float32)
+    labels = np.arange(42) % 4
+    ids = [f"x/../../../{number}" for number in range(40)] + ["x/../../../0", "x/../../../1"]
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    np.savez(tmp_path / "cells.npz", images=images, labels=labels, ids=ids)
+    output = tmp_path / "a" / "b" / "data"
+    _run(preparation(**{"npz_keys#donors": None, "npz_keys#ids": "ids"}), tmp_path / "cells.npz", output)
+    content = read_datalist(output / "datalist.json")
+    records = [record for name in SECTIONS for record in content[name]]
+    assert len(records) == 40
+    for record in records:
+        number = int(record["id"].split("/")[-1])
+        assert record["label"] == labels[number]
+        np.testing.assert_array_equal(np.load(output / record["image"]), images[number])
+    excluded = pd.read_csv(output / "excluded.csv")
+    assert excluded["item"].tolist() == ids[40:]
+    assert excluded["reason"].str.contains("of an earlier one").all()
+    assert [path for path in tmp_path.rglob("*.npy") if not path.is_relative_to(output / "crops")] == []
+
+
+def test_crops_whose_paths_differ_in_a_separator_only(preparation, tmp_path):
+    rng = np.random.default_rng(0)
+    written = {}
+    for name in ("monocyte", "lymphocyte", "neutrophil", "eosinophil"):
+        for path in ("A_b_1.npy", "b/A_1.npy", "b_A_1.npy", "B_1.npy", "C_1.npy"):
+            file = tmp_path / "source" / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            written[f"{name}/{path}"] = rng.normal(size=(50, 50)).astype(np.float32)
+            np.save(file, written[f"{name}/{path}"])
+    _run(preparation(), tmp_path / "source", tmp_path / "data")
+    records = [record for name in SECTIONS for record in load_section(tmp_path / "data" / "datalist.json", name)]
+    assert {record["id"] for record in records} == set(written)
+    for record in records:
+        np.testing.assert_array_equal(np.load(record["image"]), written[record["id"]])
+
+
+def test_holograms_in_folders_of_the_classes(preparation, tmp_path, write_hologram):
+    """The optical path of every cell, from the fringes to the datalist."""
+    peaks = {"monocyte": 3.0, "lymphocyte": 4.0, "neutrophil": 5.0, "eosinophil": 6.0}
+    for name, peak in peaks.items():
+        for donor in "ABC":
+            write_hologram(tmp_path / "source" / name / f"{donor}_1.npz", [(40, 45, 11), (80, 110, 11)], peak)
+    write_hologram(tmp_path / "source" / "empty" / "A_1.npz", [], 0)
+    np.savez(tmp_path / "source" / "monocyte" / "A_2.npz", data=np.ones((120, 160)))
+    np.savez(tmp_path / "source" / "monocyte" / "A_3.npz", data=np.ones((120, 160)), bg_data=np.ones((120, 160)))
+    write_hologram(tmp_path / "source" / "other" / "A_1.npz", [], 0)
+    _run(preparation(), tmp_path / "source", tmp_path / "data")
+    sections = {name: load_section(tmp_path / "data" / "datalist.json", name) for name in (*SECTIONS, "outlier")}
+    assert [len(sections[name]) for name in SECTIONS] == [8, 8, 8]
+    assert {(record["kind"], record["donor"]) for record in sections["outlier"]} == {("empty", "A")}
+    for record in [record for name in SECTIONS for record in sections[name]]:
+        name, peak = list(peaks.items())[record["label"]]
+        assert record["id"].startswith(f"{name}_{record['donor']}_1/00001/")
+        assert min(np.hypot(record["row"] - r, record["column"] - c) for r, c in ((40, 45), (80, 110))) < 2
+        crop = np.load(record["image"])
+        assert crop[23:28, 23:28].max() == pytest.approx(peak, abs=0.3)
+        assert abs(np.median(crop[:4])) < 0.15
+        assert record["opd_peak_nm"] == pytest.approx(peak * 528 / (2 * np.pi), rel=0.1)
+    reasons = pd.read_csv(tmp_path / "data" / "excluded.csv")
+    assert reasons["source"].tolist() == ["A_2.npz", "A_3.npz", "A_1.npz"]
+    assert "no array 'bg_data', found data" in reasons["reason"][0]
+    assert "hologram is constant" in reasons["reason"][1]
+    assert "in no folder of a class" in reasons["reason"][2]
+
+    np.save(tmp_path / "source" / "monocyte" / "A_1.npy", np.eye(50))
+    with pytest.raises(DataError, match=r"holds holograms \(A_1.npz, …\) and crops \(A_1.npy, …\)"):
+        _run(preparation(), tmp_path / "source", tmp_path / "more")

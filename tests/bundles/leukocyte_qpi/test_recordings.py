@@ -28,8 +28,9 @@ def recording(write_recording, tmp_path):
 
 
 def test_class_kind_and_donor_from_the_name(recordings, reader):
-    assert reader.identify("/x/D01_Mon_001.phase") == recordings.Identity("D01", "monocyte", None)
-    assert reader.identify("P7_Emp_9.phase") == recordings.Identity("P7", None, "empty")
+    identity = recordings.Identity
+    assert reader.identify("/x/D01_Mon_001.phase") == identity("D01", "monocyte", None)
+    assert reader.identify("P7_Emp_9.phase") == identity("P7", None, "empty")
     other = recordings.RecordingReader(r"patient(?P<donor>\d+)", CLASSES, OUTLIERS)
     assert other.identify("2024_Neu_patient12.phase").donor == "12"
 

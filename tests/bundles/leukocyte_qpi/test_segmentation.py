@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +17,16 @@ def _discs(discs, shape=(120, 160)):
 
 def _phase(discs, shape=(120, 160), seed=0):
     return 2.0 * _discs(discs, shape) + np.random.default_rng(seed).normal(0, 0.05, shape)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.6])
+def test_holes_are_filled_like_by_repeated_dilation(segmentation, share):
+    mask = np.random.default_rng(1).random((60, 80)) < share
+    filled = segmentation.fill_holes(mask)
+    np.testing.assert_array_equal(filled, ndimage.binary_fill_holes(mask))
+    assert filled.sum() > mask.sum()
+    assert segmentation.fill_holes(np.ones((4, 5), bool)).all()
+    assert not segmentation.fill_holes(np.zeros((4, 5), bool)).any()
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.8, 0.9, 1.2, 1.4, 1.8])

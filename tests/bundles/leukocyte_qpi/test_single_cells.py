@@ -103,9 +103,9 @@ def test_folder_of_each_kind_of_file(single_cells, phase, tmp_path):
         ("neutrophil", "D1", "D1_a.png"),
     }
     assert len(cells) == 3
-    np.testing.assert_array_equal(cells["monocyte_D1_a_npy"].image, phase)
-    np.testing.assert_array_equal(cells["monocyte_D2_a_tif"].image, phase + 1)
-    np.testing.assert_allclose(cells["neutrophil_day1_D1_a_png"].image, grey)
+    np.testing.assert_array_equal(cells["monocyte/D1_a.npy"].image, phase)
+    np.testing.assert_array_equal(cells["monocyte/D2_a.tif"].image, phase + 1)
+    np.testing.assert_allclose(cells["neutrophil/day1/D1_a.png"].image, grey)
     assert [item.source for item in excluded] == ["neutrophil/D3_broken.npy", "neutrophil/nodonor.npy"]
     assert "cannot be read" in excluded[0].reason
     assert "no donor" in excluded[1].reason
@@ -123,6 +123,21 @@ def test_npz_set(single_cells, phase, tmp_path):
     ]
     np.testing.assert_array_equal(cells[1].image, phase + 1)
     assert [(item.item, "NaN" in item.reason) for item in excluded] == [("q", True)]
+
+
+def test_npz_with_one_id_twice(single_cells, phase, tmp_path):
+    """The second cell may not take the place of the first, and is listed."""
+    np.savez(
+        tmp_path / "set.npz", images=np.stack([phase, phase + 1, phase + 2]), labels=[0, 1, 2], who=["p", "p", "q"]
+    )
+    keys = single_cells.NpzKeys(donors=None, ids="who")
+    excluded = []
+    cells = list(single_cells.SingleCellReader(SIZE, npz_keys=keys).read_npz(tmp_path / "set.npz", excluded))
+    assert [(cell.identity, cell.group) for cell in cells] == [("set_p", "0"), ("set_q", "2")]
+    np.testing.assert_array_equal(cells[0].image, phase)
+    assert [(item.item, item.reason) for item in excluded] == [
+        ("p", "cell 2 of the set has the id 'p' of an earlier one")
+    ]
 
 
 def test_npz_without_labels_donors_and_ids(single_cells, phase, tmp_path):
