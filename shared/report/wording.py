@@ -51,6 +51,7 @@ _MEASURES: Mapping[str, str] = {
     "rank_accuracy": "Rank accuracy",
     "mass_accuracy": "Relevance mass accuracy",
     "relevance_mass": "Relevance mass",
+    "score": "Combined score",
 }
 _NORMS = {
     "l1": "Expected calibration error",
