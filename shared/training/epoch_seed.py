@@ -42,6 +42,6 @@ class EpochSeed:
         if self.dataset is not None:
             set_rnd(self.dataset, seed=seed)
         # a DistributedSampler shuffles anew only if it is told the epoch
-        sampler = getattr(engine.state.dataloader, "sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(engine.state.epoch)
+        set_epoch = getattr(getattr(engine.state.dataloader, "sampler", None), "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(engine.state.epoch)
