@@ -55,6 +55,7 @@ class CalibrationFitter:
         target_risk: error rate that accepted predictions may have; fixes the confidence below which they are deferred.
             It is measured on the validation samples that are not rejected. If no confidence reaches it, a warning is
             logged and nothing will be accepted.
+        outlier_members: names of the outlier scores that decide; ``None`` for the detector's own choice.
         guarantee: probability with which the true risk may exceed the target (Clopper–Pearson bound); ``None`` for the
             plain empirical risk. The bound holds only for a confidence that was fixed before its samples were seen:
             with a guarantee, one half of the validation samples gives temperature and outlier threshold, and the other
@@ -80,6 +81,7 @@ class CalibrationFitter:
         minimum_confidence: float = 0.2,
         inliers_kept: float = 0.97,
         target_risk: float = 0.05,
+        outlier_members: Sequence[str] | None = None,
         guarantee: float | None = None,
         group_key: str | None = "donor",
         data_files: Sequence[str | os.PathLike[str]] = (),
@@ -95,6 +97,7 @@ class CalibrationFitter:
         self.minimum_confidence = minimum_confidence
         self.inliers_kept = inliers_kept
         self.target_risk = target_risk
+        self.outlier_members = outlier_members
         self.guarantee = guarantee
         self.group_key = group_key
         self.data_files = list(data_files)
@@ -213,7 +216,11 @@ class CalibrationFitter:
             self.logger.warning("all validation samples are below the minimum confidence: nothing will be kept")
         try:
             detector = OutlierDetector.fit(
-                training.outputs, _labels(training), temperature=temperature, last_layer=self.last_layer
+                training.outputs,
+                _labels(training),
+                temperature=temperature,
+                last_layer=self.last_layer,
+                members=self.outlier_members,
             )
             return detector.calibrated(
                 validation.outputs, keep=self.inliers_kept, also_kept=sure if sure.any() else None
