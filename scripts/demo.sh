@@ -11,7 +11,7 @@ Usage: ./scripts/demo.sh [BUNDLE …]
 
 Runs the bundles (all by default) on generated data, on the CPU or the GPU, and prints where their reports are.
 A second run reuses what is there; after an interruption it goes on. To start anew, delete the bundle's folders
-data, models, eval and logs.
+data, models and eval.
 
 Bundles: $(ls "$repository/bundles" | tr '\n' ' ')
 EOF

@@ -21,7 +21,7 @@ from shared.calibration.selective import selective_report
 from shared.data.errors import DataError
 from shared.evaluation.classification import classification_metrics
 from shared.evaluation.metrics_file import write_metrics
-from shared.evaluation.predictions import predictions_table, write_predictions
+from shared.evaluation.predictions import DECISIONS, predictions_table, write_predictions
 from shared.evaluation.proportion import wilson_interval
 from shared.evaluation.provenance import provenance
 from shared.evaluation.resampling_groups import group_records
@@ -62,7 +62,11 @@ class PredictionsWriter:
             raise RuntimeError("the collector has nothing: list it before this handler")
         self.table = prediction_rows(self.collector.collected, self.classes, self.labelled)
         if idist.get_rank() == 0:
-            write_predictions(self.output_dir / "predictions.csv", self.table)
+            path = self.output_dir / "predictions.csv"
+            write_predictions(path, self.table)
+            counts = self.table["decision"].value_counts()
+            decided = ", ".join(f"{counts.get(decision, 0)} {decision}" for decision in DECISIONS)
+            logging.getLogger(type(self).__name__).info(f"{path}: {len(self.table)} samples ({decided})")
 
 
 class ClassifierEvaluation(PredictionsWriter):

@@ -13,10 +13,12 @@ from typing import Any
 
 from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
+from shared.data.splits import check_group_disjoint
 
 __all__ = ["PATH_KEYS", "load_section", "read_datalist", "write_datalist"]
 
 PATH_KEYS = ("image", "truth")
+SPLITS = ("training", "validation", "test")
 
 
 def write_datalist(
@@ -74,8 +76,12 @@ def load_section(
     section: str,
     keys_with_paths: Sequence[str] = PATH_KEYS,
     require_files: bool = True,
+    group_key: str = "donor",
 ) -> list[dict[str, Any]]:
     """Return the records of one section with absolute paths.
+
+    A datalist that was edited by hand is checked again for what preparing had made sure of: labels name classes, and
+    no group is in two of the sections ``training``, ``validation`` and ``test``.
 
     Args:
         datalist_path: the datalist's JSON file.
@@ -83,19 +89,22 @@ def load_section(
         keys_with_paths: keys of a record whose value is a path or a list of paths; a record may lack them.
         require_files: refuse a section whose files are not all there. Otherwise its records are returned as they are,
             for :func:`shared.data.integrity.check_records` to leave out those whose image is missing.
+        group_key: key of the records' group (donor, patient); checked where all records of the three sections have it.
 
     Returns:
         One dictionary per record, in the order of the file. Empty if the section is.
 
     Raises:
-        DataError: if the datalist or the section is missing, or, with ``require_files``, if files that records
-            name do not exist.
+        DataError: if the datalist or the section is missing, a label is no class index, a group is in two sections,
+            or, with ``require_files``, if files that records name do not exist.
     """
     content = read_datalist(datalist_path)
     path = Path(datalist_path).resolve()
     if section == "classes" or not isinstance(content.get(section), list):
         found = sorted(name for name, value in content.items() if isinstance(value, list) and name != "classes")
         raise DataError(f"{path}: no section '{section}'; found {', '.join(found) or 'none'}; prepare the data anew")
+    _check_groups(path, content, group_key)
+    _check_labels(path, section, content)
     records = [
         _map_paths(record, keys_with_paths, lambda name: os.path.normpath(path.parent / name))
         for record in content[section]
@@ -109,6 +118,28 @@ def load_section(
             "move the data folder only as a whole, or prepare the data anew"
         )
     return records
+
+
+def _check_groups(path: Path, content: Mapping[str, Any], group_key: str) -> None:
+    sections = {name: content[name] for name in SPLITS if isinstance(content.get(name), list)}
+    if all(group_key in record for records in sections.values() for record in records):
+        try:
+            check_group_disjoint(sections, group_key)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+
+
+def _check_labels(path: Path, section: str, content: Mapping[str, Any]) -> None:
+    """Check labels that are one value; lists of labels are the bundle's own matter."""
+    classes = content["classes"]
+    for record in content[section]:
+        label = record.get("label", 0)
+        valid = isinstance(label, int) and 0 <= label < len(classes)
+        if not (valid or isinstance(label, list)) and "label" in record:
+            raise DataError(
+                f"{path}: record {record.get('id')!r} of section '{section}' has label {label!r}; expected an index "
+                f"from 0 to {len(classes) - 1} of the classes {', '.join(classes)}; correct it or prepare the data anew"
+            )
 
 
 def _paths(record: Mapping[str, Any], keys: Iterable[str]) -> list[str]:

@@ -10,6 +10,9 @@ import numpy as np
 
 __all__ = ["ResamplingGroups", "group_records"]
 
+# a bootstrap over fewer groups draws nearly the same samples again and again, and its intervals are far too narrow
+MINIMUM_GROUPS = 10
+
 
 @dataclass(frozen=True)
 class ResamplingGroups:
@@ -35,16 +38,16 @@ class ResamplingGroups:
 def group_records(records: Sequence[Mapping[str, Any]], key: str | None) -> ResamplingGroups:
     """Group records by what they say under a key.
 
-    Where a record does not have the key, single samples are drawn, and the result says so: what is then taken for
-    independent may not be, and intervals may be too narrow.
+    Where a record does not have the key, or there are fewer than ten groups, single samples are drawn, and the result
+    says so: what is then taken for independent may not be, and intervals may be too narrow.
 
     Args:
         records: the N records.
         key: key of the records, ``donor`` for instance; ``None`` to draw single samples.
 
     Example:
-        >>> group_records([{"id": "a", "donor": "D1"}, {"id": "b", "donor": "D1"}], "donor").to_json()
-        {'by': 'donor', 'n': 1}
+        >>> group_records([{"id": i, "donor": f"D{i // 2}"} for i in range(30)], "donor").to_json()
+        {'by': 'donor', 'n': 15}
     """
     if key is None:
         return ResamplingGroups(None, "sample", len(records))
@@ -56,4 +59,11 @@ def group_records(records: Sequence[Mapping[str, Any]], key: str | None) -> Resa
         )
         return ResamplingGroups(None, "sample", len(records), warning)
     groups = np.array([str(record[key]) for record in records])
-    return ResamplingGroups(groups, key, len(np.unique(groups)))
+    n = len(np.unique(groups))
+    if n < MINIMUM_GROUPS:
+        warning = (
+            f"the samples are of {n} {key}{'' if n == 1 else 's'}, too few to resample: samples are resampled one by "
+            f"one, and the intervals leave out that one {key} differs from another"
+        )
+        return ResamplingGroups(None, "sample", len(records), warning)
+    return ResamplingGroups(groups, key, n)

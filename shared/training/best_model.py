@@ -62,6 +62,12 @@ class BestModel:
         if not engine.has_event_handler(self, Events.EPOCH_COMPLETED):
             engine.add_event_handler(Events.STARTED, self.stop_if_exhausted)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+            engine.add_event_handler(Events.COMPLETED, self.tell)
+
+    def tell(self, _: Engine) -> None:
+        """Say which model was kept."""
+        if idist.get_rank() == 0:
+            self.logger.info(f"{self.path}: the model of epoch {self.best_epoch}, {self.metric} {self.best_value:.4f}")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training has to know."""

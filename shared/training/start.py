@@ -68,6 +68,9 @@ def data_error_behind(error: BaseException | None) -> DataError | None:
 def _print_with_data_error_last(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("\nInterrupted. What was written is whole; the same command goes on.", file=sys.stderr)  # noqa: T201
+        return
     sys.__excepthook__(kind, error, traceback)
     behind = data_error_behind(error)
     if behind is not None:

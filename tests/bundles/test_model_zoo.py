@@ -44,7 +44,7 @@ def data(bundle, tmp_path):
         for record in sections[section]:
             image = np.random.default_rng(0).random(shape, np.float32)
             np.save(tmp_path / record["image"], image)
-    (tmp_path / "datalist.json").write_text(json.dumps({"classes": [], "info": {}, **sections}))
+    (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["a", "b"], "info": {}, **sections}))
     return tmp_path
 
 

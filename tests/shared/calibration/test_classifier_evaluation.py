@@ -24,6 +24,12 @@ from shared.evaluation.predictions import read_predictions
 CLASSES = ["cat", "dog", "owl"]
 
 
+@pytest.fixture(autouse=True)
+def few_donors_will_do(monkeypatch):
+    """The sets here are small: resample donors however few they are."""
+    monkeypatch.setattr("shared.evaluation.resampling_groups.MINIMUM_GROUPS", 1)
+
+
 def make_collected(count=120, outliers=(("empty", 10), ("blurred", 14)), seed=0):
     """Labelled samples in disorder among outliers, with columns as a calibrated classifier gives them."""
     rng = np.random.default_rng(seed)

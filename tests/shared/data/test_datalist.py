@@ -84,3 +84,26 @@ def test_another_json_file_is_no_datalist(tmp_path, text):
 def test_reserved_names_cannot_be_sections(tmp_path):
     with pytest.raises(ValueError, match="may not be called info"):
         write_datalist(tmp_path / "datalist.json", {"info": []}, ["x"])
+
+
+def edited(tmp_path, **changes):
+    sections = {
+        name: [{"id": f"{name}{i}", "label": i, "donor": f"{name} donor", **changes.get(name, {})} for i in range(2)]
+        for name in ("training", "validation", "test")
+    }
+    write_datalist(tmp_path / "datalist.json", sections, ["a", "b"])
+    return tmp_path / "datalist.json"
+
+
+def test_donor_in_two_sections_is_refused(tmp_path):
+    assert len(load_section(edited(tmp_path), "test")) == 2
+    path = edited(tmp_path, test={"donor": "training donor"})
+    with pytest.raises(DataError, match=r"datalist\.json: donor 'training donor' in 'training' .* and 'test'"):
+        load_section(path, "training")
+
+
+@pytest.mark.parametrize("label", [2, -1, "a", 0.5, None])
+def test_label_that_is_no_class_is_refused(tmp_path, label):
+    path = edited(tmp_path, validation={"label": label})
+    with pytest.raises(DataError, match=rf"record 'validation0' of section 'validation' has label {label!r}; expected"):
+        load_section(path, "validation")

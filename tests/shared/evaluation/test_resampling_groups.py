@@ -10,9 +10,19 @@ RECORDS = [{"id": "a", "donor": "D1"}, {"id": "b", "donor": 2}, {"id": "c", "don
 
 
 def test_records_are_grouped_by_what_they_say():
+    records = [{"id": str(i), "donor": i if i % 2 else f"D{i}"} for i in range(12)] + [{"id": "last", "donor": 1}]
+    drawn = group_records(records, "donor")
+    assert drawn.groups.tolist() == ["D0", "1", "D2", "3", "D4", "5", "D6", "7", "D8", "9", "D10", "11", "1"]
+    assert drawn.to_json() == {"by": "donor", "n": 12}
+
+
+def test_few_groups_are_not_resampled():
+    """Three donors drawn with replacement give nearly the same cells again and again."""
     drawn = group_records(RECORDS, "donor")
-    assert drawn.groups.tolist() == ["D1", "2", "D1"]
-    assert drawn.to_json() == {"by": "donor", "n": 2}
+    assert drawn.groups is None
+    assert (drawn.by, drawn.n) == ("sample", 3)
+    assert drawn.warning.startswith("the samples are of 2 donors, too few to resample")
+    assert group_records([{"id": str(i), "donor": i} for i in range(10)], "donor").groups is not None
 
 
 def test_without_a_key_samples_are_drawn():

@@ -22,6 +22,12 @@ CLASSES = ["cat", "dog", "owl"]
 CAUSE = 8
 
 
+@pytest.fixture(autouse=True)
+def few_donors_will_do(monkeypatch):
+    """The sets here are small: resample donors however few they are."""
+    monkeypatch.setattr("shared.evaluation.resampling_groups.MINIMUM_GROUPS", 1)
+
+
 class ImageTimesTarget(Attribution):
     """The image times one more than the target: shows which image was explained for which class."""
 
