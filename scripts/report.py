@@ -18,19 +18,29 @@ from shared.report.sources import find_folders  # noqa: E402
 def main(arguments: list[str] | None = None) -> int:
     """Build the report and print its path."""
     parser = argparse.ArgumentParser(prog="report.py", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a bundle (bundles/<name>) or an evaluation folder")
+    parser.add_argument("folder", metavar="bundle", help="a bundle's name, its folder, or an evaluation folder")
     parser.add_argument("--bundle-root", type=Path, help="bundle of an evaluation folder that lies elsewhere")
     parser.add_argument(
         "--output", type=Path, help="HTML file to write (default: report.html in the evaluation folder)"
     )
+    parser.add_argument(
+        "--calibration-file", type=Path, help="calibration of the results, where it is not the bundle's own"
+    )
     options = parser.parse_args(arguments)
     try:
-        eval_dir, bundle_root = find_folders(options.folder)
-        print(build_report(eval_dir, options.bundle_root or bundle_root, options.output))
+        eval_dir, bundle_root = find_folders(_folder(options.folder))
+        root = options.bundle_root or bundle_root
+        print(build_report(eval_dir, root, options.output, options.calibration_file))
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _folder(given: str) -> Path:
+    """Return the folder given, or the bundle of that name; a folder of the working directory comes first."""
+    bundle = REPOSITORY / "bundles" / given
+    return bundle if not Path(given).is_dir() and Path(given).name == given and bundle.is_dir() else Path(given)
 
 
 if __name__ == "__main__":

@@ -89,12 +89,16 @@ def reliability_figure(panels: Mapping[str, Sequence[ReliabilityBin]], name: str
         name: unique in the page.
     """
     with style():
-        figure = plain(3.7 * len(panels), 4.5)
+        figure = plain(3.7 * len(panels), 5.0)
         grid = figure.subplots(2, len(panels), sharex=True, squeeze=False, height_ratios=[4, 1])
         tallest = max((b.count for bins in panels.values() for b in bins), default=1)
         for column, (title, bins) in enumerate(panels.items()):
             n = sum(b.count for b in bins)
             _reliability_panel(grid[0, column], bins)
+            # shared axes lose the labels of the upper one, which is the one that is read
+            grid[0, column].tick_params(labelbottom=True)
+            for row, part in enumerate(("observed", "samples")):
+                grid[row, column].patch.set_gid(f"{part}-{column}")
             grid[0, column].set_title(f"{title}\nN = {n}, {len(bins)} filled bins")
             x = [b.confidence for b in bins]
             grid[1, column].vlines(x, 0, [b.count for b in bins], color=COLOURS["muted"], linewidth=5)
@@ -135,7 +139,8 @@ def _reliability_panel(axes: Axes, bins: Sequence[ReliabilityBin]) -> None:
             label="observed, 95 % interval",
             zorder=3,
         )
-    axes.set(xlim=(-0.02, 1.04), ylim=(-0.02, 1.02), aspect="equal")
+    # no equal aspect: it would narrow the panel, and its points would stand beside their bars of the histogram
+    axes.set(xlim=(-0.02, 1.04), ylim=(-0.02, 1.02), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
     axes.grid(linewidth=0.6)
     axes.set_axisbelow(True)
 

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from shared.report.measures import Estimate
 
-__all__ = ["code_spans", "interval", "number", "percent", "percent_interval"]
+__all__ = ["code_spans", "interval", "number", "percent", "percent_interval", "significant"]
 
 DASH = "\u2013"
 
@@ -33,6 +33,20 @@ def percent(value: float | None) -> str:
         ('97.3\u202f%', '–')
     """
     return DASH if value is None else f"{100 * value:.1f}\u202f%"
+
+
+def significant(value: float) -> str:
+    """Write a number with four significant digits, a count in full.
+
+    Example:
+        >>> significant(999.9999999999998), significant(0.78695361), significant(8.29e-10), significant(12345)
+        ('1000', '0.787', '8.29 × 10⁻¹⁰', '12345')
+    """
+    if isinstance(value, int):
+        return str(value)
+    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")) if exponent else ""
+    return f"{mantissa} \u00d7 10{raised}" if raised else mantissa
 
 
 def interval(estimate: Estimate | tuple[float, float] | None, digits: int = 3) -> str:

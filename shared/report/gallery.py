@@ -36,6 +36,7 @@ class Case:
 
     Attributes:
         probability: calibrated probability of the predicted class, from the predictions file.
+        probabilities: calibrated probability of every class, from the predictions file; empty where it lacks the id.
         kind: kind of outlier; empty for a sample of a known class.
         confidence: chance-corrected confidence.
         right: whether label and prediction agree; ``None`` without a label.
@@ -52,6 +53,12 @@ class Case:
     reason: str
     image: EmbeddedImage | None
     overlays: Sequence[Overlay] = field(default_factory=list)
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> bool:
+        """Whether any of the maps was compared with a mask."""
+        return any(overlay.quality for overlay in self.overlays)
 
     @property
     def right(self) -> bool | None:
@@ -104,7 +111,8 @@ def read_cases(sources: Sources) -> list[Case]:
             )
             for name, path in pictures.items()
         ]
-        cases.append(_case(sample, f"{where}[{i}]", rows, None if image is None else images[image], drawn))
+        picture = None if image is None else images[image]
+        cases.append(_case(sample, f"{where}[{i}]", rows, sources.classes, picture, drawn))
     return cases
 
 
@@ -119,7 +127,12 @@ def _inside(folder: Path, relative: Any, where: str) -> Path | None:
 
 
 def _case(
-    sample: Mapping[str, Any], where: str, rows: pd.DataFrame | None, image: EmbeddedImage | None, drawn: list[Overlay]
+    sample: Mapping[str, Any],
+    where: str,
+    rows: pd.DataFrame | None,
+    classes: Sequence[str],
+    image: EmbeddedImage | None,
+    drawn: list[Overlay],
 ) -> Case:
     if "id" not in sample:
         raise DataError(f"{where}.id is missing; run explaining again")
@@ -144,6 +157,11 @@ def _case(
         reason=text("reason"),
         image=image,
         overlays=drawn,
+        probabilities={
+            label: float(row[f"probability_{label}"])
+            for label in classes
+            if not math.isnan(row.get(f"probability_{label}", math.nan))
+        },
     )
 
 

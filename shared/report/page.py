@@ -67,6 +67,7 @@ def render_page(sources: Sources) -> str:
         provenance=sections.provenance_section(sources),
         confidence_words=CONFIDENCE_WORDS,
         has_metadata=sources.metadata is not None,
+        has_explanations=sources.explanations is not None,
         has_calibration=sources.calibration is not None,
         left_out=sources.left_out,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.data.files import sha256_file
 
-__all__ = ["calibration_mismatch", "recorded_weights"]
+__all__ = ["calibration_mismatch", "recorded_calibrations", "recorded_files", "recorded_weights"]
 
 
 def recorded_weights(content: Mapping[str, Any]) -> dict[str, str]:
@@ -22,13 +22,27 @@ def recorded_weights(content: Mapping[str, Any]) -> dict[str, str]:
     """
     if content.get("weights_sha256"):
         return {str(content["weights_sha256"]): ""}
-    provenance = content.get("provenance")
-    weights = provenance.get("weights") if isinstance(provenance, Mapping) else None
+    return recorded_files(content.get("provenance"), "weights")
+
+
+def recorded_files(provenance: Any, role: str) -> dict[str, str]:
+    """Return the files that a provenance lists as ``data`` or ``weights``: SHA-256 to file.
+
+    Example:
+        >>> recorded_files({"data": [{"file": "data/datalist.json", "sha256": "5f2c"}]}, "data")
+        {'5f2c': 'data/datalist.json'}
+    """
+    listed = provenance.get(role) if isinstance(provenance, Mapping) else None
     return {
         str(entry["sha256"]): str(entry.get("file", ""))
-        for entry in weights or []
+        for entry in listed or []
         if isinstance(entry, Mapping) and entry.get("sha256")
     }
+
+
+def recorded_calibrations(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of the calibrations that a result was made with, each with its file; see `recorded_weights`."""
+    return {digest: file for digest, file in recorded_weights(content).items() if file.endswith(".json")}
 
 
 def calibration_mismatch(
@@ -54,7 +68,7 @@ def calibration_mismatch(
                 f"{file.name} was fitted for other weights ({str(fitted)[:12]}) than those of {name} "
                 f"({', '.join(digest[:12] for digest in used)})"
             )
-        calibrations = {digest for digest, used_file in used.items() if used_file.endswith(".json")}
+        calibrations = recorded_calibrations(content or {})
         if calibrations and sha256_file(file) not in calibrations:
             return f"{file.name} is not the calibration that {name} was made with"
         return None

@@ -112,7 +112,9 @@ def find_folders(path: str | os.PathLike[str]) -> tuple[Path, Path | None]:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give a bundle (bundles/<name>) or its eval folder")
+        raise DataError(
+            f"{folder}: no such folder; give the name of a bundle, its folder (bundles/<name>) or its eval folder"
+        )
     if (folder / METADATA).is_file() or (folder / "eval").is_dir():
         return folder / "eval", folder
     parent = folder.resolve().parent

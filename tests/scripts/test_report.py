@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
 import pytest
+
+PREDICTIONS = (
+    "id,logit_a,logit_b,probability_a,probability_b,prediction,confidence,decision,reason\n"
+    "x,0.0,0.0,0.9,0.1,a,0.8,accept,\n"
+)
 
 
 @pytest.fixture
@@ -22,10 +28,7 @@ def test_prints_the_path_of_the_page_for_a_bundle_and_for_its_folder(report, tmp
     (bundle / "eval").mkdir(parents=True)
     (bundle / "configs").mkdir()
     (bundle / "configs" / "metadata.json").write_text('{"name": "A model", "intended_use": "Research."}')
-    (bundle / "eval" / "predictions.csv").write_text(
-        "id,logit_a,logit_b,probability_a,probability_b,prediction,confidence,decision,reason\n"
-        "x,0.0,0.0,0.9,0.1,a,0.8,accept,\n"
-    )
+    (bundle / "eval" / "predictions.csv").write_text(PREDICTIONS)
     for folder in (bundle, bundle / "eval"):
         done = report(folder)
         assert done.returncode == 0, done.stderr
@@ -33,6 +36,32 @@ def test_prints_the_path_of_the_page_for_a_bundle_and_for_its_folder(report, tmp
         page = (bundle / "eval" / "report.html").read_text(encoding="utf-8")
         assert "<h1>A model</h1>" in page
         assert "Research." in page
+
+
+def test_a_bundle_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch, repository):
+    specification = importlib.util.spec_from_file_location("report_script", repository / "scripts" / "report.py")
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    monkeypatch.setattr(script, "REPOSITORY", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    eval_dir = tmp_path / "bundles" / "cells" / "eval"
+    eval_dir.mkdir(parents=True)
+    (eval_dir / "predictions.csv").write_text(PREDICTIONS)
+    assert script.main(["cells"]) == 0
+    assert (eval_dir / "report.html").is_file()
+    assert script.main(["other"]) == 1
+
+
+def test_calibration_of_results_elsewhere_is_named(report, tmp_path):
+    (tmp_path / "predictions.csv").write_text(PREDICTIONS)
+    calibration = tmp_path / "own.json"
+    calibration.write_text('{"temperature": {"value": 1.75}}')
+    done = report(tmp_path, "--calibration-file", calibration)
+    assert done.returncode == 0, done.stderr
+    assert "1.75" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    gone = report(tmp_path, "--calibration-file", tmp_path / "gone.json")
+    assert gone.returncode == 1
+    assert "gone.json: no such file" in gone.stderr
 
 
 def test_empty_folder_is_a_clear_error(report, tmp_path):

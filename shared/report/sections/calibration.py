@@ -12,9 +12,8 @@ from shared.report.curves import (
 from shared.report.figures import (
     reliability_figure,
 )
-from shared.report.flat_rows import flat_rows
 from shared.report.measures import Estimate, read_estimates, read_table
-from shared.report.sections.fitted import fitted_in_words
+from shared.report.sections.fitted import bound_warning, fitted_in_words, temperature_rows, why_no_calibration
 from shared.report.sources import Sources
 from shared.report.wording import MAIN_ERRORS
 
@@ -48,7 +47,9 @@ def calibration_section(sources: Sources) -> dict[str, Any]:
     tasks = [_calibration_of(task, found, f"reliability{i}") for i, (task, found) in enumerate(stages.items())]
     return {
         "tasks": tasks,
-        "temperature": flat_rows(sources.fitted("temperature")[0]),
+        "temperature": temperature_rows(sources),
+        "warning": bound_warning(sources),
+        "why_none": why_no_calibration(sources),
         "words": fitted_in_words(sources),
     }
 

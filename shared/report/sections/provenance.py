@@ -37,7 +37,7 @@ def provenance_section(sources: Sources) -> dict[str, Any]:
 
 def _contradictions(sources: Sources) -> list[str]:
     """Say where files of different models were put together."""
-    found = [f"{sources.left_out}, and is left out. Calibrate and evaluate again."] if sources.left_out else []
+    found = [f"{sources.left_out}, and is left out."] if sources.left_out else []
     contents = {"metrics.json": sources.metrics, "explanations/index.json": sources.explanations}
     used = {name: set(weights) for name, content in contents.items() if (weights := recorded_weights(content or {}))}
     if used and not set.intersection(*used.values()):

@@ -16,7 +16,10 @@ __all__ = ["quality_section"]
 
 
 def quality_section(sources: Sources) -> list[dict[str, Any]]:
-    """Quality of the explanations: one entry per measure, the methods ordered by value."""
+    """Quality of the explanations: one entry per measure, the methods ordered by value; none without any mask."""
+    measured = read_method_quality(sources)
+    # without a mask explaining writes every measure as undefined
+    measured = {name: found for name, found in measured.items() if any(e.value is not None for e in found)}
     return [
         {
             "measure": measure,
@@ -27,5 +30,5 @@ def quality_section(sources: Sources) -> list[dict[str, Any]]:
                 f"quality{i}",
             ),
         }
-        for i, (measure, estimates) in enumerate(read_method_quality(sources).items())
+        for i, (measure, estimates) in enumerate(measured.items())
     ]

@@ -32,4 +32,5 @@ def resampling_of(content: Mapping[str, Any] | None) -> dict[str, str | None]:
     words = f"The bootstrap behind them resamples {drawn}, {how}."
     if n < 2:
         words = f"There is one {by} only, which no bootstrap can resample: there are no intervals."
-    return {"words": words, "warning": table.get("warning")}
+    warning = table.get("warning")
+    return {"words": words, "warning": None if not warning else str(warning).rstrip(".")}

@@ -12,6 +12,7 @@ from shared.report.figures import (
     confusion_figure,
 )
 from shared.report.measures import Estimate, read_estimates
+from shared.report.recorded_weights import recorded_files
 from shared.report.sections.resampling import resampling_of
 from shared.report.sources import Sources
 from shared.report.wording import HEADLINE
@@ -20,14 +21,16 @@ __all__ = ["confusion_section", "headline_section", "purpose_section"]
 
 
 def purpose_section(sources: Sources) -> dict[str, Any]:
-    """What the model is for and not for, in the words of ``configs/metadata.json``."""
+    """What the model is for and not for, as ``configs/metadata.json`` says, and what data were evaluated."""
     metadata = sources.metadata or {}
     limits = metadata.get("limits") or []
     if not isinstance(limits, str | list):
         raise DataError(
             f"{sources.files['metadata.json']}: limits: found {limits!r}, expected a text or a list of texts"
         )
+    recorded = (sources.metrics or {}).get("provenance")
     return {
+        "evaluated": recorded_files(recorded, "data"),
         "title": str(metadata.get("name") or sources.bundle),
         "version": metadata.get("version"),
         "task": metadata.get("task"),

@@ -113,8 +113,8 @@ def test_calibration_before_and_after_with_null_band(page, metrics):
     assert row[2].startswith(number(after["value"], 4))
     assert row[3] == " to ".join(number(end, 4) for end in after["null_band"])
     assert row[4] == ("within" if after["value"] <= after["null_band"][1] else "above") + " the null band"
-    assert page.row("value") == ["value", "2.345"]
-    assert page.row("split") == ["split", "validation"]
+    assert page.row("Temperature T") == ["Temperature T", "2.345"]
+    assert page.row("Split that T was fitted on")[1] == "validation"
 
 
 def test_decisions_are_counted_from_the_predictions(page, four_classes):
@@ -167,7 +167,14 @@ def test_one_donor_has_no_interval_and_a_fall_back_is_shown(four_classes, tmp_pa
     eval_dir = edited(four_classes, tmp_path / "two", "eval/metrics.json", lambda c: c.update(resampled=fallen))
     text = Page(build_report(eval_dir).read_text("utf-8")).text
     assert "resamples 320 samples, drawn one by one" in text
-    assert "Intervals. 7 of 320 records have no 'donor'." in text
+    assert "not to be trusted as they stand. 7 of 320 records have no 'donor'." in text
+    # beside each of the three headline numbers, not in the small print
+    assert text.count("Interval: see the warning above.") == 3
+
+
+def test_without_a_warning_no_headline_interval_is_doubted(page):
+    assert "see the warning" not in page.text
+    assert "Warning" not in page.text
 
 
 def test_calibration_is_told_in_words(page, four_classes, tmp_path):
@@ -192,6 +199,81 @@ def test_calibration_is_told_in_words(page, four_classes, tmp_path):
     assert "With probability 90.0 % the true risk is at most 4.8 %, if new samples are of the same kind" in text
 
 
+def test_temperature_has_names_for_readers_and_four_digits(four_classes, tmp_path):
+    def change(content):
+        content["temperature"] |= {"value": 999.9999999999998, "gradient": 8.291e-10, "bound": None, "own": 0.5}
+
+    page = Page(build_report(edited(four_classes, tmp_path, "models/calibration.json", change)).read_text("utf-8"))
+    assert page.row("Temperature T")[1] == "1000"
+    assert page.row("Mean negative log-likelihood at T = 1, in nats")[1] == "0.81"
+    assert page.row("Slope of that loss over log T at the fitted T (0 at a minimum)")[1] == "8.291 \u00d7 10⁻¹⁰"
+    assert page.row("Bound that stopped the fit")[1] == "none"
+    assert page.row("own")[1] == "0.5"
+    assert "loss_before" not in page.text
+
+
+def test_calibration_is_set_apart_from_discrimination(page, four_classes, tmp_path, metrics):
+    value = number(metrics["metrics"]["macro_f1"]["value"])
+    assert "Calibration says nothing about discrimination" in page.text
+    assert f"How well this one tells the classes apart: Macro F1 {value}," in page.text
+    assert "at its bound" not in page.text
+    eval_dir = edited(
+        four_classes, tmp_path, "models/calibration.json", lambda c: c["temperature"].update(bound="upper")
+    )
+    useless = Page(build_report(eval_dir).read_text("utf-8"))
+    assert "Warning. Temperature at its bound: on the validation samples the network is no better" in useless.text
+    assert len([note for note in useless.tags("p") if note.get("class") == "warning"]) == 1
+
+
+def test_a_calibration_that_is_not_at_hand_is_named_and_not_fitted_anew(four_classes, tmp_path):
+    used = {"file": "models/other.json", "sha256": "ab" * 32}
+
+    def change(content):
+        content["provenance"]["weights"].append(used)
+
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", change)
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert "metrics.json was made with models/other.json (SHA-256 abababababab): name that file with" in text
+    assert "run calibrating" not in text
+
+
+def test_results_without_calibration_name_the_command_that_calibrates(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda c: c["calibration"].pop("after"))
+    (tmp_path / "bundle" / "models" / "calibration.json").unlink()
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert "Fitted temperature and thresholds: not measured." in text
+    assert "run calibrating" in text
+
+
+def test_the_evaluated_datalist_stands_beside_the_bundles_data(page, four_classes, tmp_path):
+    assert "Evaluated here: which datalist is not recorded in metrics.json, split “test”, N = 320." in page.text
+    assert "What the bundle takes in general: Generated phantoms." in page.text
+
+    def change(content):
+        content["provenance"]["data"] = [{"file": "mine/datalist.json", "sha256": "cd" * 32}]
+
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", change)
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert "Evaluated here: mine/datalist.json (SHA-256 cdcdcdcdcdcd ), split “test”, N = 320." in text
+
+
+def test_without_masks_a_case_says_so_once_and_no_command_is_named(four_classes, tmp_path):
+    def change(content):
+        for sample in content["samples"]:
+            for entry in sample["methods"].values():
+                entry["quality"] = {}
+        for entry in content["methods"].values():
+            entry["quality"] = {"rank_accuracy": {"value": None, "ci95": None, "n": 0, "n_without_mask": 43}}
+
+    eval_dir = edited(four_classes, tmp_path, "eval/explanations/index.json", change)
+    cases = len(json.loads((eval_dir / "explanations" / "index.json").read_text())["samples"])
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    assert text.count("no mask of the known cause to compare") == cases
+    assert "quality not measured" not in text
+    assert "None of the explained samples has a mask" in text
+    assert "run explaining" not in text
+
+
 def test_back_ticks_of_the_metadata_are_code(four_classes, tmp_path):
     limits = ["Run `python -m x <y>` first."]
     eval_dir = edited(four_classes, tmp_path, "configs/metadata.json", lambda c: c.update(limits=limits))
@@ -212,7 +294,7 @@ def test_scores_that_decide_are_named(page):
     assert "The decision rests on: Energy, Mahalanobis." in page.text
 
 
-def test_gallery_shows_cases_with_reason_and_words(page, four_classes):
+def test_gallery_shows_cases_with_reason_and_words(page, four_classes, metrics):
     index = json.loads((four_classes / "explanations" / "index.json").read_text())
     table = pd.read_csv(four_classes / "predictions.csv", keep_default_na=False).set_index("id")
     images = page.tags("img")
@@ -222,6 +304,8 @@ def test_gallery_shows_cases_with_reason_and_words(page, four_classes):
         row = table.loc[sample["id"]]
         assert f"Predicted {sample['prediction']}" in page.text
         assert row["reason"] in page.text
+        shares = " ".join(f"{name} {percent(row[f'probability_{name}'])}," for name in metrics["classes"])
+        assert shares.replace("\u202f", " ").removesuffix(",") in page.text.replace(" ,", ",")
         if row["decision"] != "reject":
             likely = round(100 * row[f"probability_{row['prediction']}"])
             assert f"about {likely} should be right" in page.text
@@ -297,7 +381,7 @@ def test_multi_label_has_one_part_for_each_label(multi_label):
 @pytest.mark.parametrize(
     ("kept", "missing"),
     [
-        ("metrics.json", ["Decisions", "Explained cases", "Explanation quality", "Fitted temperature and thresholds"]),
+        ("metrics.json", ["Decisions", "Explained cases", "Explanation quality"]),
         (
             "predictions.csv",
             ["Metrics", "Calibration errors and reliability", "Outlier detection", "Provenance of the numbers"],
@@ -338,21 +422,23 @@ def edited(four_classes, tmp_path, name, change):
 
 def test_another_models_calibration_is_left_out(four_classes, tmp_path, page):
     assert "Contradiction" not in page.text
-    assert page.row("value") == ["value", "2.345"]
+    assert page.row("Temperature T") == ["Temperature T", "2.345"]
     eval_dir = edited(four_classes, tmp_path, "models/calibration.json", lambda c: c.update(weights_sha256="00" * 32))
     other = Page(build_report(eval_dir).read_text(encoding="utf-8"))
     assert (
         "Contradiction. calibration.json was fitted for other weights (000000000000) than those of metrics"
         in other.text
     )
-    assert "Fitted temperature and thresholds: not measured." in other.text
+    assert "Fitted temperature and thresholds: not shown." in other.text
+    assert "--calibration-file" in other.text
+    assert "run calibrating" not in other.text
     assert "2.345" not in other.text
     assert not [row for row in other.rows if row and row[0] == "calibration.json"]
     # the one that the results were made with may lie elsewhere
     right = four_classes.parent / "models" / "calibration.json"
     mended = Page(build_report(eval_dir, calibration_file=right).read_text(encoding="utf-8"))
     assert "Contradiction" not in mended.text
-    assert mended.row("value") == ["value", "2.345"]
+    assert mended.row("Temperature T") == ["Temperature T", "2.345"]
     with pytest.raises(DataError, match=r"gone\.json: no such file"):
         build_report(eval_dir, calibration_file=tmp_path / "gone.json")
 

@@ -65,6 +65,20 @@ def test_reliability_states_samples_and_bins():
     assert "95 % null band" in drawn
 
 
+def test_reliability_panels_and_their_histograms_share_their_ends():
+    svg = reliability_figure({"before calibration": reliability(), "after calibration": reliability()}, "r")
+    for column in range(2):
+        ends = []
+        for part in ("observed", "samples"):
+            path = re.search(rf'<g id="r-{part}-{column}">\s*<path d="([^"]*)"', svg)[1]
+            across = [float(x) for x in re.findall(r"[ML] (\S+) ", path)]
+            ends.append((min(across), max(across)))
+        assert ends[0] == pytest.approx(ends[1], abs=1e-3)
+        assert ends[0][1] - ends[0][0] > 150
+    # six ticks along both axes of a diagram, and along the axis of the histogram below it
+    assert [texts(svg).count(tick) for tick in ("0.2", "0.8")] == [6, 6]
+
+
 def test_label_for_screen_readers_holds_the_numbers():
     figures = {name: ElementTree.fromstring(svg) for name, svg in all_figures("a").items()}
     assert all(root.get("role") == "img" for root in figures.values())
