@@ -62,7 +62,8 @@ class PreparedFolder:
     def is_complete(self) -> bool:
         """Return whether the datalist is that of this source and these settings, and all files are there.
 
-        If not all are there, or files of the source changed, what was kept from an earlier call remains for reuse.
+        If not all are there, or files of the source changed, what was kept from an earlier call remains for reuse. What
+        is left of an unfinished preparation from another source or with other settings is removed.
 
         Raises:
             DataError: if the folder was prepared from another source or with other settings, or by something else.
@@ -77,6 +78,9 @@ class PreparedFolder:
             return False
         before, now = read_json(state), self._describe()
         changed = _differences({key: before.get(key) for key in ("source", "settings")}, now)
+        if changed and not before["complete"] and not self.datalist.exists():
+            self.clear()
+            return False
         if changed:
             raise DataError(
                 f"{self.output}: was prepared otherwise ({'; '.join(changed)}); use --overwrite to prepare it anew, "

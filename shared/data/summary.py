@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,22 @@ import pandas as pd
 
 from shared.data.datalist import read_datalist
 
-__all__ = ["Summary"]
+__all__ = ["LeftOut", "Summary"]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What was left out for one reason.
+
+    Args:
+        recordings: number of whole recordings.
+        parts: number of frames, cells or crops.
+        example: the first of them as ``source, item: reason``.
+    """
+
+    recordings: int
+    parts: int
+    example: str
 
 
 @dataclass(frozen=True)
@@ -24,13 +39,14 @@ class Summary:
         datalist: path of the datalist.
         counts: one row per class or kind of outlier, one column per section, then the number of groups and the means
             of the physical quantities.
-        excluded: number of items left out, by reason with the numbers in it replaced by ``#``.
+        excluded: what was left out, by reason, the most frequent first; reasons that differ only in numbers and in the
+            names of the file and the item are one.
         reused: whether an earlier preparation was found complete.
     """
 
     datalist: Path
     counts: pd.DataFrame
-    excluded: dict[str, int]
+    excluded: list[LeftOut]
     reused: bool = False
 
     @classmethod
@@ -68,14 +84,56 @@ class Summary:
         counts.loc["total"] = counts[list(content)].sum()
 
         file = path.parent / "excluded.csv"
-        reasons = pd.read_csv(file)["reason"] if file.is_file() else []
-        excluded = Counter(re.sub(r"\d+(\.\d+)?", "#", str(reason)) for reason in reasons)
-        return cls(path, counts, dict(excluded.most_common()), reused)
+        return cls(path, counts, _left_out(pd.read_csv(file, dtype=str)) if file.is_file() else [], reused)
 
     def __str__(self) -> str:
         counts = self.counts.copy()
         counts.index.name = counts.columns.name = None
         text = counts.to_string(na_rep="", float_format=lambda value: f"{value:g}")
-        lines = [text, "", f"left out: {sum(self.excluded.values())} (see {self.datalist.parent / 'excluded.csv'})"]
-        lines += [f"  {number:6d}  {reason[:110]}" for reason, number in list(self.excluded.items())[:8]]
+        recordings = sum(group.recordings for group in self.excluded)
+        parts = sum(group.parts for group in self.excluded)
+        lines = [text, "", f"left out: {_numbers(recordings, parts)} (see {self.datalist.parent / 'excluded.csv'})"]
+        for group in self.excluded[:8]:
+            example = f"{_numbers(group.recordings, group.parts)}, e.g. {group.example}"
+            lines += textwrap.wrap(
+                example,
+                116,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        if more := self.excluded[8:]:
+            lines.append(f"  and {len(more)} more reason(s)")
         return "\n".join([*lines, "", f"datalist: {self.datalist}" + (" (complete, reused)" if self.reused else "")])
+
+
+def _left_out(table: pd.DataFrame) -> list[LeftOut]:
+    """Group the rows of ``excluded.csv`` by their reason."""
+    table = table.fillna("")
+    table["pattern"] = [
+        _pattern(reason, source, item)
+        for reason, source, item in zip(table["reason"], table["source"], table["item"], strict=True)
+    ]
+    groups = []
+    for _, rows in table.groupby("pattern", sort=False):
+        recordings = int((rows["item"] == "recording").sum())
+        first = rows.iloc[0]
+        example = f"{first['source']}, {first['item']}: {first['reason']}"
+        groups.append(LeftOut(recordings, len(rows) - recordings, example))
+    return sorted(groups, key=lambda group: -(group.recordings + group.parts))
+
+
+def _pattern(reason: str, source: str, item: str) -> str:
+    """Return a reason without what is particular to one item: path and name of its file, its own name, numbers."""
+    for name in (source, Path(source).name, Path(source).stem, item):
+        if name:
+            reason = re.sub(rf"(?<!\w)\S*{re.escape(name)}(?!\w)", "…", reason)
+    return re.sub(r"\d+(\.\d+)?", "#", reason)
+
+
+def _numbers(recordings: int, parts: int) -> str:
+    named = ((recordings, "recording", "recordings"), (parts, "frame or cell", "frames or cells"))
+    return (
+        " and ".join(f"{number} {one if number == 1 else many}" for number, one, many in named if number) or "nothing"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from scripts.extraction import CellExtraction
 from scripts.hologram import HologramReader
 from scripts.single_cells import SingleCellReader, list_images
 from shared.data.arrays import IMAGE_SUFFIXES, read_image
-from shared.data.datalist import PATH_KEYS, load_section
+from shared.data.datalist import PATH_KEYS, load_section, read_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, write_excluded
 
-__all__ = ["inference_records"]
+__all__ = ["inference_records", "pixel_size_um"]
 
 PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json"
 
@@ -30,6 +30,7 @@ def inference_records(
     section: str | Sequence[str] = "test",
     output_dir: str | os.PathLike[str] | None = None,
     prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
+    prepare_overrides: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one record per cell, with ``id`` and ``image`` (path of a float NPY file, phase in radians).
 
@@ -55,19 +56,20 @@ def inference_records(
         output_dir: folder for ``crops`` and ``excluded.csv``. Needed for recordings, holograms, ``.npz`` sets and
             images that are not floating-point NPY files; without it nothing is written.
         prepare_config: settings of preparing, which hold here too.
+        prepare_overrides: values in place of those of ``prepare_config``, e.g. ``{"integer_phase_range": [0, 4]}``;
+            nested mappings replace single nested keys.
 
     Raises:
-        DataError: if the path does not exist, if nothing there can be used, if ``output_dir`` is needed, or if a
-            folder holds both holograms and crops.
+        DataError: if the path does not exist, if nothing there can be used, if ``output_dir`` is needed, if a
+            folder holds both holograms and crops, or if an override names no key of ``prepare_config``.
     """
     source, output = Path(path), None if output_dir is None else Path(output_dir)
-    parser = ConfigParser(ConfigParser.load_config_file(str(prepare_config)))
+    parser = _settings(prepare_config, prepare_overrides or {})
     extraction: CellExtraction = parser.get_parsed_content("extraction")
     hologram_reader: HologramReader = parser.get_parsed_content("holograms")
     reader: SingleCellReader = parser.get_parsed_content("single_cells")
     excluded: list[Exclusion] = []
-    datalist = source / "datalist.json" if source.is_dir() else source
-    if datalist.name == "datalist.json" and datalist.is_file():
+    if datalist := _datalist(source):
         sections = [section] if isinstance(section, str) else section
         records = [record for name in sections for record in load_section(datalist, name, require_files=False)]
     elif files := extraction.reader.list_files(source):
@@ -80,9 +82,9 @@ def inference_records(
         extraction = replace(extraction, reader=hologram_reader)
         records = _from_frames(extraction, files, _needed(output, source), excluded)
     elif source.is_file() and source.suffix == ".npz":
-        records = _from_npz(reader, source, _needed(output, source), excluded)
+        records = _from_npz(reader, extraction.optics.pixel_size_um, source, _needed(output, source), excluded)
     elif source.is_dir() or list_images(source):
-        records = _from_images(reader, source, output, excluded)
+        records = _from_images(reader, extraction.optics.pixel_size_um, source, output, excluded)
     else:
         what = f"a file of kind '{source.suffix}'" if source.exists() else "nothing"
         raise DataError(
@@ -99,6 +101,50 @@ def inference_records(
             f"{source}: nothing to infer on; {len(excluded)} item(s) left out, the first: {first or 'none'}"
         )
     return report.kept
+
+
+def pixel_size_um(
+    path: str | os.PathLike[str], default: float, records: Sequence[Mapping[str, Any]] = ()
+) -> float | None:
+    """Return the side of a pixel of the crops in µm.
+
+    Args:
+        path: what the records come from; if that is a prepared data set, its datalist says the pixel size.
+        default: pixel size where no datalist says it.
+        records: the crops. Those that were resized have a ``pixel_size_um`` of their own.
+
+    Returns:
+        The pixel size, or None if the crops differ in it.
+    """
+    datalist = _datalist(Path(path))
+    info = read_datalist(datalist).get("info", {}) if datalist else {}
+    general = info.get("pixel_size_um", default)
+    sizes = {record.get("pixel_size_um", general) for record in records} or {general}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _datalist(source: Path) -> Path | None:
+    file = source / "datalist.json" if source.is_dir() else source
+    return file if file.name == "datalist.json" and file.is_file() else None
+
+
+def _settings(file: str | os.PathLike[str], overrides: Mapping[str, Any]) -> ConfigParser:
+    parser = ConfigParser(ConfigParser.load_config_file(str(file)))
+    for key, value in _flat(overrides):
+        if key not in parser:
+            names = ", ".join(name for name in parser.get() if name not in ("imports", "bundle_root"))
+            raise DataError(f"prepare_overrides: {file} has no key '{key}'; its keys are {names}")
+        parser[key] = value
+    return parser
+
+
+def _flat(overrides: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the leaves of nested mappings with keys joined by ``#``."""
+    for key, value in overrides.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}#")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _from_frames(
@@ -124,15 +170,24 @@ def _from_frames(
     return records
 
 
-def _from_npz(reader: SingleCellReader, source: Path, output: Path, excluded: list[Exclusion]) -> list[dict[str, Any]]:
+def _from_npz(
+    reader: SingleCellReader, pixel_size: float, source: Path, output: Path, excluded: list[Exclusion]
+) -> list[dict[str, Any]]:
+    # inferring needs neither, and a set of unknown cells has no labels
+    reader = replace(reader, npz_keys=replace(reader.npz_keys, labels=None, donors=None))
     return [
-        {"id": cell.identity, "image": _save(output, cell.identity, cell.image), "source": cell.source}
+        {
+            "id": cell.identity,
+            "image": _save(output, cell.identity, cell.image),
+            "source": cell.source,
+            **_own_pixel_size(cell.pixel_scale, pixel_size),
+        }
         for cell in reader.read_npz(source, excluded)
     ]
 
 
 def _from_images(
-    reader: SingleCellReader, source: Path, output: Path | None, excluded: list[Exclusion]
+    reader: SingleCellReader, pixel_size: float, source: Path, output: Path | None, excluded: list[Exclusion]
 ) -> list[dict[str, Any]]:
     records = []
     for file in list_images(source):
@@ -145,8 +200,13 @@ def _from_images(
             continue
         usable_as_is = file.suffix == ".npy" and np.array_equal(image, converted)
         place = str(file.resolve()) if usable_as_is else _save(_needed(output, source), identity, converted)
-        records.append({"id": identity, "image": place, "source": file.name})
+        size = _own_pixel_size(reader.pixel_scale(image), pixel_size)
+        records.append({"id": identity, "image": place, "source": file.name, **size})
     return records
+
+
+def _own_pixel_size(scale: float, pixel_size: float) -> dict[str, float]:
+    return {} if scale == 1 else {"pixel_size_um": scale * pixel_size}
 
 
 def _save(output: Path, identity: str, image: np.ndarray) -> str:

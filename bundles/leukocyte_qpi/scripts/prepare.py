@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +30,9 @@ from shared.data.summary import Summary
 __all__ = ["Preparation"]
 
 logger = logging.getLogger(__name__)
+
+# a crop of which more is covered shows no background, so that its zero of phase cannot be right
+FILLED = 0.9
 
 _Records = list[dict[str, Any]]
 _Collected = tuple[_Records, list[Exclusion]]
@@ -70,8 +74,8 @@ class Preparation:
         """Prepare a data set.
 
         Args:
-            source: a folder with ``.phase`` recordings, a folder with one subfolder of holograms or of crops per class,
-                or an ``.npz`` set of crops.
+            source: a ``.phase`` recording or a folder with some, a folder with one subfolder of holograms or of crops
+                per class, or an ``.npz`` set of crops.
             output: folder that receives ``datalist.json``, ``excluded.csv``, ``crops`` and for phantoms ``truth``.
             overwrite: begin anew, whatever was prepared there.
             progress: whether to show a progress bar.
@@ -105,10 +109,14 @@ class Preparation:
         """Return the files of a source and the method that collects cells from them."""
         if source.is_file() and source.suffix == ".npz":
             return [source], self._collect_npz
-        if not source.is_dir():
-            raise DataError(f"{source}: no such folder or .npz file; give the folder of the recordings as --source")
         if files := self.extraction.reader.list_files(source):
             return files, self._collect_recordings
+        if not source.is_dir():
+            what = f"is a file of kind '{source.suffix}'" if source.exists() else "no such folder or file"
+            raise DataError(
+                f"{source}: {what}; expected as --source recordings ({self.extraction.reader.file_pattern}), a folder "
+                "of them, a folder with one subfolder of crops or holograms per class, or an .npz set of crops"
+            )
         names = [*self.classes, *self.outlier_kinds]
         if any((source / name).is_dir() for name in names):
             holograms, images = self.holograms.list_files(source), list_images(source)
@@ -157,10 +165,21 @@ class Preparation:
                 continue
             # without donors each cell stands alone, which the datalist says under info
             origin = {"donor": cell.donor or cell.identity, "source": cell.source}
-            measured = self.extraction.measure_crop(cell.image)
+            measured = self._at_scale(cell.pixel_scale).measure_crop(cell.image)
+            if cell.pixel_scale != 1:
+                measured["pixel_size_um"] = self.extraction.optics.pixel_size_um * cell.pixel_scale
             image = save_crop(output, cell.identity, cell.image)
             records.append({"id": cell.identity, "image": image, **group, **origin, **measured})
         return records
+
+    def _at_scale(self, pixel_scale: float) -> CellExtraction:
+        """Return the extraction for crops whose pixels are so many times as long."""
+        size = self.extraction.optics.pixel_size_um * pixel_scale
+        return replace(
+            self.extraction,
+            optics=replace(self.extraction.optics, pixel_size_um=size),
+            segmentation=replace(self.extraction.segmentation, pixel_size_um=size),
+        )
 
     def _group(self, name: str | None) -> dict[str, Any]:
         """Return ``label`` or ``kind`` of a record by a class' name or index, or the name of an outlier kind.
@@ -204,11 +223,13 @@ class Preparation:
         duplicates = find_duplicates(sections, report.digests, "donor")
         for same in duplicates:
             logger.warning("equal images: %s; one recording may be filed under two donors", ", ".join(same))
+        self._warn(cells)
         info = {
             "bundle": "leukocyte_qpi",
             "source": source.name,
             "image": "background-subtracted phase in radians",
             **asdict(self.extraction.optics),
+            **self._pixel_size(report.kept),
             "split_by": "donor" if all(cell["donor"] != cell["id"] for cell in cells) else "cell (no donors given)",
             "seed": self.seed,
             "donors": {name: sorted({record["donor"] for record in section}) for name, section in sections.items()},
@@ -216,3 +237,29 @@ class Preparation:
             "duplicates": duplicates,
         }
         return sections, info
+
+    def _pixel_size(self, records: _Records) -> dict[str, Any]:
+        """Return the pixel size of the crops, None if they differ in it, and that before resizing if some were."""
+        given = self.extraction.optics.pixel_size_um
+        sizes = {record.get("pixel_size_um", given) for record in records}
+        before = {} if sizes == {given} else {"pixel_size_um_before_resizing": given}
+        return {"pixel_size_um": sizes.pop() if len(sizes) == 1 else None, **before}
+
+    def _warn(self, cells: _Records) -> None:
+        """Name what is likely to be wrong with the leukocytes though it can be prepared."""
+        present = {cell["label"] for cell in cells}
+        for label, name in enumerate(self.classes):
+            if label not in present:
+                logger.warning("no cell of the class %s; a network cannot learn it from these data", name)
+        given, pixels = self.extraction.optics.pixel_size_um, self.extraction.crop_size**2
+        filled = statistics.median(
+            cell["area_um2"] / (pixels * cell.get("pixel_size_um", given) ** 2) for cell in cells
+        )
+        if filled > FILLED:
+            logger.warning(
+                "the cell fills the crop: the median of the segmented area is %.0f %% of it; check that the background "
+                "is near 0 rad, segmentation#threshold_rad (%g) and crop_size (%d)",
+                100 * filled,
+                self.extraction.segmentation.threshold_rad,
+                self.extraction.crop_size,
+            )

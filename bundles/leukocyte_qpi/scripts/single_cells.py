@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from skimage.color import rgb2gray
 from skimage.transform import resize
 
-from shared.data.arrays import IMAGE_SUFFIXES, read_arrays, read_image
+from shared.data.arrays import IMAGE_SUFFIXES, array_names, read_arrays, read_image
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_array
 
@@ -30,6 +31,7 @@ class SingleCell:
         group: name of its class or kind of outlier; None if not known.
         donor: None if not known.
         source: the file it came from.
+        pixel_scale: side of its pixels in pixels of the file; not 1 if it was resized.
     """
 
     identity: str
@@ -37,6 +39,7 @@ class SingleCell:
     group: str | None
     donor: str | None
     source: str
+    pixel_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,14 @@ class SingleCellReader:
             DataError: if the image is of another size, integer without a phase range, in colour, not finite or
                 constant, and the settings do not say what to do.
         """
-        if image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
-            image = image[0] if image.shape[0] == 1 else image[..., 0]
+        image = _without_single_channel(image)
         check_array(image, None, name)
         if np.issubdtype(image.dtype, np.integer):
             if self.integer_phase_range is None:
                 raise DataError(
-                    f"{name} has integers ({image.dtype}), which have no unit; declare the phases in radians that its "
-                    "smallest and largest value stand for: integer_phase_range"
+                    f"{name} has integers ({image.dtype}), which have no unit; declare the phases in radians that "
+                    f"{np.iinfo(image.dtype).min} and {np.iinfo(image.dtype).max} stand for, e.g. "
+                    + _option("integer_phase_range", "'[0, 4]'")
                 )
             low, high = self.integer_phase_range
             limits = np.iinfo(image.dtype)
@@ -101,15 +104,28 @@ class SingleCellReader:
         if image.ndim == 3 and image.shape[-1] in (3, 4):
             if not self.grey_from_colour:
                 raise DataError(
-                    f"{name} has {image.shape[-1]} colour channels, a phase image has one; set grey_from_colour to "
-                    "take the luminance"
+                    f"{name} has {image.shape[-1]} colour channels, a phase image has one; to take the luminance, set "
+                    + _option("grey_from_colour", "true")
                 )
             image = rgb2gray(image[..., :3])
         size = (self.crop_size, self.crop_size)
-        if self.resize and image.ndim == 2 and image.shape != size:
+        if image.ndim == 2 and image.shape != size:
+            if not self.resize:
+                raise DataError(
+                    f"{name} has shape {image.shape[0]} x {image.shape[1]}, expected {size[0]} x {size[1]}; to "
+                    f"interpolate it, set {_option('resize', 'true')}"
+                )
             image = resize(image, size, order=1, anti_aliasing=True, preserve_range=True)
         check_array(image, size, name)
         return image.astype(np.float32)
+
+    def pixel_scale(self, image: NDArray[Any]) -> float:
+        """Return the side of a pixel after :meth:`convert`, in pixels of the image as it was.
+
+        Of an image that is not square it is the side of the square with the pixel's area.
+        """
+        height, width = _without_single_channel(image).shape[:2]
+        return math.sqrt(height * width) / self.crop_size
 
     def read_folder(
         self, folder: str | os.PathLike[str], donor_of: Callable[[str], str], excluded: list[Exclusion]
@@ -126,11 +142,13 @@ class SingleCellReader:
             for file in list_images(group):
                 try:
                     donor = donor_of(file.stem)
-                    image = self.convert(read_image(file), file.name)
+                    stored = read_image(file)
+                    image = self.convert(stored, file.name)
                 except DataError as error:
                     excluded.append(Exclusion(file.relative_to(root).as_posix(), "crop", str(error)))
                     continue
-                yield SingleCell(file.relative_to(root).as_posix(), image, group.name, donor, file.name)
+                identity = file.relative_to(root).as_posix()
+                yield SingleCell(identity, image, group.name, donor, file.name, self.pixel_scale(stored))
 
     def read_npz(self, path: str | os.PathLike[str], excluded: list[Exclusion]) -> Iterator[SingleCell]:
         """Read an ``.npz`` set cell by cell; of several cells with one id only the first is read.
@@ -157,14 +175,32 @@ class SingleCellReader:
                 excluded.append(Exclusion(file.name, identity, str(error)))
                 continue
             group, donor = (str(arrays[key][number]) if key in arrays else None for key in ("labels", "donors"))
-            yield SingleCell(f"{file.stem}_{identity}", converted, group, donor, file.name)
+            yield SingleCell(f"{file.stem}_{identity}", converted, group, donor, file.name, self.pixel_scale(image))
 
     def _load_npz(self, file: Path) -> dict[str, NDArray[Any]]:
+        found = array_names(file)
+        for role, key in vars(self.npz_keys).items():
+            if key is not None and key not in found:
+                none = "" if role == "images" else ", or null in place of NAME if there is none"
+                raise DataError(
+                    f"{file}: no array '{key}', found {', '.join(found) or 'none'}; name the {role} with "
+                    f"{_option(f'npz_keys#{role}', 'NAME')}{none}"
+                )
         arrays = read_arrays(file, vars(self.npz_keys))
         lengths = {role: len(array) if array.ndim else 0 for role, array in arrays.items()}
         if len(set(lengths.values())) != 1:
             raise DataError(f"{file}: arrays of different length {lengths}, expected one entry per cell in each")
         return arrays
+
+
+def _without_single_channel(image: NDArray[Any]) -> NDArray[Any]:
+    if image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]):
+        return image[0] if image.shape[0] == 1 else image[..., 0]
+    return image
+
+
+def _option(key: str, value: str) -> str:
+    return f"--{key} {value} (preparing) or --prepare_overrides#{key} {value} (inferring)"
 
 
 def list_images(path: str | os.PathLike[str]) -> list[Path]:

@@ -43,11 +43,11 @@ def crop():
 
 def test_sections_of_a_datalist(inference_data, tmp_path, crop):
     np.save(tmp_path / "a.npy", crop)
-    records = [{"id": "a", "image": "a.npy", "label": 2}, {"id": "b", "image": "gone.npy", "label": 1}]
+    records = [{"id": "a", "image": "a.npy", "label": 0}, {"id": "b", "image": "gone.npy", "label": 0}]
     write_datalist(tmp_path / "datalist.json", {"test": records, "training": []}, ["x"])
     for path in (tmp_path, tmp_path / "datalist.json"):
         found = inference_data.inference_records(path, output_dir=tmp_path / "out")
-        assert found == [{"id": "a", "image": str(tmp_path / "a.npy"), "label": 2}]
+        assert found == [{"id": "a", "image": str(tmp_path / "a.npy"), "label": 0}]
     excluded = pd.read_csv(tmp_path / "out" / "excluded.csv")
     assert excluded["item"].tolist() == ["b"]
     assert "no such file" in excluded["reason"].item()
@@ -185,3 +185,51 @@ def test_a_real_hologram_gives_one_cell(inference_data, tmp_path, config):
     crop = np.load(found[0]["image"])
     assert crop.shape == (160, 160)
     assert 3.5 < np.median(crop[70:90, 70:90]) < 5.5
+
+
+def test_settings_of_preparing_can_be_overridden(inference_data, tmp_path, crop, config):
+    values = (np.abs(crop) * 10000).astype(np.uint16)
+    np.savez(tmp_path / "set.npz", cells=values[None])
+    overrides = {"integer_phase_range": [0, 6.5535], "npz_keys": {"images": "cells"}}
+    found = inference_data.inference_records(
+        tmp_path / "set.npz", output_dir=tmp_path / "out", prepare_config=config(), prepare_overrides=overrides
+    )
+    np.testing.assert_allclose(np.load(found[0]["image"]), values / 10000, atol=1e-5)
+    with pytest.raises(DataError, match=r"has no key 'phase_rang'; its keys are .*integer_phase_range"):
+        inference_data.inference_records(tmp_path / "set.npz", prepare_overrides={"phase_rang": 1})
+    with pytest.raises(DataError, match="--prepare_overrides#npz_keys#images NAME"):
+        inference_data.inference_records(tmp_path / "set.npz", output_dir=tmp_path / "out")
+
+
+def test_pixel_size_is_that_of_the_data(inference_data, tmp_path, crop):
+    pixel_size_um = inference_data.pixel_size_um
+    assert pixel_size_um(tmp_path, 0.36) == 0.36
+    for info, expected in (({"pixel_size_um": 0.1}, 0.1), ({}, 0.36), ({"pixel_size_um": None}, None)):
+        write_datalist(tmp_path / "datalist.json", {"test": []}, ["x"], info)
+        assert pixel_size_um(tmp_path, 0.36) == pixel_size_um(tmp_path / "datalist.json", 0.36) == expected
+
+    (tmp_path / "cells").mkdir()
+    np.save(tmp_path / "cells" / "a.npy", np.kron(crop, np.ones((2, 2), np.float32)))
+    overrides = {"resize": True, "pixel_size_um": 0.2}
+    arguments = {"output_dir": tmp_path / "out", "prepare_overrides": overrides}
+    records = inference_data.inference_records(tmp_path / "cells", **arguments)
+    assert pixel_size_um(tmp_path / "cells", 0.2, records) == pytest.approx(0.4)
+    np.save(tmp_path / "cells" / "b.npy", crop)
+    records = inference_data.inference_records(tmp_path / "cells", **arguments)
+    assert pixel_size_um(tmp_path / "cells", 0.2, records) is None
+
+
+def test_explaining_asks_the_data_for_the_pixel_size(inference_data, repository, tmp_path, crop):
+    np.save(tmp_path / "a.npy", crop)
+    records = {"test": [{"id": "a", "image": "a.npy", "label": 0}], "outlier": []}
+    write_datalist(tmp_path / "datalist.json", records, ["x"], {"pixel_size_um": 0.1})
+    configs = repository / "bundles" / "leukocyte_qpi" / "configs"
+    parser = ConfigParser(
+        ConfigParser.load_config_files([str(configs / f"{n}.json") for n in ("inference", "explain")])
+    )
+    parser.update({"dataset_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")})
+    assert parser.get_parsed_content("pixel_size_um") == 0.1
+    (tmp_path / "datalist.json").unlink()
+    parser.update({"prepare_overrides#pixel_size_um": 0.2})
+    parser.parse(reset=True)
+    assert parser.get_parsed_content("pixel_size_um") == 0.2

@@ -313,3 +313,65 @@ def test_holograms_in_folders_of_the_classes(preparation, tmp_path, write_hologr
     np.save(tmp_path / "source" / "monocyte" / "A_1.npy", np.eye(50))
     with pytest.raises(DataError, match=r"holds holograms \(A_1.npz, …\) and crops \(A_1.npy, …\)"):
         _run(preparation(), tmp_path / "source", tmp_path / "more")
+
+
+def _discs(folder, scale, names=("monocyte", "lymphocyte", "neutrophil", "eosinophil"), radius=12.0):
+    """A crop with one disc of 2 rad per class and donor, drawn with ``scale`` times as many pixels."""
+    size = round(50 * scale)
+    rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
+    for index, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for donor, extra in (("A", 0.0), ("B", 0.3), ("C", 0.6)):
+            disc = 2.0 * (np.hypot(rows, columns) <= (radius + extra + index) * scale)
+            np.save(folder / name / f"{donor}_1.npy", disc.astype(np.float32))
+
+
+def test_resizing_keeps_areas_and_masses(preparation, tmp_path):
+    found = {}
+    for scale in (1, 2):
+        _discs(tmp_path / f"source{scale}", scale)
+        settings = {"resize": True, "pixel_size_um": 0.36 / scale}
+        _run(preparation(**settings), tmp_path / f"source{scale}", tmp_path / f"data{scale}")
+        content = read_datalist(tmp_path / f"data{scale}" / "datalist.json")
+        assert content["info"]["pixel_size_um"] == pytest.approx(0.36)
+        assert content["info"].get("pixel_size_um_before_resizing") == (None if scale == 1 else 0.18)
+        found[scale] = {record["id"]: record for name in SECTIONS for record in content[name]}
+    for identity, record in found[1].items():
+        assert found[2][identity]["area_um2"] == pytest.approx(record["area_um2"], rel=0.1)
+        assert found[2][identity]["dry_mass_pg"] == pytest.approx(record["dry_mass_pg"], rel=0.1)
+
+
+def test_crops_resized_by_different_factors_have_no_common_pixel_size(preparation, tmp_path):
+    _discs(tmp_path / "source", 1)
+    (tmp_path / "source" / "ruptured").mkdir()
+    np.save(tmp_path / "source" / "ruptured" / "A_1.npy", np.kron(np.eye(50, dtype=np.float32), np.ones((2, 2))))
+    _run(preparation(resize=True), tmp_path / "source", tmp_path / "data")
+    content = read_datalist(tmp_path / "data" / "datalist.json")
+    assert content["info"]["pixel_size_um"] is None
+    assert content["outlier"][0]["pixel_size_um"] == 2 * content["info"]["pixel_size_um_before_resizing"]
+    assert not any("pixel_size_um" in record for record in content["training"])
+
+
+def test_warnings_of_a_missing_class_and_of_cells_without_background(preparation, tmp_path, caplog):
+    _discs(tmp_path / "good", 1)
+    _run(preparation(), tmp_path / "good", tmp_path / "data")
+    assert caplog.text == ""
+    _discs(tmp_path / "bad", 1, ("monocyte", "lymphocyte", "neutrophil"), radius=33)
+    _run(preparation(), tmp_path / "bad", tmp_path / "more")
+    assert "no cell of the class eosinophil" in caplog.text
+    assert "the cell fills the crop" in caplog.text
+
+
+def test_failed_preparation_does_not_block_another(preparation, tmp_path):
+    _discs(tmp_path / "source", 2)
+    with pytest.raises(DataError, match="--resize true"):
+        _run(preparation(), tmp_path / "source", tmp_path / "data")
+    assert not _run(preparation(resize=True), tmp_path / "source", tmp_path / "data").reused
+
+
+def test_one_recording_or_another_file_as_source(preparation, source, tmp_path):
+    with pytest.raises(DataError, match=r"1 group\(s\) \(D1\) cannot be divided into 3 splits"):
+        _run(preparation(), source / "D1_Mon_1.phase", tmp_path / "data")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"notes\.txt: is a file of kind '\.txt'; expected as --source recordings"):
+        _run(preparation(), tmp_path / "notes.txt", tmp_path / "data")

@@ -47,6 +47,16 @@ def test_other_settings_or_source_are_refused(source, tmp_path):
         _folder(tmp_path / "other", tmp_path / "out", optics={"wavelength": 528, "pixel": 0.36}).is_complete()
 
 
+def test_an_unfinished_preparation_does_not_stand_in_the_way_of_another(source, tmp_path):
+    before = _folder(source, tmp_path / "out", size=50)
+    before.begin()
+    (tmp_path / "out" / "crops").mkdir()
+    assert not before.is_complete()
+    assert (tmp_path / "out" / "crops").exists()
+    assert not _folder(source, tmp_path / "out", size=40).is_complete()
+    assert not (tmp_path / "out" / "crops").exists()
+
+
 def test_changed_or_new_source_files_are_noticed(source, tmp_path):
     _finish(_folder(source, tmp_path / "out"))
     (source / "b.phase").write_text("b")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from shared.data.datalist import write_datalist
 from shared.data.integrity import Exclusion, write_excluded
-from shared.data.summary import Summary
+from shared.data.summary import LeftOut, Summary
 
 
 def _record(number, donor, area, **group):
@@ -25,9 +25,9 @@ def test_counts_means_and_reasons(tmp_path):
     assert summary.counts.loc["total", ["training", "test", "outlier"]].tolist() == [3, 1, 1]
     assert summary.counts.loc["y", "donors"] == 2
     assert summary.counts.loc["y", "mean area"] == 20.0
-    assert summary.excluded == {"area # is small": 2, "cut": 1}
+    assert summary.excluded == [LeftOut(0, 2, "s, i: area 1.5 is small"), LeftOut(0, 1, "s, i: cut")]
     text = str(summary)
-    assert "left out: 3" in text
+    assert "left out: 3 frames or cells" in text
     assert "reused" not in text
     assert "reused" in str(Summary.read(tmp_path / "datalist.json", "donor", reused=True))
 
@@ -36,4 +36,20 @@ def test_without_outliers_and_without_excluded(tmp_path):
     write_datalist(tmp_path / "datalist.json", {"training": [_record(1, "a", 1.0, label=0)], "test": []}, ["x"])
     summary = Summary.read(tmp_path / "datalist.json", "donor", ("absent",))
     assert summary.counts.loc["x", ["training", "test", "donors"]].tolist() == [1, 0, 1]
-    assert summary.excluded == {}
+    assert summary.excluded == []
+
+
+def test_reasons_are_grouped_but_shown_as_they_are(tmp_path):
+    write_datalist(tmp_path / "datalist.json", {"training": [_record(1, "a", 1.0, label=0)]}, ["x"])
+    long = "the copy may have been cut short: " + "copy it anew " * 12
+    excluded = [Exclusion(f"D{n}_Mon_1.phase", "recording", f"/data {n}/D{n}_Mon_1.phase: {long}") for n in (1, 2)]
+    excluded += [Exclusion("D3.phase", f"0000{n}", f"frame 0000{n} is constant") for n in (1, 2, 3)]
+    excluded += [Exclusion("D10_Mon_1.phase", "recording", "D10_Mon_1: no donor")]
+    write_excluded(tmp_path / "excluded.csv", excluded)
+    summary = Summary.read(tmp_path / "datalist.json", "donor")
+    assert [(group.recordings, group.parts) for group in summary.excluded] == [(0, 3), (2, 0), (1, 0)]
+    text = str(summary)
+    assert "left out: 3 recordings and 3 frames or cells" in text
+    assert "2 recordings, e.g. D1_Mon_1.phase, recording: /data 1/D1_Mon_1.phase: the copy" in text
+    assert "#" not in text
+    assert " ".join(text.split()).count(long.strip()) == 1
