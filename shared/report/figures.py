@@ -89,7 +89,7 @@ def reliability_figure(panels: Mapping[str, Sequence[ReliabilityBin]], name: str
         name: unique in the page.
     """
     with style():
-        figure = plain(3.7 * len(panels), 5.0)
+        figure = plain(3.7 * len(panels), 5.6)
         grid = figure.subplots(2, len(panels), sharex=True, squeeze=False, height_ratios=[4, 1])
         tallest = max((b.count for bins in panels.values() for b in bins), default=1)
         for column, (title, bins) in enumerate(panels.items()):

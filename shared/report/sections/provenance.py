@@ -9,6 +9,7 @@ from shared.data.files import sha256_file
 from shared.report.flat_rows import flat_rows
 from shared.report.measures import read_table
 from shared.report.recorded_weights import recorded_weights
+from shared.report.sections.fitted import why_no_calibration
 from shared.report.sources import Sources
 
 __all__ = ["provenance_section"]
@@ -37,7 +38,7 @@ def provenance_section(sources: Sources) -> dict[str, Any]:
 
 def _contradictions(sources: Sources) -> list[str]:
     """Say where files of different models were put together."""
-    found = [f"{sources.left_out}, and is left out."] if sources.left_out else []
+    found = [f"{sources.left_out}, and is left out. {why_no_calibration(sources)}"] if sources.left_out else []
     contents = {"metrics.json": sources.metrics, "explanations/index.json": sources.explanations}
     used = {name: set(weights) for name, content in contents.items() if (weights := recorded_weights(content or {}))}
     if used and not set.intersection(*used.values()):

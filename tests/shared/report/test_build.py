@@ -167,7 +167,7 @@ def test_one_donor_has_no_interval_and_a_fall_back_is_shown(four_classes, tmp_pa
     eval_dir = edited(four_classes, tmp_path / "two", "eval/metrics.json", lambda c: c.update(resampled=fallen))
     text = Page(build_report(eval_dir).read_text("utf-8")).text
     assert "resamples 320 samples, drawn one by one" in text
-    assert "not to be trusted as they stand. 7 of 320 records have no 'donor'." in text
+    assert "not to be trusted as they stand: 7 of 320 records have no 'donor'." in text
     # beside each of the three headline numbers, not in the small print
     assert text.count("Interval: see the warning above.") == 3
 
@@ -215,7 +215,7 @@ def test_temperature_has_names_for_readers_and_four_digits(four_classes, tmp_pat
 def test_calibration_is_set_apart_from_discrimination(page, four_classes, tmp_path, metrics):
     value = number(metrics["metrics"]["macro_f1"]["value"])
     assert "Calibration says nothing about discrimination" in page.text
-    assert f"How well this one tells the classes apart: Macro F1 {value}," in page.text
+    assert f"Read the null bands together with the metrics above: Macro F1 {value}," in page.text
     assert "at its bound" not in page.text
     eval_dir = edited(
         four_classes, tmp_path, "models/calibration.json", lambda c: c["temperature"].update(bound="upper")
