@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from shared.data.datalist import read_datalist
+from shared.data.integrity import Exclusion
 
-__all__ = ["LeftOut", "Summary"]
+__all__ = ["LeftOut", "Summary", "left_out"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class LeftOut:
     parts: int
     example: str
 
+    def __str__(self) -> str:
+        return f"{_numbers(self.recordings, self.parts)}, e.g. {self.example}"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -39,8 +43,7 @@ class Summary:
         datalist: path of the datalist.
         counts: one row per class or kind of outlier, one column per section, then the number of groups and the means
             of the physical quantities.
-        excluded: what was left out, by reason, the most frequent first; reasons that differ only in numbers and in the
-            names of the file and the item are one.
+        excluded: what was left out, by reason, see :func:`left_out`.
         reused: whether an earlier preparation was found complete.
     """
 
@@ -84,7 +87,8 @@ class Summary:
         counts.loc["total"] = counts[list(content)].sum()
 
         file = path.parent / "excluded.csv"
-        return cls(path, counts, _left_out(pd.read_csv(file, dtype=str)) if file.is_file() else [], reused)
+        rows = pd.read_csv(file, dtype=str, keep_default_na=False).itertuples(index=False) if file.is_file() else ()
+        return cls(path, counts, left_out(Exclusion(*row) for row in rows), reused)
 
     def __str__(self) -> str:
         counts = self.counts.copy()
@@ -94,9 +98,8 @@ class Summary:
         parts = sum(group.parts for group in self.excluded)
         lines = [text, "", f"left out: {_numbers(recordings, parts)} (see {self.datalist.parent / 'excluded.csv'})"]
         for group in self.excluded[:8]:
-            example = f"{_numbers(group.recordings, group.parts)}, e.g. {group.example}"
             lines += textwrap.wrap(
-                example,
+                str(group),
                 116,
                 initial_indent="  ",
                 subsequent_indent="    ",
@@ -108,20 +111,21 @@ class Summary:
         return "\n".join([*lines, "", f"datalist: {self.datalist}" + (" (complete, reused)" if self.reused else "")])
 
 
-def _left_out(table: pd.DataFrame) -> list[LeftOut]:
-    """Group the rows of ``excluded.csv`` by their reason."""
-    table = table.fillna("")
-    table["pattern"] = [
-        _pattern(reason, source, item)
-        for reason, source, item in zip(table["reason"], table["source"], table["item"], strict=True)
-    ]
-    groups = []
-    for _, rows in table.groupby("pattern", sort=False):
-        recordings = int((rows["item"] == "recording").sum())
-        first = rows.iloc[0]
-        example = f"{first['source']}, {first['item']}: {first['reason']}"
-        groups.append(LeftOut(recordings, len(rows) - recordings, example))
-    return sorted(groups, key=lambda group: -(group.recordings + group.parts))
+def left_out(excluded: Iterable[Exclusion]) -> list[LeftOut]:
+    """Group what was left out by reason, the most frequent first.
+
+    Reasons that differ only in numbers and in the names of the file and the item are one.
+    """
+    groups: dict[str, list[Exclusion]] = {}
+    for item in excluded:
+        groups.setdefault(_pattern(item.reason, item.source, item.item), []).append(item)
+    found = []
+    for items in groups.values():
+        recordings = sum(item.item == "recording" for item in items)
+        first = items[0]
+        example = f"{first.source}, {first.item}: {first.reason}"
+        found.append(LeftOut(recordings, len(items) - recordings, example))
+    return sorted(found, key=lambda group: -(group.recordings + group.parts))
 
 
 def _pattern(reason: str, source: str, item: str) -> str:

@@ -19,6 +19,7 @@ from shared.data.arrays import IMAGE_SUFFIXES, read_image
 from shared.data.datalist import PATH_KEYS, load_section, read_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, write_excluded
+from shared.data.summary import left_out
 
 __all__ = ["inference_records", "pixel_size_um"]
 
@@ -96,9 +97,9 @@ def inference_records(
     if output is not None:
         write_excluded(output / "excluded.csv", excluded)
     if not report.kept:
-        first = "; ".join(f"{item.source}, {item.item}: {item.reason}" for item in excluded[:3])
+        reasons = "; ".join(map(str, left_out(excluded)[:3]))
         raise DataError(
-            f"{source}: nothing to infer on; {len(excluded)} item(s) left out, the first: {first or 'none'}"
+            f"{source}: nothing to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}"
         )
     return report.kept
 

@@ -25,7 +25,7 @@ from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, find_duplicates, write_excluded
 from shared.data.preparation import PreparedFolder
 from shared.data.splits import check_group_disjoint, split_records
-from shared.data.summary import Summary
+from shared.data.summary import Summary, left_out
 
 __all__ = ["Preparation"]
 
@@ -212,10 +212,10 @@ class Preparation:
         write_excluded(output / "excluded.csv", excluded)
         cells = [record for record in report.kept if "label" in record]
         if not cells:
-            first = "; ".join(f"{item.source}, {item.item}: {item.reason}" for item in excluded[:3])
+            reasons = "; ".join(map(str, left_out(excluded)[:3]))
             raise DataError(
                 f"{source}: no usable cell of the classes {', '.join(self.classes)}; {len(excluded)} item(s) were left "
-                f"out, see {output / 'excluded.csv'}; the first: {first or 'none'}"
+                f"out, see {output / 'excluded.csv'}; the reasons: {reasons or 'none'}"
             )
         sections: dict[str, _Records] = split_records(cells, self.fractions, "donor", seed=self.seed)
         check_group_disjoint(sections, "donor")
