@@ -28,6 +28,8 @@ examples:
   python scripts/prepare.py leukocyte_qpi --phantom
   python scripts/prepare.py leukocyte_qpi --phantom --variant shortcut --seed 1 --output /tmp/shortcut
   python scripts/prepare.py leukocyte_qpi --source /data/recordings --donor_pattern '^(?P<donor>P[0-9]+)'
+  python scripts/prepare.py leukocyte_qpi --source /data/crops --integer_phase_range '[0, 4]' --resize true
+  python scripts/prepare.py leukocyte_qpi --source cells.npz --npz_keys#images x --npz_keys#donors null
 """
 
 

@@ -131,7 +131,7 @@ def left_out(excluded: Iterable[Exclusion]) -> list[LeftOut]:
 def _pattern(reason: str, source: str, item: str) -> str:
     """Return a reason without what is particular to one item: path and name of its file, its own name, numbers."""
     for name in (source, Path(source).name, Path(source).stem, item):
-        if name:
+        if len(name) > 2 and not name.isdecimal():  # others are numbers, or words of the reason by chance
             reason = re.sub(rf"(?<!\w)\S*{re.escape(name)}(?!\w)", "…", reason)
     return re.sub(r"\d+(\.\d+)?", "#", reason)
 

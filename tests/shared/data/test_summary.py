@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from shared.data.datalist import write_datalist
 from shared.data.integrity import Exclusion, write_excluded
-from shared.data.summary import LeftOut, Summary
+from shared.data.summary import LeftOut, Summary, left_out
 
 
 def _record(number, donor, area, **group):
@@ -53,3 +53,9 @@ def test_reasons_are_grouped_but_shown_as_they_are(tmp_path):
     assert "2 recordings, e.g. D1_Mon_1.phase, recording: /data 1/D1_Mon_1.phase: the copy" in text
     assert "#" not in text
     assert " ".join(text.split()).count(long.strip()) == 1
+
+
+def test_a_name_that_is_a_number_or_a_word_of_the_reason_does_not_split_a_group():
+    reason = "has integers; say what 0 and 255 stand for in a crop"
+    found = left_out(Exclusion(f"{name}.png", "crop", f"{name}.png {reason}") for name in ("0", "1", "a", "255"))
+    assert found == [LeftOut(0, 4, f"0.png, crop: 0.png {reason}")]
