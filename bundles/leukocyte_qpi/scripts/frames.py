@@ -143,6 +143,7 @@ class FrameReader(ABC):
         if match is None or not match["donor"]:
             raise DataError(
                 f"{name}: no donor found in the name, expected a match of {self.donor_pattern!r}; "
-                "rename the file or set donor_pattern in configs/prepare.json"
+                "rename the file, or pass a regular expression with a group named donor, such as "
+                "--donor_pattern '^(?P<donor>[^_]+)_'"
             )
         return match["donor"]
