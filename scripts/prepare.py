@@ -104,7 +104,7 @@ def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
     try:
         preparation = config.get_parsed_content("prepare")
         if arguments.phantom:
-            source = output / "recordings"
+            source = output / config.get("phantom_folder", "recordings")
             phantom: partial = config.get_parsed_content("phantom")
             # the files do not depend on the number of processes
             parameters = {key: value for key, value in phantom.keywords.items() if key != "workers"}

@@ -45,7 +45,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
         if suffix in _PICTURE:
             with Image.open(file) as picture:
                 return np.asarray(picture)
-    except (OSError, ValueError, EOFError, SyntaxError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError, tifffile.TiffFileError) as error:
         raise DataError(
             f"{file}: cannot be read as {suffix} ({error}); {file.stat().st_size} bytes found, the file may be cut "
             "short or of another kind: copy it anew"

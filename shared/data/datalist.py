@@ -15,9 +15,10 @@ from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
 from shared.data.splits import check_group_disjoint
 
-__all__ = ["PATH_KEYS", "load_section", "read_datalist", "write_datalist"]
+__all__ = ["GROUP_KEYS", "PATH_KEYS", "load_section", "read_datalist", "write_datalist"]
 
 PATH_KEYS = ("image", "truth")
+GROUP_KEYS = ("donor", "patient")
 SPLITS = ("training", "validation", "test")
 
 
@@ -76,7 +77,7 @@ def load_section(
     section: str,
     keys_with_paths: Sequence[str] = PATH_KEYS,
     require_files: bool = True,
-    group_key: str = "donor",
+    group_key: str | Sequence[str] = GROUP_KEYS,
 ) -> list[dict[str, Any]]:
     """Return the records of one section with absolute paths.
 
@@ -89,7 +90,8 @@ def load_section(
         keys_with_paths: keys of a record whose value is a path or a list of paths; a record may lack them.
         require_files: refuse a section whose files are not all there. Otherwise its records are returned as they are,
             for :func:`shared.data.integrity.check_records` to leave out those whose image is missing.
-        group_key: key of the records' group (donor, patient); checked where all records of the three sections have it.
+        group_key: key of the records' group, or several; each is checked where all records of the three sections have
+            it.
 
     Returns:
         One dictionary per record, in the order of the file. Empty if the section is.
@@ -103,7 +105,8 @@ def load_section(
     if section == "classes" or not isinstance(content.get(section), list):
         found = sorted(name for name, value in content.items() if isinstance(value, list) and name != "classes")
         raise DataError(f"{path}: no section '{section}'; found {', '.join(found) or 'none'}; prepare the data anew")
-    _check_groups(path, content, group_key)
+    for key in [group_key] if isinstance(group_key, str) else group_key:
+        _check_groups(path, content, key)
     _check_labels(path, section, content)
     records = [
         _map_paths(record, keys_with_paths, lambda name: os.path.normpath(path.parent / name))

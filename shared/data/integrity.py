@@ -16,7 +16,15 @@ from shared.data.arrays import read_image
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
 
-__all__ = ["Exclusion", "IntegrityReport", "check_array", "check_records", "find_duplicates", "write_excluded"]
+__all__ = [
+    "Exclusion",
+    "IntegrityReport",
+    "check_array",
+    "check_records",
+    "content_digest",
+    "find_duplicates",
+    "write_excluded",
+]
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def check_records(
             report.excluded.append(Exclusion(str(record.get("source", record.get(image_key))), identity, str(error)))
             continue
         report.kept.append(dict(record))
-        report.digests[identity] = _content_digest(array)
+        report.digests[identity] = content_digest(array)
     return report
 
 
@@ -148,7 +156,8 @@ def write_excluded(path: str | os.PathLike[str], excluded: Sequence[Exclusion]) 
         table.to_csv(temporary, index=False)
 
 
-def _content_digest(array: NDArray[Any]) -> str:
+def content_digest(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's type, shape and values, equal for equal images in whatever files."""
     content = np.ascontiguousarray(array)
     header = f"{content.dtype.str}{content.shape}".encode()
     return hashlib.sha256(header + content.tobytes()).hexdigest()

@@ -14,7 +14,32 @@ import pandas as pd
 from shared.data.datalist import read_datalist
 from shared.data.integrity import Exclusion
 
-__all__ = ["LeftOut", "Summary", "left_out"]
+__all__ = ["LeftOut", "Nouns", "Summary", "left_out"]
+
+
+@dataclass(frozen=True)
+class Nouns:
+    """What the things are called that may be left out.
+
+    Args:
+        whole: a recording or a patient; an exclusion's item of this name stands for all of its source.
+        wholes: several of them.
+        part: what a whole consists of.
+        parts: several of them.
+    """
+
+    whole: str = "recording"
+    wholes: str = "recordings"
+    part: str = "frame or cell"
+    parts: str = "frames or cells"
+
+    def count(self, wholes: int, parts: int) -> str:
+        """Return two numbers with their nouns."""
+        named = ((wholes, self.whole, self.wholes), (parts, self.part, self.parts))
+        return (
+            " and ".join(f"{number} {one if number == 1 else many}" for number, one, many in named if number)
+            or "nothing"
+        )
 
 
 @dataclass(frozen=True)
@@ -22,17 +47,19 @@ class LeftOut:
     """What was left out for one reason.
 
     Args:
-        recordings: number of whole recordings.
+        recordings: number of whole recordings, or patients.
         parts: number of frames, cells or crops.
         example: the first of them as ``source, item: reason``.
+        nouns: what they are called.
     """
 
     recordings: int
     parts: int
     example: str
+    nouns: Nouns = Nouns()
 
     def __str__(self) -> str:
-        return f"{_numbers(self.recordings, self.parts)}, e.g. {self.example}"
+        return f"{self.nouns.count(self.recordings, self.parts)}, e.g. {self.example}"
 
 
 @dataclass(frozen=True)
@@ -41,16 +68,18 @@ class Summary:
 
     Args:
         datalist: path of the datalist.
-        counts: one row per class or kind of outlier, one column per section, then the number of groups and the means
-            of the physical quantities.
+        counts: one row per class, per kind of outlier, and ``unlabelled`` for records with neither; one column per
+            section, then the number of groups and the means of the physical quantities.
         excluded: what was left out, by reason, see :func:`left_out`.
         reused: whether an earlier preparation was found complete.
+        nouns: what the things that may be left out are called.
     """
 
     datalist: Path
     counts: pd.DataFrame
     excluded: list[LeftOut]
     reused: bool = False
+    nouns: Nouns = Nouns()
 
     @classmethod
     def read(
@@ -59,6 +88,8 @@ class Summary:
         group_key: str,
         quantities: Sequence[str] = (),
         reused: bool = False,
+        nouns: Nouns | None = None,
+        count_of: str | None = None,
     ) -> Summary:
         """Summarise a datalist and the ``excluded.csv`` beside it.
 
@@ -67,7 +98,10 @@ class Summary:
             group_key: key of the donor or patient, whose number is shown.
             quantities: keys of numbers whose mean is shown.
             reused: whether an earlier preparation was found complete.
+            nouns: what the things that may be left out are called; recordings, frames and cells if None.
+            count_of: key of a list (a bag's images), whose items are counted over all records.
         """
+        nouns = nouns or Nouns()
         path = Path(datalist_path)
         content = read_datalist(path)
         classes = content.pop("classes")
@@ -75,20 +109,23 @@ class Summary:
         table = pd.DataFrame([{**record, "section": name} for name, section in content.items() for record in section])
         name_of = dict(enumerate(classes))
         kind = table["kind"] if "kind" in table else pd.Series(index=table.index, dtype=object)
-        table["class"] = kind if "label" not in table else table["label"].map(name_of).fillna(kind)
+        named = kind if "label" not in table else table["label"].map(name_of).fillna(kind)
+        table["class"] = named.fillna("unlabelled")
         counts = pd.crosstab(table["class"], table["section"]).reindex(columns=list(content), fill_value=0)
         by_class = table.groupby("class")
         counts[f"{group_key}s"] = by_class[group_key].nunique()
+        if count_of is not None:
+            counts[f"{count_of}s"] = table[count_of].map(len).groupby(table["class"]).sum()
         for key in quantities:
             if key in table:
                 counts[f"mean {key}"] = by_class[key].mean().round(1)
         order = [name for name in classes if name in counts.index]
         counts = counts.reindex([*order, *sorted(set(counts.index) - set(order))])
-        counts.loc["total"] = counts[list(content)].sum()
+        counts.loc["total"] = counts[[*content, *([] if count_of is None else [f"{count_of}s"])]].sum()
 
         file = path.parent / "excluded.csv"
         rows = pd.read_csv(file, dtype=str, keep_default_na=False).itertuples(index=False) if file.is_file() else ()
-        return cls(path, counts, left_out(Exclusion(*row) for row in rows), reused)
+        return cls(path, counts, left_out((Exclusion(*row) for row in rows), nouns), reused, nouns)
 
     def __str__(self) -> str:
         counts = self.counts.copy()
@@ -96,7 +133,11 @@ class Summary:
         text = counts.to_string(na_rep="", float_format=lambda value: f"{value:g}")
         recordings = sum(group.recordings for group in self.excluded)
         parts = sum(group.parts for group in self.excluded)
-        lines = [text, "", f"left out: {_numbers(recordings, parts)} (see {self.datalist.parent / 'excluded.csv'})"]
+        lines = [
+            text,
+            "",
+            f"left out: {self.nouns.count(recordings, parts)} (see {self.datalist.parent / 'excluded.csv'})",
+        ]
         for group in self.excluded[:8]:
             lines += textwrap.wrap(
                 str(group),
@@ -111,20 +152,21 @@ class Summary:
         return "\n".join([*lines, "", f"datalist: {self.datalist}" + (" (complete, reused)" if self.reused else "")])
 
 
-def left_out(excluded: Iterable[Exclusion]) -> list[LeftOut]:
+def left_out(excluded: Iterable[Exclusion], nouns: Nouns | None = None) -> list[LeftOut]:
     """Group what was left out by reason, the most frequent first.
 
     Reasons that differ only in numbers and in the names of the file and the item are one.
     """
+    nouns = nouns or Nouns()
     groups: dict[str, list[Exclusion]] = {}
     for item in excluded:
         groups.setdefault(_pattern(item.reason, item.source, item.item), []).append(item)
     found = []
     for items in groups.values():
-        recordings = sum(item.item == "recording" for item in items)
+        recordings = sum(item.item == nouns.whole for item in items)
         first = items[0]
         example = f"{first.source}, {first.item}: {first.reason}"
-        found.append(LeftOut(recordings, len(items) - recordings, example))
+        found.append(LeftOut(recordings, len(items) - recordings, example, nouns))
     return sorted(found, key=lambda group: -(group.recordings + group.parts))
 
 
@@ -134,10 +176,3 @@ def _pattern(reason: str, source: str, item: str) -> str:
         if len(name) > 2 and not name.isdecimal():  # others are numbers, or words of the reason by chance
             reason = re.sub(rf"(?<!\w)\S*{re.escape(name)}(?!\w)", "…", reason)
     return re.sub(r"\d+(\.\d+)?", "#", reason)
-
-
-def _numbers(recordings: int, parts: int) -> str:
-    named = ((recordings, "recording", "recordings"), (parts, "frame or cell", "frames or cells"))
-    return (
-        " and ".join(f"{number} {one if number == 1 else many}" for number, one, many in named if number) or "nothing"
-    )

@@ -1,0 +1,1 @@
+"""Networks, source layouts, preparing and phantoms of the lymphocytosis bundle."""
