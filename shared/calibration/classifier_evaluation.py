@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from shared.calibration.outlier_metrics import outlier_metrics
 from shared.calibration.output_collector import CollectedOutputs, OutputCollector
 from shared.calibration.selective import selective_report
 from shared.data.errors import DataError
+from shared.evaluation.binary import binary_metrics, roc_curve
 from shared.evaluation.classification import classification_metrics
 from shared.evaluation.metrics_file import write_metrics
 from shared.evaluation.predictions import DECISIONS, predictions_table, write_predictions
@@ -26,7 +27,10 @@ from shared.evaluation.proportion import wilson_interval
 from shared.evaluation.provenance import provenance
 from shared.evaluation.resampling_groups import group_records
 
-__all__ = ["ClassifierEvaluation", "PredictionsWriter", "evaluate_predictions", "prediction_rows"]
+__all__ = ["ClassifierEvaluation", "FurtherMeasure", "PredictionsWriter", "evaluate_predictions", "prediction_rows"]
+
+FurtherMeasure = Callable[[CollectedOutputs], Any]
+"""What a bundle measures besides: takes the labelled samples, returns what is ready for JSON."""
 
 # what records say of a sample and readers of the predictions file may want to group by
 RECORD_COLUMNS = ("donor", "source", "kind")
@@ -88,6 +92,7 @@ class ClassifierEvaluation(PredictionsWriter):
             Where labelled records do not have it, single samples are resampled: the metrics file says so, and a warning
             is logged.
         split: name of the split that is evaluated.
+        further: what else is measured on the labelled samples, by its key in the metrics file.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class ClassifierEvaluation(PredictionsWriter):
         target_risks: Sequence[float] = (0.01, 0.05, 0.1),
         group_key: str | None = None,
         split: str = "test",
+        further: Mapping[str, FurtherMeasure] | None = None,
     ) -> None:
         super().__init__(collector, classes, output_dir, labelled=True)
         self.bundle_root = Path(bundle_root)
@@ -117,6 +123,7 @@ class ClassifierEvaluation(PredictionsWriter):
             "group_key": group_key,
         }
         self.split = split
+        self.further = dict(further or {})
 
     def __call__(self, engine: Engine) -> None:
         """Write the files."""
@@ -124,6 +131,8 @@ class ClassifierEvaluation(PredictionsWriter):
         if idist.get_rank() != 0 or self.collector.collected is None:
             return
         measured = evaluate_predictions(self.collector.collected, self.classes, **self.settings)
+        labelled = self.collector.collected.where(["label" in record for record in self.collector.collected.records])
+        measured |= {key: measure(labelled) for key, measure in self.further.items()}
         if warning := measured["resampled"].get("warning"):
             logging.getLogger("ClassifierEvaluation").warning(warning)
         content = {
@@ -191,7 +200,9 @@ def evaluate_predictions(
         group_key: key of a record whose values are resampled as wholes; ``None`` resamples single samples.
 
     Returns:
-        The content of the metrics file but for bundle, split and provenance. ``resampled`` says what the bootstrap
+        The content of the metrics file but for bundle, split and provenance. Of two classes the second is the one to
+        be found: ``positive_class`` names it, the metrics hold its ``sensitivity``, ``specificity`` and ``roc_auc``, and
+        ``roc_curve`` its curve (:mod:`shared.evaluation.binary`). ``resampled`` says what the bootstrap
         drew, see :func:`shared.evaluation.resampling_groups.group_records`; shares of decisions carry Wilson intervals,
         which take the samples for independent.
 
@@ -208,6 +219,7 @@ def evaluate_predictions(
     bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "groups": drawn.groups}
     kept = columns["decision"] != "reject"
     accepted = columns["decision"] == "accept"
+    rates, found = _class_to_be_found(labels, columns["probabilities"], classes, bootstrap)
     return {
         "n": len(labels),
         "classes": list(classes),
@@ -216,7 +228,9 @@ def evaluate_predictions(
             "kept_share": _share(kept.sum(), len(kept)),
             "accepted_share": _share(accepted.sum(), len(accepted)),
             "accepted_accuracy": _share((accepted & ~wrong).sum(), accepted.sum()),
+            **rates,
         },
+        **found,
         "resampled": drawn.to_json(),
         "calibration": {
             "before": calibration_report(columns["uncalibrated_probabilities"], labels, n_bins=n_bins, **bootstrap),
@@ -226,6 +240,21 @@ def evaluate_predictions(
         "selective": selective_report(columns["confidence"], wrong, target_risks=target_risks, **bootstrap),
         "outliers": _outliers(collected, inliers),
     }
+
+
+def _class_to_be_found(
+    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], bootstrap: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return metrics and further content on the second of two classes, the one to be found; nothing for more."""
+    if len(classes) != 2:
+        return {}, {}
+    positive, scores = labels == 1, probabilities[:, 1]
+    measured = binary_metrics(positive, scores, **bootstrap)
+    found: dict[str, Any] = {"positive_class": classes[1]}
+    if 0 < positive.sum() < len(positive):
+        found["roc_curve"] = roc_curve(positive, scores, **bootstrap)
+    # accuracy and balanced accuracy are those of any number of classes
+    return {name: measured[name] for name in ("sensitivity", "specificity", "roc_auc")}, found
 
 
 def _outliers(collected: CollectedOutputs, inliers: CollectedOutputs) -> dict[str, Any]:

@@ -327,3 +327,51 @@ def test_a_fall_back_is_logged(tmp_path, caplog):
 def test_it_must_stand_behind_its_collector(tmp_path):
     with pytest.raises(RuntimeError, match="list it before this handler"):
         run(PredictionsWriter(OutputCollector([]), CLASSES, tmp_path, labelled=False))
+
+
+def two_classes(count=80, seed=3):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
+    second = 1 / (1 + np.exp(-rng.normal(2.0 * labels - 1, 1.5)))
+    probabilities = np.stack([1 - second, second], axis=1)
+    collected = make_collected(count, outliers=())
+    columns = collected.outputs | {
+        "probabilities": probabilities,
+        "uncalibrated_probabilities": probabilities,
+        "prediction": probabilities.argmax(axis=1),
+        "median": probabilities,
+        "standard_deviation": probabilities * 0.1,
+    }
+    records = [{"id": f"P{index}", "label": int(label)} for index, label in enumerate(labels)]
+    return CollectedOutputs(records, columns), labels, second
+
+
+def test_of_two_classes_the_second_is_the_one_to_be_found():
+    collected, labels, second = two_classes()
+    measured = evaluate_predictions(collected, ["reactive", "tumoral"], resamples=50)
+    assert measured["positive_class"] == "tumoral"
+    values = {name: entry["value"] for name, entry in measured["metrics"].items()}
+    assert values["sensitivity"] == pytest.approx(sk.recall_score(labels, second > 0.5))
+    assert values["specificity"] == pytest.approx(sk.recall_score(labels == 0, second <= 0.5))
+    assert values["roc_auc"] == pytest.approx(sk.roc_auc_score(labels, second))
+    assert values["balanced_accuracy"] == pytest.approx((values["sensitivity"] + values["specificity"]) / 2)
+    point = measured["roc_curve"]["operating_point"]
+    assert point["true_positive_rate"] == values["sensitivity"]
+    assert point["false_positive_rate"] == pytest.approx(1 - values["specificity"])
+
+
+def test_more_classes_have_none_to_be_found(measured):
+    assert "positive_class" not in measured
+    assert "sensitivity" not in measured["metrics"]
+
+
+def test_further_measures_see_the_labelled_samples_and_enter_the_file(tmp_path):
+    collector = OutputCollector(make_collected().records)
+    collector.collected = make_collected()
+    further = {"shares": lambda labelled: {"n": len(labelled.records), "kinds": "kind" in labelled.records[0]}}
+    handler = ClassifierEvaluation(
+        collector, CLASSES, tmp_path / "eval", tmp_path, [], [], resamples=20, further=further
+    )
+    handler(Engine(lambda *_: None))
+    content = json.loads((tmp_path / "eval" / "metrics.json").read_text())
+    assert content["shares"] == {"n": 120, "kinds": False}
