@@ -202,8 +202,9 @@ def evaluate_predictions(
     Returns:
         The content of the metrics file but for bundle, split and provenance. Of two classes the second is the one to
         be found: ``positive_class`` names it, the metrics hold its ``sensitivity``, ``specificity`` and ``roc_auc``,
-        and ``roc_curve`` its curve (:mod:`shared.evaluation.binary`). ``resampled`` says what the bootstrap drew, see :func:`shared.evaluation.resampling_groups.group_records`; shares of decisions carry Wilson intervals,
-        which take the samples for independent.
+        and ``roc_curve`` its curve (:mod:`shared.evaluation.binary`). ``resampled`` says what the bootstrap drew, see
+        :func:`shared.evaluation.resampling_groups.group_records`; shares of decisions carry Wilson intervals, which
+        take the samples for independent.
 
     Raises:
         DataError: if no sample has a label.
