@@ -1,4 +1,4 @@
-"""The first item of every bundle command: seeding, and errors that end in what the user can mend."""
+"""The first item of every bundle command: checked settings, seeding, and errors that end in what the user can mend."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch.distributed
 from monai.utils import set_determinism
 
 from shared.data.errors import DataError
+from shared.training.settings_check import calling_parser, check_settings
 
 __all__ = ["data_error_behind", "is_main_process", "start_distributed_run", "start_run"]
 
@@ -21,12 +22,17 @@ def start_run(seed: int) -> None:
     config's expression. The message that names the user's file then stands far up in the traceback; here it is
     printed once more at the end.
 
+    Called from a config, it first checks that config's settings.
+
     Args:
         seed: seed of the run, not negative.
+
+    Raises:
+        DataError: if a setting has no effect or names a class that does not exist, see
+            :func:`~shared.training.settings_check.check_settings`.
     """
+    _check_calling_config()
     set_determinism(seed=seed)
-    if sys.excepthook is sys.__excepthook__:
-        sys.excepthook = _print_with_data_error_last
 
 
 def start_distributed_run(backend: str, device: torch.device, seed: int) -> None:
@@ -39,11 +45,15 @@ def start_distributed_run(backend: str, device: torch.device, seed: int) -> None
         backend: ``nccl`` for GPUs, ``gloo`` for CPUs.
         device: the process's device.
         seed: seed of the run, not negative.
+
+    Raises:
+        DataError: as :func:`start_run`, before anything is joined.
     """
+    _check_calling_config()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.distributed.init_process_group(backend)
-    start_run(seed)
+    set_determinism(seed=seed)
 
 
 def is_main_process() -> bool:
@@ -63,6 +73,13 @@ def data_error_behind(error: BaseException | None) -> DataError | None:
     while error is not None and not isinstance(error, DataError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _check_calling_config() -> None:
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _print_with_data_error_last
+    if (parser := calling_parser()) is not None:
+        check_settings(parser)
 
 
 def _print_with_data_error_last(

@@ -15,6 +15,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
 from shared import __version__
+from shared.training.start import data_error_behind
 
 BUNDLES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "bundles").iterdir() if path.is_dir())
 COMMANDS = {
@@ -106,6 +107,22 @@ def test_every_command_answers_to_run(bundle, command):
     assert parser["run"] == f"%{command}" or parser["run"] == parser[command]
     assert parser[command], "the command has something to do"
     assert "initialize" not in parser, "imports would then resolve before the bundle's root is on the path"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_settings_are_checked_before_anything_is_done(bundle, data, command):
+    files = configs(bundle, *COMMANDS[command])
+    mistakes = {"sed": "did you mean 'seed'"}
+    if "network_name" in ConfigParser.load_config_files(files):  # not a bundle of one network
+        mistakes["network_name"] = "network_name: scripts.networks has no 'Nothing'"
+    for key, message in mistakes.items():
+        workflow = ConfigWorkflow(
+            files, logging_file=False, workflow_type=None, dataset_dir=str(data), **{key: "Nothing"}
+        )
+        workflow.initialize()
+        with pytest.raises(RuntimeError) as caught:
+            workflow.run()
+        assert message in str(data_error_behind(caught.value))
 
 
 def test_net_in_out(bundle, data):

@@ -231,6 +231,12 @@ class TestBadInput:
         assert "datalist.json" in line
         assert "prepare.py" in line
 
+    def test_misspelt_setting(self, data, tmp_path):
+        misspelt = {"dataset_dir": data, "lerning_rate": 0.1}
+        line = self.last_line(command("training", ["train"], **misspelt, **folders(tmp_path)), tmp_path)
+        assert line.startswith("Error: the setting 'lerning_rate' has no effect")
+        assert line.endswith("did you mean 'learning_rate'?")
+
     def test_missing_calibration(self, trained, data, tmp_path):
         (tmp_path / "models").mkdir()
         shutil.copy(trained / "models" / "model.pt", tmp_path / "models")
