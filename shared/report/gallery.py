@@ -15,7 +15,17 @@ from shared.report.images import EmbeddedImage, embed_images
 from shared.report.measures import Estimate, read_estimates, read_number, read_table
 from shared.report.sources import Sources
 
-__all__ = ["MOST_CASES", "Case", "Overlay", "case_count", "read_cases", "read_method_quality"]
+__all__ = [
+    "MOST_CASES",
+    "Case",
+    "Overlay",
+    "case_count",
+    "explained_samples",
+    "file_inside",
+    "read_case",
+    "read_cases",
+    "read_method_quality",
+]
 
 #: More would make the page heavy; the others lie in the folder.
 MOST_CASES = 24
@@ -66,17 +76,27 @@ class Case:
         return self.label == self.prediction if self.label else None
 
 
-def _samples(sources: Sources) -> tuple[list[Mapping[str, Any]], str]:
+def explained_samples(sources: Sources, bags: bool = False) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the samples of the index of explanations, each with its place for messages.
+
+    Args:
+        sources: with explanations.
+        bags: whether to return those that are bags of instances, or those that are single images.
+
+    Raises:
+        DataError: if they are no list of objects.
+    """
     where = f"{sources.files['explanations/index.json']}: samples"
     samples = (sources.explanations or {}).get("samples", [])
     if not isinstance(samples, list):
         raise DataError(f"{where}: found {type(samples).__name__}, expected a list; run explaining again")
-    return [read_table(sample, f"{where}[{i}]") for i, sample in enumerate(samples)], where
+    tables = [(f"{where}[{i}]", read_table(sample, f"{where}[{i}]")) for i, sample in enumerate(samples)]
+    return [(place, sample) for place, sample in tables if ("bag" in sample) == bags]
 
 
 def case_count(sources: Sources) -> int:
-    """Return how many samples were explained; 0 if explaining has not run."""
-    return 0 if sources.explanations is None else len(_samples(sources)[0])
+    """Return how many images were explained; 0 if explaining has not run."""
+    return 0 if sources.explanations is None else len(explained_samples(sources))
 
 
 def read_cases(sources: Sources) -> list[Case]:
@@ -87,36 +107,32 @@ def read_cases(sources: Sources) -> list[Case]:
     """
     if sources.explanations is None:
         return []
-    samples, where = _samples(sources)
-    samples = samples[:MOST_CASES]
+    samples = explained_samples(sources)[:MOST_CASES]
     paths: list[tuple[Path | None, dict[str, Path | None]]] = []
-    for i, sample in enumerate(samples):
-        methods = read_table(sample.get("methods", {}), f"{where}[{i}].methods")
+    for where, sample in samples:
+        methods = read_table(sample.get("methods", {}), f"{where}.methods")
         overlays = {}
         for name, entry in methods.items():
-            place = f"{where}[{i}].methods.{name}"
-            overlays[name] = _inside(sources.eval_dir, read_table(entry, place).get("overlay_png"), place)
-        paths.append((_inside(sources.eval_dir, sample.get("image_png"), f"{where}[{i}].image_png"), overlays))
+            place = f"{where}.methods.{name}"
+            overlays[name] = file_inside(sources.eval_dir, read_table(entry, place).get("overlay_png"), place)
+        paths.append((file_inside(sources.eval_dir, sample.get("image_png"), f"{where}.image_png"), overlays))
     images = embed_images([p for image, overlays in paths for p in (image, *overlays.values()) if p is not None])
-    rows = None if sources.predictions is None else sources.predictions.set_index("id")
     cases = []
-    for i, (sample, (image, pictures)) in enumerate(zip(samples, paths, strict=True)):
+    for (where, sample), (image, pictures) in zip(samples, paths, strict=True):
         drawn = [
             Overlay(
                 method=name,
                 image=None if path is None else images[path],
-                quality=read_estimates(
-                    sample["methods"][name].get("quality") or {}, f"{where}[{i}].methods.{name}.quality"
-                ),
+                quality=read_estimates(sample["methods"][name].get("quality") or {}, f"{where}.methods.{name}.quality"),
             )
             for name, path in pictures.items()
         ]
         picture = None if image is None else images[image]
-        cases.append(_case(sample, f"{where}[{i}]", rows, sources.classes, picture, drawn))
+        cases.append(read_case(sources, sample, where, picture, drawn))
     return cases
 
 
-def _inside(folder: Path, relative: Any, where: str) -> Path | None:
+def file_inside(folder: Path, relative: Any, where: str) -> Path | None:
     """Return the image's path; the index cannot pull any other file of the machine into a page that is passed on."""
     if relative is None:
         return None
@@ -126,17 +142,29 @@ def _inside(folder: Path, relative: Any, where: str) -> Path | None:
     return path
 
 
-def _case(
+def read_case(
+    sources: Sources,
     sample: Mapping[str, Any],
     where: str,
-    rows: pd.DataFrame | None,
-    classes: Sequence[str],
-    image: EmbeddedImage | None,
-    drawn: list[Overlay],
+    image: EmbeddedImage | None = None,
+    drawn: Sequence[Overlay] = (),
 ) -> Case:
+    """Read one explained sample, joined with its row in the predictions.
+
+    Args:
+        sources: with the predictions, if there are any.
+        sample: entry of the index.
+        where: its place, for messages.
+        image: its picture.
+        drawn: its explanations.
+
+    Raises:
+        DataError: if the entry has no id, or its confidence is no number.
+    """
     if "id" not in sample:
         raise DataError(f"{where}.id is missing; run explaining again")
     name = str(sample["id"])
+    rows = None if sources.predictions is None else sources.predictions.set_index("id")
     row = rows.loc[name] if rows is not None and name in rows.index else pd.Series(dtype=object)
 
     def text(key: str) -> str:
@@ -156,10 +184,10 @@ def _case(
         decision=text("decision"),
         reason=text("reason"),
         image=image,
-        overlays=drawn,
+        overlays=list(drawn),
         probabilities={
             label: float(row[f"probability_{label}"])
-            for label in classes
+            for label in sources.classes
             if not math.isnan(row.get(f"probability_{label}", math.nan))
         },
     )

@@ -1,0 +1,204 @@
+"""Explained bags: the instances that count most, and how experts share the decision, from ``explanations/index.json``.
+
+A sample of the index with a ``bag`` is one patient or slide that was judged from many instances (cells, tiles). The
+index says what the two are called (``bag_word``, ``instance_word``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.data.errors import DataError
+from shared.report.gallery import MOST_CASES, Case, explained_samples, file_inside, read_case
+from shared.report.images import EmbeddedImage, embed_images
+from shared.report.measures import read_number, read_table
+from shared.report.sources import Sources
+
+__all__ = ["Bag", "ExpertSplit", "Instance", "bag_count", "read_bags", "read_experts", "words"]
+
+#: Parts of an expert split, in the order in which they are drawn.
+EXPERTS = ("image", "attributes")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance of a bag.
+
+    Attributes:
+        name: which it is.
+        rank: 1 for the highest value of the bag.
+        value: Shapley value: what it adds to the logit.
+        standard_error: of a sampled value; ``None`` for an exact one.
+        truth: what is known of it, in a word; empty if nothing.
+        image: its picture.
+        overlay: its picture under an attribution map.
+    """
+
+    name: str
+    rank: int
+    value: float
+    standard_error: float | None
+    truth: str
+    image: EmbeddedImage | None
+    overlay: EmbeddedImage | None
+
+
+@dataclass(frozen=True)
+class ExpertSplit:
+    """What each expert says of one bag.
+
+    Attributes:
+        id: the bag.
+        label: its true class; empty if unknown.
+        gate: weight of the expert on images.
+        image: probability of the class to be found by the expert on images.
+        attributes: by the expert on attributes.
+        whole: by both together.
+    """
+
+    id: str
+    label: str
+    gate: float
+    image: float
+    attributes: float
+    whole: float
+
+
+@dataclass(frozen=True)
+class Bag:
+    """One explained bag.
+
+    Attributes:
+        case: its prediction, confidence and decision.
+        n: number of instances.
+        of: whose logit the values add up to.
+        exact: whether the values are exact; else they are sampled.
+        whole: logit of the bag.
+        empty: logit without any instance, at which the values begin.
+        highest: instances with the highest values, in falling order.
+        lowest: instances with the lowest values, in rising order.
+        experts: how the experts share the decision; ``None`` for a model without experts.
+        map_method: method of the overlays; empty if there is none.
+        table: file with the values of all instances.
+    """
+
+    case: Case
+    n: int
+    of: str
+    exact: bool
+    whole: float
+    empty: float
+    highest: Sequence[Instance]
+    lowest: Sequence[Instance]
+    experts: ExpertSplit | None
+    map_method: str
+    table: str
+
+
+def words(sources: Sources) -> dict[str, str]:
+    """Return what a bag and an instance are called, in the singular: ``{"bag": "patient", "instance": "cell"}``."""
+    content = sources.explanations or {}
+    return {"bag": str(content.get("bag_word") or "bag"), "instance": str(content.get("instance_word") or "instance")}
+
+
+def bag_count(sources: Sources) -> int:
+    """Return how many bags were explained."""
+    return 0 if sources.explanations is None else len(explained_samples(sources, bags=True))
+
+
+def read_bags(sources: Sources) -> list[Bag]:
+    """Read the first ``MOST_CASES`` explained bags with their pictures.
+
+    Raises:
+        DataError: if a bag is malformed, or an image is missing, unreadable or outside the evaluation folder.
+    """
+    if sources.explanations is None:
+        return []
+    samples = explained_samples(sources, bags=True)[:MOST_CASES]
+    paths = [path for where, sample in samples for path in _pictures(sources.eval_dir, sample, where)]
+    images = embed_images([path for path in paths if path is not None])
+    return [_bag(sources, sample, where, images) for where, sample in samples]
+
+
+def read_experts(sources: Sources) -> list[ExpertSplit]:
+    """Read the split of every bag of the evaluation, explained or not; none for a model without experts.
+
+    Raises:
+        DataError: if an entry is malformed.
+    """
+    rows = (sources.explanations or {}).get("experts") or []
+    where = f"{sources.files.get('explanations/index.json')}: experts"
+    if not isinstance(rows, list):
+        raise DataError(f"{where}: found {type(rows).__name__}, expected a list; run explaining again")
+    return [_split(read_table(row, f"{where}[{i}]"), f"{where}[{i}]") for i, row in enumerate(rows)]
+
+
+def _split(row: Mapping[str, Any], where: str) -> ExpertSplit:
+    numbers = {key: read_number(row.get(key), f"{where}.{key}") for key in ("gate", *EXPERTS, "whole")}
+    for key, value in numbers.items():
+        if not 0 <= value <= 1:
+            raise DataError(f"{where}.{key}: found {value}, expected 0 to 1; run explaining again")
+    return ExpertSplit(id=str(row.get("id", "")), label=str(row.get("label") or ""), **numbers)
+
+
+def _instances(sample: Mapping[str, Any], side: str, where: str) -> list[tuple[str, Mapping[str, Any]]]:
+    rows = sample["bag"].get(side) or []
+    place = f"{where}.bag.{side}"
+    if not isinstance(rows, list):
+        raise DataError(f"{place}: found {type(rows).__name__}, expected a list; run explaining again")
+    return [(f"{place}[{i}]", read_table(row, f"{place}[{i}]")) for i, row in enumerate(rows)]
+
+
+def _pictures(folder: Path, sample: Mapping[str, Any], where: str) -> list[Path | None]:
+    read_table(sample["bag"], f"{where}.bag")
+    return [
+        file_inside(folder, row.get(key), f"{place}.{key}")
+        for side in ("highest", "lowest")
+        for place, row in _instances(sample, side, where)
+        for key in ("image_png", "overlay_png")
+    ]
+
+
+def _bag(sources: Sources, sample: Mapping[str, Any], where: str, images: Mapping[Path, EmbeddedImage]) -> Bag:
+    bag = sample["bag"]
+
+    def picture(row: Mapping[str, Any], key: str, place: str) -> EmbeddedImage | None:
+        path = file_inside(sources.eval_dir, row.get(key), f"{place}.{key}")
+        return None if path is None else images[path]
+
+    def instances(side: str) -> list[Instance]:
+        return [
+            Instance(
+                name=str(row.get("id", "")),
+                rank=int(read_number(row.get("rank"), f"{place}.rank")),
+                value=read_number(row.get("value"), f"{place}.value"),
+                standard_error=None
+                if row.get("standard_error") is None
+                else read_number(row["standard_error"], f"{place}.standard_error"),
+                truth=str(row.get("truth") or ""),
+                image=picture(row, "image_png", place),
+                overlay=picture(row, "overlay_png", place),
+            )
+            for place, row in _instances(sample, side, where)
+        ]
+
+    game = read_table(bag.get("shapley", {}), f"{where}.bag.shapley")
+    experts = bag.get("experts")
+    return Bag(
+        case=read_case(sources, sample, where),
+        n=int(read_number(bag.get("n"), f"{where}.bag.n")),
+        of=str(game.get("of") or "model"),
+        exact=bool(game.get("exact")),
+        whole=read_number(game.get("whole"), f"{where}.bag.shapley.whole"),
+        empty=read_number(game.get("empty"), f"{where}.bag.shapley.empty"),
+        highest=instances("highest"),
+        lowest=instances("lowest"),
+        experts=None
+        if experts is None
+        else _split({"id": sample["id"], **read_table(experts, f"{where}.bag.experts")}, f"{where}.bag.experts"),
+        map_method=str(bag.get("map_method") or ""),
+        table=str(bag.get("instances_csv") or ""),
+    )
