@@ -9,14 +9,7 @@ from shared.report import sections
 from shared.report.formats import code_spans, interval, number, percent, percent_interval
 from shared.report.gallery import MOST_CASES, case_count, read_cases
 from shared.report.sources import Sources
-from shared.report.wording import (
-    CONFIDENCE_WORDS,
-    command,
-    confidence_in_words,
-    measure_title,
-    method_notes,
-    method_title,
-)
+from shared.report.wording import CONFIDENCE_WORDS, command, confidence_in_words, measure_title, method_notes
 
 __all__ = ["render_page"]
 
@@ -42,7 +35,7 @@ def render_page(sources: Sources) -> str:
         "interval": interval,
         "percent_interval": percent_interval,
         "measure": measure_title,
-        "method": method_title,
+        "method": sources.method_title,
         "in_words": confidence_in_words,
         "drawing": Markup,
         "codes": code_spans,

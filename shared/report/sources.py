@@ -60,6 +60,13 @@ class Sources:
             return [str(name) for name in named]
         return [] if self.predictions is None else prediction_classes(self.predictions)
 
+    def method_title(self, name: str) -> str:
+        """Name of an explanation method for readers: the index's title of it, or its key in words."""
+        methods = (self.explanations or {}).get("methods")
+        entry = methods.get(name) if isinstance(methods, Mapping) else None
+        words = name.replace("_", " ")
+        return str((entry.get("title") if isinstance(entry, Mapping) else None) or words[:1].upper() + words[1:])
+
     def measured(self, key: str) -> tuple[Mapping[str, Any], str]:
         """Return one object of the metrics file, empty if absent, and its place for messages."""
         where = f"{self.files.get('metrics.json')}: {key}"

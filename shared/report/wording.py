@@ -1,4 +1,4 @@
-"""The report's words: titles of measures and methods, confidence in words, and what to run for a missing part."""
+"""The report's words: titles of measures, notes on methods, confidence in words, and what to run for a missing part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ __all__ = [
     "confidence_in_words",
     "measure_title",
     "method_notes",
-    "method_title",
 ]
 
 #: Measures that stand at the top when they were measured, the most telling first.
@@ -59,21 +58,6 @@ _NORMS = {
     "max": "Maximum calibration error",
 }
 _CALIBRATION_ERROR = re.compile(r"(?:(top_label|classwise)_)?(l1|l2|max)_(equal_width|equal_mass)")
-_METHODS: Mapping[str, str] = {
-    "edge_map": "Edge map (control)",
-    "evet": "EVET",
-    "fimf_score_cam": "FIMF Score-CAM",
-    "grad_cam": "Grad-CAM",
-    "grad_cam_plus_plus": "Grad-CAM++",
-    "input_gradient": "Input \u00d7 gradient",
-    "input_x_gradient": "Input \u00d7 gradient",
-    "lime": "LIME",
-    "lrp": "LRP",
-    "random_map": "Random map (control)",
-    "score_cam": "Score-CAM",
-    "smooth_grad": "SmoothGrad",
-    "smooth_grad_cam_plus_plus": "Smooth Grad-CAM++",
-}
 _METHOD_NOTES: Mapping[str, str] = {
     "evet": (
         "EVET is written after the abstract of its paper: the set of transformations and how their maps are averaged "
@@ -120,17 +104,6 @@ def measure_title(name: str) -> str:
     words = [_ABBREVIATIONS.get(word.lower(), word) for word in head.split("_")]
     spelled = " ".join(words)
     return " · ".join([_MEASURES.get(head, spelled[:1].upper() + spelled[1:]), *rest])
-
-
-def method_title(name: str) -> str:
-    """Title of an explanation method.
-
-    Example:
-        >>> method_title("lime"), method_title("my_method")
-        ('LIME', 'My method')
-    """
-    spelled = name.replace("_", " ")
-    return _METHODS.get(name.lower(), spelled[:1].upper() + spelled[1:])
 
 
 def method_notes(names: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ from shared.saliency.case_selection import choose_cases, choose_measured
 from shared.saliency.explanation_files import ExplanationFiles
 from shared.saliency.lime import LIME, lime_stability
 from shared.saliency.quality import map_quality, sample_quality, summarise_quality
+from shared.saliency.titles import method_title
 
 __all__ = ["Explainer"]
 
@@ -148,7 +149,7 @@ class Explainer:
         summaries: dict[str, Any] = {}
         for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):
             maps = dict(zip(samples, self._maps(method, images, explained), strict=True))
-            summaries[name] = {"parameters": _plain_parameters(method)}
+            summaries[name] = {"title": method_title(name), "parameters": _plain_parameters(method)}
             if measured:
                 summaries[name]["quality"] = self._quality(method, maps, masks, measured)
             if isinstance(method, LIME) and len(self.stability_seeds) > 1 and shown:

@@ -13,6 +13,7 @@ from shared.data.file_names import safe_name
 from shared.data.files import write_json
 from shared.saliency.nifti import write_map
 from shared.saliency.overlay import overlay_title, write_image, write_overlay
+from shared.saliency.titles import method_title
 
 __all__ = ["FOLDER", "ExplanationFiles"]
 
@@ -79,7 +80,7 @@ class ExplanationFiles:
 
         Args:
             entry: describes the sample.
-            method: name of the method, and of its files.
+            method: key of the method, which names its files; the picture shows its title.
             image: the network's input ``(H, W)``.
             attribution: signed map ``(H, W)``.
             mask: where the cause of the class is, ``(H, W)``, if known.
@@ -99,7 +100,7 @@ class ExplanationFiles:
                 decision=entry["decision"],
                 target=entry["target"],
             ),
-            subtitle=method,
+            subtitle=method_title(method),
             mask=mask,
             pixel_size_um=self.pixel_size_um,
         )

@@ -27,7 +27,7 @@ def provenance_section(sources: Sources) -> dict[str, Any]:
     return {
         "records": records,
         "methods": {
-            name: flat_rows({key: value for key, value in entry.items() if key != "quality"})
+            name: flat_rows({key: value for key, value in entry.items() if key not in ("title", "quality")})
             for name, entry in methods.items()
             if isinstance(entry, Mapping)
         },

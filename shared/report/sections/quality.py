@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from shared.report.figures import (
-    quality_figure,
-)
+from shared.report.figures import quality_figure
 from shared.report.gallery import read_method_quality
 from shared.report.sources import Sources
-from shared.report.wording import measure_title, method_title
+from shared.report.wording import measure_title
 
 __all__ = ["quality_section"]
 
@@ -26,7 +24,7 @@ def quality_section(sources: Sources) -> list[dict[str, Any]]:
             "estimates": estimates,
             "figure": quality_figure(
                 measure_title(measure),
-                [replace(e, name=method_title(e.name)) for e in estimates],
+                [replace(e, name=sources.method_title(e.name)) for e in estimates],
                 f"quality{i}",
             ),
         }

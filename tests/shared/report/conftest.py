@@ -23,7 +23,13 @@ CELLS = ("monocyte", "lymphocyte", "neutrophil", "eosinophil")
 KINDS = ("thrombocyte", "aggregate", "defocused", "ruptured", "empty")
 FINDINGS = ("Atelectasis", "Cardiomegaly", "Edema")
 WEIGHTS = "5f2c" * 16
-METHODS = ("guided_backpropagation", "input_x_gradient", "integrated_gradients", "lime", "grad_cam_plus_plus")
+METHODS = {
+    "guided_backpropagation": "Guided backpropagation",
+    "input_x_gradient": "Input \u00d7 gradient",
+    "integrated_gradients": "Integrated gradients",
+    "lime": "LIME",
+    "grad_cam_plus_plus": "Grad-CAM++",
+}
 MINIMUM, ACCEPT, OUTLIER = 0.2, 0.6, 3.0
 
 
@@ -188,6 +194,7 @@ def write_explanations(eval_dir: Path, rows, rng: np.random.Generator) -> None:
         )
     summary = {
         method: {
+            "title": title,
             "parameters": {"samples": 50, "seed": 0},
             "quality": {
                 "rank_accuracy": {
@@ -206,7 +213,7 @@ def write_explanations(eval_dir: Path, rows, rng: np.random.Generator) -> None:
             },
             "stability": {"between_seeds": 0.91},
         }
-        for j, method in enumerate(METHODS)
+        for j, (method, title) in enumerate(METHODS.items())
     }
     content = {"samples": samples, "methods": summary, "provenance": provenance()}
     write_json(folder / "index.json", content)

@@ -116,6 +116,20 @@ def test_maps_are_written_as_the_method_gave_them(world, network, tmp_path):
     assert max(methods["stub"].batches) == 7
 
 
+def test_pictures_carry_proper_names_and_files_the_keys(world, network, tmp_path, monkeypatch):
+    captions = {}
+
+    def note_caption(path, *_, subtitle, **__):
+        captions[path.name] = subtitle
+
+    monkeypatch.setattr("shared.saliency.explanation_files.write_overlay", note_caption)
+    methods = dict.fromkeys(("grad_cam_plus_plus", "evet", "my_own"), ImageTimesTarget(network))
+    index = explain(world, network, tmp_path, methods)
+    titles = {"grad_cam_plus_plus": "Grad-CAM++", "evet": "EVET", "my_own": "My own"}
+    assert captions == {f"{name}.png": title for name, title in titles.items()}
+    assert {name: entry["title"] for name, entry in index["methods"].items()} == titles
+
+
 def test_an_entry_says_what_the_prediction_said(world, network, tmp_path):
     for position, row in enumerate(world[2]):
         row |= {"confidence": position / 40, "decision": ["accept", "reject"][position % 2], "reason": f"r{position}"}

@@ -1,0 +1,33 @@
+"""What attribution methods are called where people read; their keys in a config name files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["method_title"]
+
+TITLES: Mapping[str, str] = {
+    "edge_map": "Edge map (control)",
+    "evet": "EVET",
+    "fimf_score_cam": "FIMF Score-CAM",
+    "grad_cam": "Grad-CAM",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "input_x_gradient": "Input \u00d7 gradient",
+    "lime": "LIME",
+    "lrp": "LRP",
+    "random_map": "Random map (control)",
+    "score_cam": "Score-CAM",
+    "smooth_grad": "SmoothGrad",
+    "smooth_grad_cam_plus_plus": "Smooth Grad-CAM++",
+}
+
+
+def method_title(name: str) -> str:
+    """Return the proper name of a method, or its key in words.
+
+    Example:
+        >>> method_title("grad_cam_plus_plus"), method_title("integrated_gradients")
+        ('Grad-CAM++', 'Integrated gradients')
+    """
+    words = name.replace("_", " ")
+    return TITLES.get(name.lower(), words[:1].upper() + words[1:])
