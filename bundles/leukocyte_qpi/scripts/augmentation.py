@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
-__all__ = ["RandSymmetryd", "symmetry"]
+from shared.data.symmetry import SYMMETRIES, symmetry
 
-
-def symmetry(image: torch.Tensor, index: int) -> torch.Tensor:
-    """Apply one of the eight symmetries of the square to the last two dimensions.
-
-    Args:
-        image: ``(…, N, N)``.
-        index: 0 (identity) to 7; the lowest two bits are quarter turns, the third is a flip before them.
-
-    Returns:
-        The image turned and flipped, ``(…, N, N)``.
-
-    Example:
-        >>> symmetry(torch.tensor([[0, 1], [2, 3]]), 1)
-        tensor([[1, 3],
-                [0, 2]])
-    """
-    flipped = image.flip(-1) if index & 4 else image
-    return torch.rot90(flipped, index & 3, (-2, -1)).contiguous()
+__all__ = ["RandSymmetryd"]
 
 
 class RandSymmetryd(Randomizable, MapTransform):
@@ -47,7 +29,7 @@ class RandSymmetryd(Randomizable, MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Transform a record."""
-        index = int(self.R.randint(8))
+        index = int(self.R.randint(SYMMETRIES))
         transformed = dict(data)
         for key in self.key_iterator(transformed):
             transformed[key] = symmetry(transformed[key], index)
