@@ -47,18 +47,6 @@ class PlattFit:
         """Return the fit as JSON types."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> PlattFit:
-        """Read what :meth:`to_dict` gives; further keys are left alone.
-
-        Raises:
-            DataError: if a key is missing.
-        """
-        missing = cls.__dataclass_fields__.keys() - content.keys()
-        if missing:
-            raise DataError(f"Platt scaling: missing {sorted(missing)}; run calibrating again")
-        return cls(**{key: content[key] for key in cls.__dataclass_fields__})
-
 
 def fit_label_temperatures(logits: ArrayLike, labels: ArrayLike, **options: Any) -> list[TemperatureFit]:
     """Fit one temperature per label: minimise the binary negative log-likelihood of mean_s sigmoid(z_s / T).

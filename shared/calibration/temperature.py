@@ -78,26 +78,6 @@ class TemperatureFit:
             )
         return None
 
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> TemperatureFit:
-        """Read what :meth:`to_dict` gives; further keys, such as the split, are left alone.
-
-        Raises:
-            DataError: if a key is missing.
-        """
-        missing = {"value", "loss_before", "loss_after", "gradient", "n", "samples", "bound"} - content.keys()
-        if missing:
-            raise DataError(f"temperature: missing {sorted(missing)}; run calibrating again")
-        return cls(
-            temperature=float(content["value"]),
-            loss_before=float(content["loss_before"]),
-            loss_after=float(content["loss_after"]),
-            gradient=float(content["gradient"]),
-            n=int(content["n"]),
-            samples=int(content["samples"]),
-            bound=content["bound"],
-        )
-
 
 def apply_temperature(logits: Array, temperature: float) -> Array:
     """Return the mean over the samples of softmax(z_s / T), computed in float64.

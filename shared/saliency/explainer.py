@@ -18,6 +18,7 @@ from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 from shared.saliency.base import Attribution
 from shared.saliency.case_selection import choose_cases, choose_measured
 from shared.saliency.explanation_files import ExplanationFiles
+from shared.saliency.integrated_gradients import IntegratedGradients
 from shared.saliency.lime import LIME, lime_stability
 from shared.saliency.quality import map_quality, sample_quality, summarise_quality
 from shared.saliency.titles import method_title
@@ -155,6 +156,8 @@ class Explainer:
             if isinstance(method, LIME) and len(self.stability_seeds) > 1 and shown:
                 rows = [row[index] for index in shown]
                 summaries[name]["stability"] = self._stability(method, images[rows], explained[rows])
+            if isinstance(method, IntegratedGradients):
+                summaries[name]["completeness_gap"] = self._completeness(method, images, maps, explained)
             for index, entry in entries.items():
                 mask = masks.get(index)
                 files = self.files.write_map(entry, name, pictures[index], maps[index], mask)
@@ -259,6 +262,23 @@ class Explainer:
             "n": len(defined),
             "seeds": list(self.stability_seeds),
         }
+
+    def _completeness(
+        self,
+        method: IntegratedGradients,
+        images: torch.Tensor,
+        maps: Mapping[int, np.ndarray],
+        targets: torch.Tensor,
+    ) -> dict[str, Any]:
+        """Return how far the maps' sums are from what they should add up to, in units of the logit."""
+        batches = zip(
+            images.split(self.batch_size),
+            torch.from_numpy(np.stack(list(maps.values()))).to(images).split(self.batch_size),
+            targets.split(self.batch_size),
+            strict=True,
+        )
+        gaps = torch.cat([method.completeness_gap(*batch) for batch in batches]).abs()
+        return {"mean_absolute": float(gaps.mean()), "largest_absolute": float(gaps.max()), "n": len(gaps)}
 
 
 def _plain_parameters(method: Attribution) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
 from shared.saliency.base import Attribution
 from shared.saliency.explainer import Explainer
 from shared.saliency.input_gradient import InputXGradient
+from shared.saliency.integrated_gradients import IntegratedGradients
 from shared.saliency.lime import LIME, lime_stability
 from shared.saliency.quality import map_quality
 
@@ -197,6 +198,23 @@ def test_the_number_of_measured_samples_is_kept(world, network, tmp_path):
     index = explain(world, network, tmp_path, measured_samples=6)
     assert index["methods"]["stub"]["quality"]["rank_accuracy"]["n"] == 6
     assert "quality" not in explain(world, network, tmp_path, truth_bit=None)["methods"]["stub"]
+
+
+def test_integrated_gradients_say_how_complete_they_are(world, network, tmp_path):
+    method = IntegratedGradients(network.eval(), steps=2)
+    index = explain(world, network, tmp_path, {"integrated": method}, measured_samples=0, batch_size=4)
+    images = torch.stack([world[0][number(entry)]["image"] for entry in index["samples"]])
+    targets = torch.tensor([CLASSES.index(entry["target"]) for entry in index["samples"]])
+    with torch.no_grad():
+        reached, started = (
+            logits.gather(1, targets[:, None])[:, 0] for logits in (network(images), network(0 * images))
+        )
+    gaps = (method.attribute(images, targets).sum(dim=(1, 2, 3)) - (reached - started)).abs()
+    found = index["methods"]["integrated"]["completeness_gap"]
+    assert found["n"] == len(images)
+    assert found["mean_absolute"] == pytest.approx(float(gaps.mean()), abs=1e-6)
+    assert found["largest_absolute"] == pytest.approx(float(gaps.max()), abs=1e-6)
+    assert found["largest_absolute"] > 0
 
 
 def test_another_class_can_be_explained(world, network, tmp_path):
