@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 
 __all__ = [
+    "at_least_single",
     "bag_index",
     "check_lengths",
     "from_padded",
@@ -56,6 +57,11 @@ def bag_index(lengths: torch.Tensor) -> torch.Tensor:
     return torch.repeat_interleave(torch.arange(lengths.numel(), device=lengths.device), lengths)
 
 
+def at_least_single(values: torch.Tensor) -> torch.Tensor:
+    """Return half-precision values as float32, in which sums and exponentials are right; others as they are."""
+    return values.float() if values.dtype == torch.float16 or values.dtype == torch.bfloat16 else values
+
+
 def segment_sum(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Return the sum of each bag, ``(B, ...)``, of values ``(T, ...)``.
 
@@ -63,7 +69,7 @@ def segment_sum(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         ValueError: see :func:`check_lengths`.
     """
     check_lengths(lengths, values.shape[0])
-    return _sum(_accumulated(values), lengths).to(values.dtype)
+    return _sum(at_least_single(values), lengths).to(values.dtype)
 
 
 def segment_mean(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -73,7 +79,7 @@ def segment_mean(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         ValueError: see :func:`check_lengths`.
     """
     check_lengths(lengths, values.shape[0])
-    total = _sum(_accumulated(values), lengths)
+    total = _sum(at_least_single(values), lengths)
     return (total / _column(lengths, total)).to(values.dtype)
 
 
@@ -96,7 +102,7 @@ def segment_logsumexp(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tens
         ValueError: see :func:`check_lengths`.
     """
     check_lengths(lengths, values.shape[0])
-    exact = _accumulated(values)
+    exact = at_least_single(values)
     greatest = _finite(_max(exact.detach(), lengths))
     shifted = torch.exp(exact - torch.repeat_interleave(greatest, lengths, dim=0))
     return (greatest + torch.log(_sum(shifted, lengths))).to(values.dtype)
@@ -109,7 +115,7 @@ def segment_softmax(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor
         ValueError: see :func:`check_lengths`.
     """
     check_lengths(lengths, values.shape[0])
-    exact = _accumulated(values)
+    exact = at_least_single(values)
     greatest = _finite(_max(exact.detach(), lengths))
     shifted = torch.exp(exact - torch.repeat_interleave(greatest, lengths, dim=0))
     return (shifted / torch.repeat_interleave(_sum(shifted, lengths), lengths, dim=0)).to(values.dtype)
@@ -187,11 +193,6 @@ def _max(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 def _shape(first: list[int], values: torch.Tensor) -> list[int]:
     """Return the shape of ``values`` ``(T, ...)`` with other dimensions in place of T."""
     return first + list(values.shape[1:])
-
-
-def _accumulated(values: torch.Tensor) -> torch.Tensor:
-    """Return half-precision values as float32, others as they are."""
-    return values.float() if values.dtype == torch.float16 or values.dtype == torch.bfloat16 else values
 
 
 def _column(lengths: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

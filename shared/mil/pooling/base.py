@@ -93,7 +93,17 @@ def ragged_batch(
 def scatter_to_padded(
     values: torch.Tensor, instances: torch.Tensor, mask: torch.Tensor | None, padding: float
 ) -> torch.Tensor:
-    """Return values ``(T,)`` of a padded batch's instances at their places, ``(B, N)``, and ``padding`` elsewhere."""
+    """Return values ``(T, ...)`` of a padded batch's instances at their places, ``(B, N, ...)``; elsewhere ``padding``.
+
+    Args:
+        values: one entry for each instance.
+        instances: the padded batch that they belong to, ``(B, N, E)``.
+        mask: its mask, ``(B, N)``.
+        padding: what stands where there is no instance.
+    """
+    shape = list(instances.shape[:2]) + list(values.shape[1:])
     if mask is None:
-        return values.view(instances.shape[:2])
-    return values.new_full(list(mask.shape), padding).masked_scatter(mask, values)
+        return values.view(shape)
+    padded = values.new_full(shape, padding)
+    padded[mask] = values
+    return padded
