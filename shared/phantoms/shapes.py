@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf
 
-__all__ = ["pixel_grid", "random_outline", "soft_ellipse", "star_body", "star_radius"]
+__all__ = [
+    "pixel_grid",
+    "random_outline",
+    "random_outlines",
+    "soft_edge",
+    "soft_ellipse",
+    "star_body",
+    "star_radius",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -66,7 +74,21 @@ def soft_ellipse(
     rho = np.sqrt((u / a) ** 2 + (v / b) ** 2)
     slope = np.sqrt((u / a**2) ** 2 + (v / b**2) ** 2) / np.maximum(rho, 1e-9)
     distance = (rho - 1) / np.maximum(slope, 1e-9)
-    return 0.5 * (1 - erf(distance / (np.sqrt(2) * edge)))
+    return soft_edge(distance, edge)
+
+
+def soft_edge(distance: ArrayLike, edge: float) -> FloatArray:
+    """Return 1 well inside an outline, 0 well outside, and an edge of Gaussian blur between.
+
+    Args:
+        distance: from the outline, negative inside, in any unit and shape.
+        edge: standard deviation of the blur in the same unit.
+
+    Example:
+        >>> soft_edge([-9.0, 0.0, 9.0], 1.0).tolist()
+        [1.0, 0.5, 0.0]
+    """
+    return 0.5 * (1 - erf(np.asarray(distance) / (np.sqrt(2) * edge)))
 
 
 def random_outline(
@@ -95,12 +117,29 @@ def random_outline(
     return coefficients
 
 
+def random_outlines(
+    rng: np.random.Generator, count: int, roughness: float, harmonics: int = 6, decay: float = 1.5
+) -> FloatArray:
+    """Draw the coefficients of many star-convex outlines at once; see :func:`random_outline`.
+
+    Returns:
+        Cosine and sine coefficients of harmonics 2 … ``harmonics`` of ``count`` outlines,
+        ``(harmonics - 1, 2, count)``. With axes of length 1 appended they broadcast in :func:`star_radius` against
+        angles ``(count, H, W)``.
+    """
+    order = np.arange(2, harmonics + 1, dtype=float)
+    weight = order**-decay
+    weight *= roughness / np.sqrt(np.sum(weight**2))
+    return rng.standard_normal((order.size, 2, count)) * weight[:, None, None]
+
+
 def star_radius(angle: ArrayLike, coefficients: FloatArray, smallest: float = 0.2) -> FloatArray:
     """Return the relative radius ``1 + Σ a_m cos(m θ) + b_m sin(m θ)`` of a star-convex outline.
 
     Args:
         angle: θ in radians, any shape.
-        coefficients: as :func:`random_outline` gives them, ``(M - 1, 2)`` for m = 2 … M.
+        coefficients: as :func:`random_outline` gives them, ``(M - 1, 2)`` for m = 2 … M; further axes broadcast
+            against the angle.
         smallest: the radius never falls below this, so that the outline does not cross itself.
 
     Example:

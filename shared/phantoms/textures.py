@@ -14,24 +14,25 @@ FloatArray = NDArray[np.float64]
 
 
 def gaussian_random_field(
-    shape: tuple[int, int], correlation_px: float, rng: np.random.Generator, longest_px: float | None = None
+    shape: tuple[int, ...], correlation_px: float, rng: np.random.Generator, longest_px: float | None = None
 ) -> FloatArray:
-    """Draw a periodic Gaussian random field of mean 0 and expected variance 1.
+    """Draw a periodic Gaussian random field of mean 0 and expected variance 1, or several independent ones.
 
     White noise is filtered by ``exp(−k² L² / 4)``, which gives the autocorrelation ``exp(−r² / (2 L²))``. With
     ``longest_px`` the band is also limited from below, by ``1 − exp(−k² Λ² / 4)``.
 
     Args:
-        shape: ``(H, W)``.
+        shape: ``(H, W)``, or ``(N, H, W)`` for N fields.
         correlation_px: L in pixels.
         rng: source of randomness.
         longest_px: Λ in pixels; structure much longer than this is taken out.
 
     Returns:
-        The field, ``(H, W)``, float64.
+        The fields, of shape ``shape``, float64.
     """
     spectrum = fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
-    return fft.irfft2(spectrum * _band(shape, correlation_px, longest_px), s=shape).astype(np.float64)
+    size = (shape[-2], shape[-1])
+    return fft.irfft2(spectrum * _band(size, correlation_px, longest_px), s=size).astype(np.float64)
 
 
 @lru_cache(maxsize=32)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
+from shared.phantoms.parameters import Spread, override
 
 __all__ = [
     "CELL_TYPES",
@@ -21,34 +20,6 @@ __all__ = [
     "Spread",
     "override",
 ]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Normal distribution cut to an interval.
-
-    Args:
-        mean, std: of the normal distribution before it is cut.
-        low, high: values outside are drawn again.
-    """
-
-    mean: float
-    std: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.mean <= self.high or self.std < 0:
-            raise ValueError(f"expected low <= mean <= high and std >= 0, found {self}")
-
-    def draw(self, rng: np.random.Generator) -> float:
-        """Draw one value."""
-        while True:
-            value = rng.normal(self.mean, self.std)
-            if self.low <= value <= self.high:
-                return float(value)
 
 
 @dataclass(frozen=True)
@@ -291,32 +262,3 @@ class PhantomParameters:
             ValueError: if a key names no parameter.
         """
         return override(cls(), changes or {})
-
-
-def override(parameters: T, changes: Mapping[str, Any], key: str = "parameters") -> T:
-    """Return a copy of a parameter object with the values of a nested mapping put in.
-
-    Args:
-        parameters: a frozen dataclass or a mapping of such.
-        changes: new values by name; a mapping descends into the value of that name.
-        key: where we are, for the error message.
-
-    Raises:
-        ValueError: if a key names no parameter.
-    """
-    if isinstance(parameters, Mapping):
-        known = dict(parameters)
-    else:
-        known = {f.name: getattr(parameters, f.name) for f in dataclasses.fields(parameters)}  # type: ignore[arg-type]
-    for name, value in changes.items():
-        if name not in known:
-            raise ValueError(f"{key}: no parameter is called '{name}'; choose one of {sorted(known)}")
-        if dataclasses.is_dataclass(known[name]) or name == "cells":
-            known[name] = override(known[name], value, f"{key}.{name}")
-        elif name == "lobes":  # JSON has text keys only
-            known[name] = {int(count): float(share) for count, share in value.items()}
-        else:
-            known[name] = tuple(value) if isinstance(value, list) else value
-    if isinstance(parameters, Mapping):
-        return known  # type: ignore[return-value]
-    return dataclasses.replace(parameters, **known)  # type: ignore[type-var]
