@@ -38,8 +38,10 @@ class CalibratedClassifier:
         minimum_confidence: reject below.
         accept_confidence: defer below; infinite if calibrating found no confidence with the target risk.
         detector: fitted outlier detector.
+        passed_on: names of outputs ``(N,)`` that become columns of the predictions file as they are.
 
     Raises:
+        KeyError: when called, if an output that is to be passed on is missing.
         ValueError: when called, if the logits have another number of classes or a value is not finite.
     """
 
@@ -48,6 +50,7 @@ class CalibratedClassifier:
     minimum_confidence: float
     accept_confidence: float
     detector: OutlierDetector
+    passed_on: tuple[str, ...] = ()
 
     @classmethod
     def load(
@@ -58,6 +61,7 @@ class CalibratedClassifier:
         classes: Sequence[str],
         samples: int,
         seed: int,
+        passed_on: Sequence[str] = (),
     ) -> CalibratedClassifier:
         """Read the calibration of the weights in use.
 
@@ -67,6 +71,7 @@ class CalibratedClassifier:
             classes: class names in the order of the logits.
             samples: Monte Carlo samples that predictions are made with.
             seed: seed of their masks.
+            passed_on: names of outputs that become columns of the predictions file as they are.
 
         Raises:
             DataError: if a file is missing or damaged, or the calibration was fitted for other weights, classes,
@@ -101,6 +106,7 @@ class CalibratedClassifier:
             accept_confidence=accept,
             # the threshold that people read is the one that decides
             detector=replace(detector, threshold=_number(content, "outlier", "threshold", path)),
+            passed_on=tuple(passed_on),
         )
 
     def __call__(self, outputs: Mapping[str, torch.Tensor | ArrayLike]) -> dict[str, np.ndarray]:
@@ -113,7 +119,8 @@ class CalibratedClassifier:
             Arrays with N rows: ``probabilities`` and ``uncalibrated_probabilities`` (T = 1) ``(N, K)``, ``prediction``
             (class index), ``confidence``, ``decision``, ``reason``, ``outlier_score``, one column
             ``outlier_<name>`` for each score of the detector, and the Monte Carlo summary: ``median``,
-            ``standard_deviation`` (both ``(N, K)``), ``predictive_entropy``, ``mutual_information``.
+            ``standard_deviation`` (both ``(N, K)``), ``predictive_entropy``, ``mutual_information``. What is passed on
+            has the prefix ``extra_``.
         """
         arrays = {name: _array(value) for name, value in outputs.items()}
         logits = arrays["logits"]
@@ -143,6 +150,7 @@ class CalibratedClassifier:
             "standard_deviation": summary.standard_deviation,
             "predictive_entropy": summary.predictive_entropy,
             "mutual_information": summary.mutual_information,
+            **{f"extra_{name}": arrays[name] for name in self.passed_on},
         }
 
 
@@ -157,6 +165,7 @@ class DeferredClassifier:
         classes: see :meth:`CalibratedClassifier.load`.
         samples: see :meth:`CalibratedClassifier.load`.
         seed: see :meth:`CalibratedClassifier.load`.
+        passed_on: see :meth:`CalibratedClassifier.load`.
     """
 
     def __init__(
@@ -166,9 +175,16 @@ class DeferredClassifier:
         classes: Sequence[str],
         samples: int,
         seed: int,
+        passed_on: Sequence[str] = (),
     ) -> None:
         self._load = partial(
-            CalibratedClassifier.load, calibration_file, weights_file, classes=classes, samples=samples, seed=seed
+            CalibratedClassifier.load,
+            calibration_file,
+            weights_file,
+            classes=classes,
+            samples=samples,
+            seed=seed,
+            passed_on=passed_on,
         )
 
     @cached_property

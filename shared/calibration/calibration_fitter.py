@@ -46,7 +46,7 @@ class CalibrationFitter:
         weights_file: the weights that are calibrated.
         calibration_file: the file to write.
         bundle: name of the bundle.
-        last_layer: the network's last linear layer, which virtual-logit matching needs.
+        last_layer: the network's last linear layer, which virtual-logit matching needs; ``None`` leaves that score out.
         samples: Monte Carlo samples of the inferer.
         seed: seed of the inferer's masks, and of the fits.
         minimum_confidence: predictions below are rejected.
@@ -75,7 +75,7 @@ class CalibrationFitter:
         weights_file: str | os.PathLike[str],
         calibration_file: str | os.PathLike[str],
         bundle: str,
-        last_layer: torch.nn.Linear,
+        last_layer: torch.nn.Linear | None,
         samples: int,
         seed: int,
         minimum_confidence: float = 0.2,

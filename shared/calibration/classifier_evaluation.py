@@ -160,6 +160,7 @@ def prediction_rows(collected: CollectedOutputs, classes: Sequence[str], labelle
     }
     extra |= {name: columns[name] for name in ("predictive_entropy", "mutual_information")}
     extra |= {name: values for name, values in columns.items() if name.startswith("outlier_")}
+    extra |= {name.removeprefix("extra_"): values for name, values in columns.items() if name.startswith("extra_")}
     for name in ("median", "standard_deviation"):
         extra |= {f"{name}_{label}": columns[name][:, index] for index, label in enumerate(classes)}
     with np.errstate(divide="ignore"):

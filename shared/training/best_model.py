@@ -28,8 +28,9 @@ class BestModel:
         evaluator: the validation engine; its ``state.metrics`` hold the metric.
         network: the network whose weights are written (the bare one, not its distributed wrapper).
         path: where to write the state dict.
-        metric: name of the metric, larger is better.
+        metric: name of the metric.
         patience: stop after this many validations without improvement; ``None`` never stops early.
+        larger_is_better: whether the best value is the largest, or, as for a loss, the smallest.
 
     Raises:
         ValueError: if ``patience`` is less than one.
@@ -43,6 +44,7 @@ class BestModel:
         path: str | os.PathLike[str],
         metric: str,
         patience: int | None = None,
+        larger_is_better: bool = True,
     ) -> None:
         if patience is not None and patience < 1:
             raise ValueError(f"patience must be at least 1 or null, found {patience}")
@@ -51,7 +53,8 @@ class BestModel:
         self.path = Path(path)
         self.metric = metric
         self.patience = patience
-        self.best_value = -math.inf
+        self.larger_is_better = larger_is_better
+        self.best_value = -math.inf if larger_is_better else math.inf
         self.best_epoch = 0
         self.last_epoch = 0
         self.validations_without_improvement = 0
@@ -93,7 +96,7 @@ class BestModel:
             known = ", ".join(self.evaluator.state.metrics) or "none"
             raise KeyError(f"the evaluator has no metric {self.metric!r}; it has: {known}")
         value = float(self.evaluator.state.metrics[self.metric])
-        if value > self.best_value:
+        if value > self.best_value if self.larger_is_better else value < self.best_value:
             self.best_value, self.best_epoch = value, epoch
             self.validations_without_improvement = 0
             if idist.get_rank() == 0:

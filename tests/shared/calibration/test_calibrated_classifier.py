@@ -15,8 +15,9 @@ from torch import nn
 
 from shared.calibration.calibrated_classifier import CalibratedClassifier, DeferredClassifier
 from shared.calibration.calibration_fitter import CalibrationFitter
+from shared.calibration.classifier_evaluation import prediction_rows
 from shared.calibration.monte_carlo_inferer import MonteCarloInferer
-from shared.calibration.output_collector import OutputCollector
+from shared.calibration.output_collector import CollectedOutputs, OutputCollector
 from shared.data.errors import DataError
 
 CLASSES = ["cat", "dog", "owl"]
@@ -142,6 +143,17 @@ def test_what_was_fitted_is_applied_as_by_hand(calibrated):
     assert members.shape == (len(content["outlier"]["members"]), 160)
     # the combined score is monotone in each member: the largest in all of them is the largest
     assert result["outlier_score"][members.argmax(axis=1)].max() == result["outlier_score"].max()
+
+
+def test_outputs_are_passed_on_as_they_are(calibrated):
+    folder, _, collected = calibrated
+    outputs = {**collected.outputs, "gate": np.linspace(0, 1, len(collected.records))}
+    result = load(folder, passed_on=["gate"])(outputs)
+    np.testing.assert_array_equal(result["extra_gate"], outputs["gate"])
+    table = prediction_rows(CollectedOutputs(collected.records, result), CLASSES, labelled=True)
+    np.testing.assert_array_equal(table["gate"], outputs["gate"])
+    with pytest.raises(KeyError, match="gate"):
+        load(folder, passed_on=["gate"])(collected.outputs)
 
 
 def test_one_sample_gives_what_the_batch_gives(calibrated):

@@ -135,12 +135,12 @@ def test_damaged_state_is_named(tmp_path):
         make_training(tmp_path, 2)[0].run()
 
 
-def run_scripted(folder, values, patience, start=0, state=None):
+def run_scripted(folder, values, patience, start=0, state=None, **options):
     """Drive :class:`BestModel` with given metric values; the network's weight is the epoch's number."""
     network = torch.nn.Linear(1, 1)
     evaluator = Engine(lambda engine, batch: None)
     trainer = Engine(lambda engine, batch: None)
-    best = BestModel(evaluator, network, folder / "model.pt", "f1", patience)
+    best = BestModel(evaluator, network, folder / "model.pt", "f1", patience, **options)
     if state is not None:
         best.load_state_dict(state)
 
@@ -163,6 +163,12 @@ def test_best_model_and_patience(tmp_path):
 
     trainer, _ = run_scripted(tmp_path, [0.1] * 4, patience=3, state=best.state_dict())
     assert trainer.state.epoch == 0, "a training whose patience was used up does not go on"
+
+
+def test_a_loss_is_better_when_smaller(tmp_path):
+    trainer, best = run_scripted(tmp_path, [0.9, 0.4, 0.5, float("nan"), 0.3, 0.8], 3, larger_is_better=False)
+    assert (best.best_value, best.best_epoch, trainer.state.epoch) == (0.3, 5, 6)
+    assert float(torch.load(tmp_path / "model.pt", weights_only=True)["weight"]) == 5
 
 
 def test_unknown_metric_and_bad_patience(tmp_path):
