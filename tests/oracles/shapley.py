@@ -49,3 +49,22 @@ def log_mean_exp_value(scores, r, empty):
         return (largest + math.log(sum(math.exp(r * scores[k] - largest) for k in S) / len(S))) / r
 
     return value
+
+
+def two_kinds_shapley(n, value):
+    """Values of each of two kinds of identical instances, n = (n_0, n_1); ``value`` takes how many of each are in S.
+
+    By the definition, with the subsets that hold as many of each kind counted instead of listed.
+    """
+    total = sum(n)
+    shares = []
+    for kind in (0, 1):
+        others = [n[0] - (kind == 0), n[1] - (kind == 1)]
+        share = 0.0
+        for k in itertools.product(range(others[0] + 1), range(others[1] + 1)):
+            subsets = math.comb(others[0], k[0]) * math.comb(others[1], k[1])
+            probability = subsets / (total * math.comb(total - 1, sum(k)))
+            added = (k[0] + (kind == 0), k[1] + (kind == 1))
+            share += probability * (value(added) - value(k))
+        shares.append(share)
+    return shares

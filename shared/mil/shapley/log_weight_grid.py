@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["STEP", "LogWeightGrid"]
+__all__ = ["STEP", "LogWeightGrid", "narrow_gaps"]
 
 STEP = 0.15
 ORDER = 14
@@ -31,9 +31,8 @@ class LogWeightGrid:
     float64 is narrowed to that width, which bounds the grid by the number of instances and not by their weights.
 
     Attributes:
-        nodes: ln w at the nodes, up to the common ``largest``, ascending, ``(G,)``.
-        largest: the largest ln w, to which ``nodes`` and ``shift`` are relative.
-        shift: what the narrowed gaps took away from ln w of each instance, at most 0, ascending with the weight,
+        nodes: ln w at the nodes, relative to the largest, ascending, ``(G,)``.
+        shift: what the narrowed gaps took away from ln w of each instance, at most 0 and ascending with the weight,
             ``(N,)``; ``None`` if no gap was narrowed.
     """
 
@@ -43,8 +42,7 @@ class LogWeightGrid:
         Args:
             log_weights: finite ln w of the instances in float64, ``(N,)``.
         """
-        self.largest = float(log_weights.max())
-        relative, self.shift = _narrowed(log_weights - self.largest, NEGLIGIBLE + math.log(len(log_weights)))
+        relative, self.shift = narrow_gaps(log_weights)
         margin = ORDER // 2
         first = math.floor(float(relative.min()) / STEP) - margin
         position = relative / STEP - first
@@ -92,15 +90,25 @@ class LogWeightGrid:
             yield rows, self._cells[rows] + steps, below * above / scale
 
 
-def _narrowed(log_weights: Tensor, widest: float) -> tuple[Tensor, Tensor | None]:
-    """Return ln w without gaps wider than ``widest``, the largest kept, and the shift of each if there was any."""
-    if float(-log_weights.min()) <= widest:
-        return log_weights, None
+def narrow_gaps(log_weights: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Narrow the gaps beyond which all lighter instances vanish beside the heavier ones in float64.
+
+    Args:
+        log_weights: ln w, ``(N,)``.
+
+    Returns:
+        ln w relative to the largest and without wider gaps, at most 0, and what this took away from each beside making
+        it relative, at most 0; ``None`` if there are no such gaps.
+    """
+    widest = NEGLIGIBLE + math.log(len(log_weights))
+    relative = log_weights - log_weights.max()
+    if float(-relative.min()) <= widest:
+        return relative, None
     ascending, order = log_weights.sort()
-    excess = (ascending.diff() - widest).clamp(min=0)
-    # summed from the heaviest down, which stays where it is
-    removed = torch.cat([excess.flip(0).cumsum(0).flip(0), excess.new_zeros(1)])
-    raised = torch.empty_like(log_weights).scatter_(0, order, removed)
-    if not bool(excess.any()):
-        return log_weights, None
-    return log_weights + raised, -raised
+    gaps = ascending.diff()
+    if not bool((gaps > widest).any()):
+        return relative, None
+    # summed from the heaviest down: differences among light instances outlive their distance from the heaviest
+    depth = torch.cat([gaps.clamp(max=widest).flip(0).cumsum(0).flip(0), gaps.new_zeros(1)])
+    narrowed = torch.empty_like(log_weights).scatter_(0, order, -depth)
+    return narrowed, relative - narrowed
