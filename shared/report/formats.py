@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from shared.report.measures import Estimate
 
-__all__ = ["code_spans", "interval", "number", "percent", "percent_interval", "significant"]
+__all__ = ["code_spans", "interval", "number", "percent", "percent_interval", "signed", "significant"]
 
 DASH = "\u2013"
 
@@ -33,6 +33,19 @@ def percent(value: float | None) -> str:
         ('97.3\u202f%', '–')
     """
     return DASH if value is None else f"{100 * value:.1f}\u202f%"
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """Write a number with its sign; nothing is neither above nor below zero.
+
+    Example:
+        >>> signed(0.0312), signed(-1.5, 2), signed(0.0001), signed(None)
+        ('+0.031', '−1.50', '0.000', '–')
+    """
+    written = number(value, digits)
+    if value is None or not round(value, digits):
+        return written
+    return f"+{written}" if value > 0 else f"\u2212{written.removeprefix('-')}"
 
 
 def significant(value: float) -> str:

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from shared.report import sections
-from shared.report.formats import code_spans, interval, number, percent, percent_interval
+from shared.report.formats import code_spans, interval, number, percent, percent_interval, signed
 from shared.report.gallery import MOST_CASES, case_count, read_cases
 from shared.report.sources import Sources
 from shared.report.wording import CONFIDENCE_WORDS, command, confidence_in_words, measure_title, method_notes
@@ -32,6 +32,7 @@ def render_page(sources: Sources) -> str:
     environment.filters |= {
         "number": number,
         "percent": percent,
+        "signed": signed,
         "interval": interval,
         "percent_interval": percent_interval,
         "measure": measure_title,
@@ -47,10 +48,14 @@ def render_page(sources: Sources) -> str:
         purpose=sections.purpose_section(sources),
         headline=sections.headline_section(sources),
         confusion=sections.confusion_section(sources),
+        discrimination=sections.discrimination_section(sources),
+        shortcuts=sections.shortcut_section(sources),
+        repeatability=sections.repeatability_section(sources),
         calibration=sections.calibration_section(sources),
         decisions=sections.decision_section(sources),
         selective=sections.selective_section(sources),
         outliers=sections.outlier_section(sources),
+        bags=sections.bag_section(sources),
         cases=read_cases(sources),
         case_total=case_count(sources),
         most_cases=MOST_CASES,

@@ -30,6 +30,7 @@ class Sources:
         eval_dir: the folder with ``metrics.json``, ``predictions.csv`` and ``explanations/index.json``.
         bundle_root: the bundle, if known.
         files: path of every file that was read, by its usual name.
+        repeatability: agreement between sets of instances, of models that judge bags.
         left_out: why the calibration file is left out: it belongs to another model.
     """
 
@@ -42,6 +43,7 @@ class Sources:
     calibration: Mapping[str, Any] | None
     metadata: Mapping[str, Any] | None
     left_out: str | None = None
+    repeatability: Mapping[str, Any] | None = None
 
     @property
     def bundle(self) -> str:
@@ -153,6 +155,7 @@ def read_sources(
         "metrics.json": folder / "metrics.json",
         "predictions.csv": folder / "predictions.csv",
         "explanations/index.json": folder / "explanations" / "index.json",
+        "repeatability.json": folder / "repeatability.json",
     }
     if not any(path.is_file() for path in places.values()):
         raise DataError(
@@ -189,4 +192,5 @@ def read_sources(
         calibration=calibration,
         metadata=table("metadata.json"),
         left_out=left_out,
+        repeatability=table("repeatability.json"),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 __all__ = [
     "CONFIDENCE_WORDS",
     "HEADLINE",
+    "HEADLINE_OF_TWO",
     "MAIN_ERRORS",
     "command",
     "confidence_in_words",
@@ -17,6 +18,9 @@ __all__ = [
 
 #: Measures that stand at the top when they were measured, the most telling first.
 HEADLINE = ("macro_f1", "f1", "macro_roc_auc", "roc_auc", "accuracy", "balanced_accuracy")
+
+#: The same where one of two classes is the one to be found.
+HEADLINE_OF_TWO = ("roc_auc", "balanced_accuracy", "sensitivity", "specificity")
 
 #: Calibration measures in the first table; the others follow on demand.
 MAIN_ERRORS = (
@@ -51,6 +55,17 @@ _MEASURES: Mapping[str, str] = {
     "mass_accuracy": "Relevance mass accuracy",
     "relevance_mass": "Relevance mass",
     "score": "Combined score",
+    "instance_auc": "AUC of instances",
+    "instance_ndcg": "NDCG of instances",
+    "sets_against_majority": "Share of sets that differ from the majority",
+    "patients_with_disagreement": "Share of patients with a set that differs",
+    "probability_spread": "Standard deviation of the probability between sets",
+    "set_accuracy": "Accuracy of single sets",
+    "majority_accuracy": "Accuracy of the majority",
+    "effective_instances": "Effective number of instances",
+    "effective_share": "Effective share of instances",
+    "gini": "Gini coefficient",
+    "largest_weight": "Largest weight",
 }
 _NORMS = {
     "l1": "Expected calibration error",

@@ -1,22 +1,29 @@
 """What each section of the page says, as plain values for the template. ``None`` or empty is "not measured"."""
 
+from shared.report.sections.bags import bag_section
 from shared.report.sections.calibration import calibration_section
 from shared.report.sections.decisions import decision_section, selective_section
+from shared.report.sections.discrimination import discrimination_section, shortcut_section
 from shared.report.sections.outliers import outlier_section
 from shared.report.sections.provenance import provenance_section
 from shared.report.sections.quality import quality_section
+from shared.report.sections.repeatability import repeatability_section
 from shared.report.sections.resampling import resampling_of
 from shared.report.sections.results import confusion_section, headline_section, purpose_section
 
 __all__ = [
+    "bag_section",
     "calibration_section",
     "confusion_section",
     "decision_section",
+    "discrimination_section",
     "headline_section",
     "outlier_section",
     "provenance_section",
     "purpose_section",
     "quality_section",
+    "repeatability_section",
     "resampling_of",
     "selective_section",
+    "shortcut_section",
 ]

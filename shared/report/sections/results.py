@@ -15,7 +15,7 @@ from shared.report.measures import Estimate, read_estimates
 from shared.report.recorded_weights import recorded_files
 from shared.report.sections.resampling import resampling_of
 from shared.report.sources import Sources
-from shared.report.wording import HEADLINE
+from shared.report.wording import HEADLINE, HEADLINE_OF_TWO
 
 __all__ = ["confusion_section", "headline_section", "purpose_section"]
 
@@ -50,8 +50,16 @@ def headline_section(sources: Sources) -> dict[str, Any]:
         for name in [name for name in named if name.endswith(f"_{label}")]:
             of_class.setdefault(name.removesuffix(f"_{label}"), {})[label] = named.pop(name)
     metrics = sources.metrics or {}
+    if "positive_class" in metrics:
+        top = [named[name] for name in HEADLINE_OF_TWO if name in named]
+        # of two classes, the mean of both ROC AUCs is the ROC AUC
+        named.pop("macro_roc_auc", None)
+        of_class.pop("roc_auc", None)
+    else:
+        top = [named[name] for name in HEADLINE if name in named][:3]
     return {
-        "top": [named[name] for name in HEADLINE if name in named][:3] or list(named.values())[:3],
+        "top": top or list(named.values())[:3],
+        "positive": metrics.get("positive_class"),
         "all": list(named.values()),
         "classes": sources.classes if of_class else [],
         "of_class": of_class,

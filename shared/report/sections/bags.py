@@ -1,0 +1,33 @@
+"""Bags of instances: the most telling cells or tiles of each, and how experts share the decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.report.bag_figures import expert_scatter_figure, expert_split_figure
+from shared.report.bags import bag_count, read_bags, read_experts, words
+from shared.report.sources import Sources
+
+__all__ = ["bag_section"]
+
+
+def bag_section(sources: Sources) -> dict[str, Any] | None:
+    """Explained bags with their galleries, and all bags' experts; ``None`` if no bag was explained."""
+    bags = read_bags(sources)
+    if not bags:
+        return None
+    positive = str((sources.metrics or {}).get("positive_class") or sources.classes[-1])
+    splits = read_experts(sources)
+    figures = [
+        None if bag.experts is None else expert_split_figure(bag.experts, positive, f"split{i}")
+        for i, bag in enumerate(bags)
+    ]
+    return {
+        "words": words(sources),
+        "positive": positive,
+        "bags": list(zip(bags, figures, strict=True)),
+        "total": bag_count(sources),
+        "splits": splits,
+        "apart": [split for split in splits if (split.image > 0.5) != (split.attributes > 0.5)],
+        "scatter": expert_scatter_figure(splits, sources.classes, positive, "experts") if splits else None,
+    }
