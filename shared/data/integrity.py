@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,13 @@ class Exclusion:
         source: the file at fault.
         item: the part of it, e.g. a frame, a cell or a record's id.
         reason: what was found and what was expected.
+        what: what the part is, by which it is counted: a frame, a cell, an image. Empty if only its name is known.
     """
 
     source: str
     item: str
     reason: str
+    what: str = ""
 
 
 @dataclass
@@ -86,6 +88,7 @@ def check_records(
     image_key: str = "image",
     label_key: str = "label",
     load: Callable[[str], NDArray[Any]] = read_image,
+    what: str = "",
 ) -> IntegrityReport:
     """Check that each record's image exists, is readable, of the right shape, finite and not constant.
 
@@ -96,6 +99,7 @@ def check_records(
         image_key: key of the image's path.
         label_key: key of the label.
         load: reads one image; a :class:`DataError` of it excludes the record.
+        what: what a record is (a cell), for the list of what was left out.
 
     Returns:
         What was kept and what was excluded. A second record with the id of an earlier one is excluded.
@@ -114,7 +118,8 @@ def check_records(
             array = load(record[image_key])
             check_array(array, shape)
         except DataError as error:
-            report.excluded.append(Exclusion(str(record.get("source", record.get(image_key))), identity, str(error)))
+            source = str(record.get("source", record.get(image_key)))
+            report.excluded.append(Exclusion(source, identity, str(error), what))
             continue
         report.kept.append(dict(record))
         report.digests[identity] = content_digest(array)
@@ -150,8 +155,9 @@ def find_duplicates(
 
 
 def write_excluded(path: str | os.PathLike[str], excluded: Sequence[Exclusion]) -> None:
-    """Write what was left out as CSV with the columns ``source``, ``item``, ``reason``, atomically."""
-    table = pd.DataFrame([astuple(exclusion) for exclusion in excluded], columns=["source", "item", "reason"])
+    """Write what was left out as CSV with the columns ``source``, ``item``, ``reason``, ``what``, atomically."""
+    columns = [column.name for column in fields(Exclusion)]
+    table = pd.DataFrame([astuple(exclusion) for exclusion in excluded], columns=columns)
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ __all__ = ["LeftOut", "Nouns", "Summary", "left_out"]
 
 @dataclass(frozen=True)
 class Nouns:
-    """What the things are called that may be left out.
+    """What the things are called that may be left out, where an exclusion does not say it itself.
 
     Args:
         whole: a recording or a patient; an exclusion's item of this name stands for all of its source.
@@ -33,13 +34,21 @@ class Nouns:
     part: str = "frame or cell"
     parts: str = "frames or cells"
 
-    def count(self, wholes: int, parts: int) -> str:
-        """Return two numbers with their nouns."""
-        named = ((wholes, self.whole, self.wholes), (parts, self.part, self.parts))
-        return (
-            " and ".join(f"{number} {one if number == 1 else many}" for number, one, many in named if number)
-            or "nothing"
-        )
+    def of(self, exclusion: Exclusion) -> str:
+        """Return what was left out, in the singular."""
+        return exclusion.what or (self.whole if exclusion.item == self.whole else self.part)
+
+    def count(self, numbers: Mapping[str, int]) -> str:
+        """Return numbers of things with what these are called, the given nouns first.
+
+        Example:
+            >>> Nouns().count({"frame": 1, "recording": 2})
+            '2 recordings and 1 frame'
+        """
+        plurals = {self.whole: self.wholes, self.part: self.parts}
+        ordered = [name for name in plurals if name in numbers] + sorted(numbers.keys() - plurals.keys())
+        named = [f"{numbers[name]} {name if numbers[name] == 1 else plurals.get(name, name + 's')}" for name in ordered]
+        return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named) or "nothing"
 
 
 @dataclass(frozen=True)
@@ -47,19 +56,22 @@ class LeftOut:
     """What was left out for one reason.
 
     Args:
-        recordings: number of whole recordings, or patients.
-        parts: number of frames, cells or crops.
+        numbers: how many, by what they are: recordings or patients, frames, cells, images.
         example: the first of them as ``source, item: reason``.
         nouns: what they are called.
     """
 
-    recordings: int
-    parts: int
+    numbers: Mapping[str, int]
     example: str
     nouns: Nouns = Nouns()
 
+    @property
+    def total(self) -> int:
+        """Number of things, whatever they are."""
+        return sum(self.numbers.values())
+
     def __str__(self) -> str:
-        return f"{self.nouns.count(self.recordings, self.parts)}, e.g. {self.example}"
+        return f"{self.nouns.count(self.numbers)}, e.g. {self.example}"
 
 
 @dataclass(frozen=True)
@@ -131,13 +143,8 @@ class Summary:
         counts = self.counts.copy()
         counts.index.name = counts.columns.name = None
         text = counts.to_string(na_rep="", float_format=lambda value: f"{value:g}")
-        recordings = sum(group.recordings for group in self.excluded)
-        parts = sum(group.parts for group in self.excluded)
-        lines = [
-            text,
-            "",
-            f"left out: {self.nouns.count(recordings, parts)} (see {self.datalist.parent / 'excluded.csv'})",
-        ]
+        numbers: Counter[str] = sum((Counter(group.numbers) for group in self.excluded), Counter())
+        lines = [text, "", f"left out: {self.nouns.count(numbers)} (see {self.datalist.parent / 'excluded.csv'})"]
         for group in self.excluded[:8]:
             lines += textwrap.wrap(
                 str(group),
@@ -163,11 +170,10 @@ def left_out(excluded: Iterable[Exclusion], nouns: Nouns | None = None) -> list[
         groups.setdefault(_pattern(item.reason, item.source, item.item), []).append(item)
     found = []
     for items in groups.values():
-        recordings = sum(item.item == nouns.whole for item in items)
         first = items[0]
         example = f"{first.source}, {first.item}: {first.reason}"
-        found.append(LeftOut(recordings, len(items) - recordings, example, nouns))
-    return sorted(found, key=lambda group: -(group.recordings + group.parts))
+        found.append(LeftOut(dict(Counter(map(nouns.of, items))), example, nouns))
+    return sorted(found, key=lambda group: -group.total)
 
 
 def _pattern(reason: str, source: str, item: str) -> str:

@@ -157,7 +157,7 @@ class CellExtraction:
         for cell in self.segmentation.find(labels, self.outlier_min_area_um2.get(kind or "")):
             if reason := self._problem(cell, phase.shape, label):
                 place = f"{frame.name} at row {cell.row:.0f}, column {cell.column:.0f}"
-                excluded.append(Exclusion(source, place, reason))
+                excluded.append(Exclusion(source, place, reason, "cell"))
                 continue
             row, column = round(cell.row), round(cell.column)
             crop = crop_around(phase, row, column, self.crop_size)

@@ -77,7 +77,7 @@ class FrameFile(ABC):
             try:
                 frame = self.read(name)
             except DataError as error:
-                excluded.append(Exclusion(self.path.name, name, str(error)))
+                excluded.append(Exclusion(self.path.name, name, str(error), "frame"))
                 continue
             yield frame
 

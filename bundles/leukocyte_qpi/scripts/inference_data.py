@@ -92,7 +92,7 @@ def inference_records(
             f"{source}: found {what}, expected datalist.json, .phase recordings, .npz, or images "
             f"({', '.join(IMAGE_SUFFIXES)}), as file or folder"
         )
-    report = check_records(records, (extraction.crop_size, extraction.crop_size))
+    report = check_records(records, (extraction.crop_size, extraction.crop_size), what="cell")
     excluded += report.excluded
     if output is not None:
         write_excluded(output / "excluded.csv", excluded)
@@ -197,7 +197,7 @@ def _from_images(
             image = read_image(file)
             converted = reader.convert(image, file.name)
         except DataError as error:
-            excluded.append(Exclusion(file.name, "crop", str(error)))
+            excluded.append(Exclusion(file.name, "crop", str(error), "cell"))
             continue
         usable_as_is = file.suffix == ".npy" and np.array_equal(image, converted)
         place = str(file.resolve()) if usable_as_is else _save(_needed(output, source), identity, converted)

@@ -161,7 +161,7 @@ class Preparation:
             try:
                 group = self._group(cell.group)
             except DataError as error:
-                excluded.append(Exclusion(cell.source, cell.identity, str(error)))
+                excluded.append(Exclusion(cell.source, cell.identity, str(error), "cell"))
                 continue
             # without donors each cell stands alone, which the datalist says under info
             origin = {"donor": cell.donor or cell.identity, "source": cell.source}
@@ -207,7 +207,7 @@ class Preparation:
         """
         absolute = [{**record, "image": str((output / record["image"]).resolve())} for record in records]
         size = (self.extraction.crop_size, self.extraction.crop_size)
-        report = check_records(absolute, size, range(len(self.classes)))
+        report = check_records(absolute, size, range(len(self.classes)), what="cell")
         excluded = [*excluded, *report.excluded]
         write_excluded(output / "excluded.csv", excluded)
         cells = [record for record in report.kept if "label" in record]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,6 @@ def _extract_one(extraction: CellExtraction, output: Path, path: Path) -> _Resul
         records = [{**record, **group, "donor": identity.donor} for record in result.records]
     except DataError as error:
         result, records = ExtractedCells(excluded=[Exclusion(path.name, "recording", str(error))]), []
-    excluded = [[item.source, item.item, item.reason] for item in result.excluded]
+    excluded = [astuple(item) for item in result.excluded]
     write_json(state, {"fingerprint": known_by, "records": records, "excluded": excluded})
     return records, result.excluded

@@ -145,7 +145,7 @@ class SingleCellReader:
                     stored = read_image(file)
                     image = self.convert(stored, file.name)
                 except DataError as error:
-                    excluded.append(Exclusion(file.relative_to(root).as_posix(), "crop", str(error)))
+                    excluded.append(Exclusion(file.relative_to(root).as_posix(), "crop", str(error), "cell"))
                     continue
                 identity = file.relative_to(root).as_posix()
                 yield SingleCell(identity, image, group.name, donor, file.name, self.pixel_scale(stored))
@@ -172,7 +172,7 @@ class SingleCellReader:
                 known.add(identity)
                 converted = self.convert(image, f"cell {identity}")
             except DataError as error:
-                excluded.append(Exclusion(file.name, identity, str(error)))
+                excluded.append(Exclusion(file.name, identity, str(error), "cell"))
                 continue
             group, donor = (str(arrays[key][number]) if key in arrays else None for key in ("labels", "donors"))
             yield SingleCell(f"{file.stem}_{identity}", converted, group, donor, file.name, self.pixel_scale(image))

@@ -364,7 +364,7 @@ def test_warnings_of_a_missing_class_and_of_cells_without_background(preparation
 
 def test_failed_preparation_does_not_block_another(preparation, tmp_path):
     _discs(tmp_path / "source", 2)
-    with pytest.raises(DataError, match=r"reasons: 12 frames or cells, e\.g\. .* --resize true [^;]*$"):
+    with pytest.raises(DataError, match=r"reasons: 12 cells, e\.g\. .* --resize true [^;]*$"):
         _run(preparation(), tmp_path / "source", tmp_path / "data")
     assert not _run(preparation(resize=True), tmp_path / "source", tmp_path / "data").reused
 

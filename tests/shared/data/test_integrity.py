@@ -95,8 +95,8 @@ def test_duplicates_are_reported_across_sections_and_groups_only(tmp_path, good)
 def test_excluded_are_written_even_if_none(tmp_path):
     path = tmp_path / "excluded.csv"
     write_excluded(path, [])
-    assert list(pd.read_csv(path).columns) == ["source", "item", "reason"]
-    write_excluded(path, [Exclusion("a.phase", "00001", 'found "x", expected y')])
+    assert list(pd.read_csv(path).columns) == ["source", "item", "reason", "what"]
+    write_excluded(path, [Exclusion("a.phase", "00001", 'found "x", expected y', "frame")])
     assert pd.read_csv(path, dtype=str).to_dict("records") == [
-        {"source": "a.phase", "item": "00001", "reason": 'found "x", expected y'}
+        {"source": "a.phase", "item": "00001", "reason": 'found "x", expected y', "what": "frame"}
     ]

@@ -25,7 +25,10 @@ def test_counts_means_and_reasons(tmp_path):
     assert summary.counts.loc["total", ["training", "test", "outlier"]].tolist() == [3, 1, 1]
     assert summary.counts.loc["y", "donors"] == 2
     assert summary.counts.loc["y", "mean area"] == 20.0
-    assert summary.excluded == [LeftOut(0, 2, "s, i: area 1.5 is small"), LeftOut(0, 1, "s, i: cut")]
+    assert summary.excluded == [
+        LeftOut({"frame or cell": 2}, "s, i: area 1.5 is small"),
+        LeftOut({"frame or cell": 1}, "s, i: cut"),
+    ]
     text = str(summary)
     assert "left out: 3 frames or cells" in text
     assert "reused" not in text
@@ -43,13 +46,13 @@ def test_reasons_are_grouped_but_shown_as_they_are(tmp_path):
     write_datalist(tmp_path / "datalist.json", {"training": [_record(1, "a", 1.0, label=0)]}, ["x"])
     long = "the copy may have been cut short: " + "copy it anew " * 12
     excluded = [Exclusion(f"D{n}_Mon_1.phase", "recording", f"/data {n}/D{n}_Mon_1.phase: {long}") for n in (1, 2)]
-    excluded += [Exclusion("D3.phase", f"0000{n}", f"frame 0000{n} is constant") for n in (1, 2, 3)]
+    excluded += [Exclusion("D3.phase", f"0000{n}", f"frame 0000{n} is constant", "frame") for n in (1, 2, 3)]
     excluded += [Exclusion("D10_Mon_1.phase", "recording", "D10_Mon_1: no donor")]
     write_excluded(tmp_path / "excluded.csv", excluded)
     summary = Summary.read(tmp_path / "datalist.json", "donor")
-    assert [(group.recordings, group.parts) for group in summary.excluded] == [(0, 3), (2, 0), (1, 0)]
+    assert [group.numbers for group in summary.excluded] == [{"frame": 3}, {"recording": 2}, {"recording": 1}]
     text = str(summary)
-    assert "left out: 3 recordings and 3 frames or cells" in text
+    assert "left out: 3 recordings and 3 frames" in text
     assert "2 recordings, e.g. D1_Mon_1.phase, recording: /data 1/D1_Mon_1.phase: the copy" in text
     assert "#" not in text
     assert " ".join(text.split()).count(long.strip()) == 1
@@ -58,4 +61,12 @@ def test_reasons_are_grouped_but_shown_as_they_are(tmp_path):
 def test_a_name_that_is_a_number_or_a_word_of_the_reason_does_not_split_a_group():
     reason = "has integers; say what 0 and 255 stand for in a crop"
     found = left_out(Exclusion(f"{name}.png", "crop", f"{name}.png {reason}") for name in ("0", "1", "a", "255"))
-    assert found == [LeftOut(0, 4, f"0.png, crop: 0.png {reason}")]
+    assert found == [LeftOut({"frame or cell": 4}, f"0.png, crop: 0.png {reason}")]
+
+
+def test_frames_and_cells_left_out_for_one_reason_are_counted_apart():
+    kinds = ["cell", "frame", "cell", "", ""]
+    items = ["1", "2", "3", "recording", "5"]
+    found = left_out(Exclusion("x", item, "NaN", what) for item, what in zip(items, kinds, strict=True))
+    assert str(found[0]) == "1 recording, 1 frame or cell, 2 cells and 1 frame, e.g. x, 1: NaN"
+    assert found[0].total == 5
