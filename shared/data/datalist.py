@@ -15,7 +15,7 @@ from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
 from shared.data.splits import check_group_disjoint
 
-__all__ = ["GROUP_KEYS", "PATH_KEYS", "load_section", "read_datalist", "write_datalist"]
+__all__ = ["GROUP_KEYS", "PATH_KEYS", "find_datalist", "load_section", "read_datalist", "write_datalist"]
 
 PATH_KEYS = ("image", "truth")
 GROUP_KEYS = ("donor", "patient")
@@ -70,6 +70,13 @@ def read_datalist(datalist_path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(content, dict) or "classes" not in content:
         raise DataError(f"{path}: not a datalist (expected an object with the key 'classes'); prepare the data anew")
     return content
+
+
+def find_datalist(path: str | os.PathLike[str]) -> Path | None:
+    """Return the datalist that a path is or that the folder there holds; ``None`` if there is none."""
+    source = Path(path)
+    file = source / "datalist.json" if source.is_dir() else source
+    return file if file.name == "datalist.json" and file.is_file() else None
 
 
 def load_section(

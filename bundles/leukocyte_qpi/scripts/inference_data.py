@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.bundle import ConfigParser
 
 from scripts.crop_files import save_crop
 from scripts.extraction import CellExtraction
 from scripts.hologram import HologramReader
 from scripts.single_cells import SingleCellReader, list_images
 from shared.data.arrays import IMAGE_SUFFIXES, read_image
-from shared.data.datalist import PATH_KEYS, load_section, read_datalist
+from shared.data.datalist import PATH_KEYS, find_datalist, load_section, read_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, write_excluded
+from shared.data.prepare_settings import read_prepare_settings
 from shared.data.summary import left_out
 
 __all__ = ["inference_records", "pixel_size_um"]
@@ -65,12 +65,12 @@ def inference_records(
             folder holds both holograms and crops, or if an override names no key of ``prepare_config``.
     """
     source, output = Path(path), None if output_dir is None else Path(output_dir)
-    parser = _settings(prepare_config, prepare_overrides or {})
+    parser = read_prepare_settings(prepare_config, prepare_overrides or {})
     extraction: CellExtraction = parser.get_parsed_content("extraction")
     hologram_reader: HologramReader = parser.get_parsed_content("holograms")
     reader: SingleCellReader = parser.get_parsed_content("single_cells")
     excluded: list[Exclusion] = []
-    if datalist := _datalist(source):
+    if datalist := find_datalist(source):
         sections = [section] if isinstance(section, str) else section
         records = [record for name in sections for record in load_section(datalist, name, require_files=False)]
     elif files := extraction.reader.list_files(source):
@@ -117,35 +117,11 @@ def pixel_size_um(
     Returns:
         The pixel size, or None if the crops differ in it.
     """
-    datalist = _datalist(Path(path))
+    datalist = find_datalist(path)
     info = read_datalist(datalist).get("info", {}) if datalist else {}
     general = info.get("pixel_size_um", default)
     sizes = {record.get("pixel_size_um", general) for record in records} or {general}
     return sizes.pop() if len(sizes) == 1 else None
-
-
-def _datalist(source: Path) -> Path | None:
-    file = source / "datalist.json" if source.is_dir() else source
-    return file if file.name == "datalist.json" and file.is_file() else None
-
-
-def _settings(file: str | os.PathLike[str], overrides: Mapping[str, Any]) -> ConfigParser:
-    parser = ConfigParser(ConfigParser.load_config_file(str(file)))
-    for key, value in _flat(overrides):
-        if key not in parser:
-            names = ", ".join(name for name in parser.get() if name not in ("imports", "bundle_root"))
-            raise DataError(f"prepare_overrides: {file} has no key '{key}'; its keys are {names}")
-        parser[key] = value
-    return parser
-
-
-def _flat(overrides: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give the leaves of nested mappings with keys joined by ``#``."""
-    for key, value in overrides.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}#")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _from_frames(
