@@ -120,7 +120,7 @@ def proportion_bags(bags: int = 100, seed: int = 0) -> ToyBags:
         seed: of the random numbers.
     """
 
-    def content(rng: np.random.Generator, positive: bool, training: bool) -> Content:
+    def content(rng: np.random.Generator, positive: bool, _training: bool) -> Content:
         size = int(rng.integers(15, 25))
         concept = round(size * rng.uniform(0.6, 0.9) if positive else size * rng.uniform(0.1, 0.4))
         return Content(concept, size - concept)

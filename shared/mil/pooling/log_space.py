@@ -29,7 +29,7 @@ def log_one_minus_exp(log_u: torch.Tensor) -> torch.Tensor:
 
     Example:
         >>> log_one_minus_exp(torch.tensor([-1000.0, 0.0]))
-        tensor([-1000.0000,    -0.4587])
+        tensor([-1.0000e+03, -4.5868e-01])
     """
     # below the clamp, near the least float32, the second term is 0 in single and in double precision
     u = torch.exp(log_u).clamp(min=1e-37)

@@ -1,0 +1,46 @@
+import torch
+
+from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.gated_attention import GatedAttentionPooling
+from shared.mil.ragged import to_padded
+
+LENGTHS = torch.tensor([2, 4])
+
+
+def test_the_logits_are_those_of_the_weights_and_padding_has_none():
+    for pooling in (AttentionPooling(3, 6), GatedAttentionPooling(3, 6)):
+        instances = torch.randn(6, 3)
+        logits = pooling.attention_logits(instances, LENGTHS)
+        expected = torch.cat([part.softmax(0) for part in logits.split([2, 4])])
+        torch.testing.assert_close(pooling.instance_weights(instances, LENGTHS), expected)
+        padded, mask = to_padded(instances, LENGTHS)
+        in_padded = pooling.attention_logits(padded, mask=mask)
+        assert (in_padded[~mask] == -torch.inf).all()
+        torch.testing.assert_close(in_padded.softmax(1), pooling.instance_weights(padded, mask=mask))
+
+
+def test_logits_that_spread_over_hundreds_leave_finite_weights_and_gradients():
+    pooling = AttentionPooling(1, 1)
+    with torch.no_grad():
+        pooling.hidden[0].weight.fill_(1.0)
+        pooling.hidden[0].bias.zero_()
+        pooling.score.weight.fill_(400.0)
+    instances = torch.tensor([[-3.0], [0.5], [3.0]], requires_grad=True)
+    weights = pooling.instance_weights(instances, torch.tensor([3]))
+    assert weights.tolist() == [0.0, 0.0, 1.0]
+    pooling(instances, torch.tensor([3])).sum().backward()
+    assert instances.grad.isfinite().all()
+    assert instances.grad[2] > 0
+
+
+def test_the_gate_multiplies_the_hidden_units():
+    pooling = GatedAttentionPooling(3, 6)
+    instances = torch.randn(6, 3)
+    with torch.no_grad():
+        pooling.gate[0].weight.zero_()
+        pooling.gate[0].bias.fill_(40.0)
+    open_gate = pooling.attention_logits(instances, LENGTHS)
+    torch.testing.assert_close(open_gate, pooling.score(pooling.hidden(instances))[:, 0])
+    with torch.no_grad():
+        pooling.gate[0].bias.fill_(-40.0)
+    torch.testing.assert_close(pooling.attention_logits(instances, LENGTHS), torch.zeros(6))
