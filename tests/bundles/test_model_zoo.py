@@ -15,7 +15,9 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
 from shared import __version__
+from shared.training.best_model import BestModel
 from shared.training.start import data_error_behind
+from shared.training.training_state import TrainingState
 
 BUNDLES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "bundles").iterdir() if path.is_dir())
 COMMANDS = {
@@ -123,6 +125,15 @@ def test_settings_are_checked_before_anything_is_done(bundle, data, command):
         with pytest.raises(RuntimeError) as caught:
             workflow.run()
         assert message in str(data_error_behind(caught.value))
+
+
+def test_what_is_resumed_is_the_handler_that_chooses_the_model(bundle, data):
+    parser = ConfigParser()
+    parser.read_config(configs(bundle, "train"))
+    parser["dataset_dir"] = str(data)
+    handlers = parser.get_parsed_content("train#handlers")
+    (state,) = (handler for handler in handlers if isinstance(handler, TrainingState))
+    assert [handler for handler in handlers if isinstance(handler, BestModel)] == [state.objects["best_model"]]
 
 
 def test_net_in_out(bundle, data):
