@@ -20,9 +20,10 @@ sys.path.insert(0, str(REPOSITORY))
 from shared.data.errors import DataError  # noqa: E402
 from shared.data.generated import generate_once  # noqa: E402
 
-EPILOG = """\
+EPILOG = r"""
 Every key of bundles/<bundle>/configs/prepare.json can be overridden, nested ones with '#':
   --wavelength_nm 633   --segmentation#threshold_rad 0.3   --phantom#donors 6   --fractions '{"training": 0.8, ...}'
+  --minimum_images 10   --reference_date 2021-01-01        --clinical#columns#age AGE
 
 examples:
   python scripts/prepare.py leukocyte_qpi --phantom
@@ -30,6 +31,9 @@ examples:
   python scripts/prepare.py leukocyte_qpi --source /data/recordings --donor_pattern '^(?P<donor>P[0-9]+)'
   python scripts/prepare.py leukocyte_qpi --source /data/crops --integer_phase_range '[0, 4]' --resize true
   python scripts/prepare.py leukocyte_qpi --source cells.npz --npz_keys#images x --npz_keys#donors null
+  python scripts/prepare.py lymphocytosis_moe --source /data/smears --smear_pattern '^(?P<smear>S[0-9]+)_'
+  python scripts/prepare.py lymphocytosis_moe --phantom --phantom#bag_size \
+      '{"mean": 80, "std": 45, "low": 16, "high": 198}' --phantom#patients 121 --output /tmp/smears
 """
 
 
@@ -42,8 +46,8 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, dict[str,
     """Return the arguments and the overrides of config keys."""
     parser = argparse.ArgumentParser(
         prog="prepare.py",
-        description="Turn source data, or generated phantoms, into the datalist of a bundle: crops, split by patient, "
-        "list of what was left out.",
+        description="Turn source data, or generated phantoms, into the datalist of a bundle: checked, split by patient "
+        "or donor, with a list of what was left out.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -52,7 +56,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, dict[str,
     origin = parser.add_mutually_exclusive_group(required=True)
     origin.add_argument("--source", type=Path, help="file or folder of the source data")
     origin.add_argument("--phantom", action="store_true", help="generate phantoms with known truth instead")
-    parser.add_argument("--variant", help="variant of the phantoms: plain (default), distractor or shortcut")
+    parser.add_argument("--variant", help="variant of the phantoms: plain (default), shortcut, …")
     parser.add_argument("--seed", type=int, help="seed of the split and of the phantoms (default: see the config)")
     parser.add_argument("--output", type=Path, help="folder to write to (default: bundles/<bundle>/data)")
     parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever was prepared there")

@@ -73,15 +73,15 @@ class AttributeTable:
 
         Args:
             path: a CSV file with one row per patient.
-            columns: name of the column of each of ``id``, ``label``, ``lymphocyte_count`` and either ``age`` or
-                ``birth_date``; ``sex`` may be left out or None.
+            columns: name of the column of each of ``id``, ``lymphocyte_count`` and either ``age`` or ``birth_date``;
+                those of ``label`` and ``sex`` may be left out or None.
 
         Returns:
             The patients in the order of the table, and those left out with the reason. A patient with several rows
             that contradict each other is left out; further rows that say the same are named and ignored.
 
         Raises:
-            DataError: if the file cannot be read or lacks a column.
+            DataError: if the file cannot be read, lacks a column, or no column is named for what is needed.
         """
         rows = self._rows(path, columns)
         patients: dict[str, Attributes] = {}
@@ -89,7 +89,8 @@ class AttributeTable:
         for identity, group in rows.groupby("id", sort=False):
             if not identity:
                 lines = ", ".join(str(line + 2) for line in group.index)
-                excluded.append(Exclusion(path.name, "row", f"line(s) {lines}: no patient in '{columns['id']}'"))
+                reason = f"no patient in '{columns['id']}'"
+                excluded.append(Exclusion(path.name, f"line {lines}", reason, "row"))
                 continue
             distinct = group.drop_duplicates()
             if len(distinct) > 1:
@@ -97,8 +98,9 @@ class AttributeTable:
                 excluded.append(Exclusion(identity, "patient", reason))
                 continue
             if len(group) > 1:
-                reason = f"{path.name} repeats patient {identity} {len(group)} times; the first row counts"
-                excluded.append(Exclusion(path.name, "row", reason))
+                reason = f"{identity} has {len(group)} equal rows; the first one counts"
+                lines = ", ".join(str(line + 2) for line in group.index[1:])
+                excluded.append(Exclusion(path.name, f"line {lines}", reason, "row"))
             try:
                 patients[identity] = self._patient(distinct.iloc[0], columns)
             except DataError as error:
@@ -116,6 +118,9 @@ class AttributeTable:
             ) from error
         table.columns = table.columns.str.strip()
         wanted = {role: name for role, name in columns.items() if name is not None}
+        for roles in (("id",), ("lymphocyte_count",), ("age", "birth_date")):
+            if not set(roles) & set(wanted):
+                raise DataError(f"{path}: no column named for {' or '.join(roles)}; set it under 'columns'")
         for role, name in wanted.items():
             if name not in table.columns:
                 raise DataError(
@@ -129,7 +134,7 @@ class AttributeTable:
         age = self._number("age", row["age"], columns) if "age" in row else self._age(row["birth_date"], columns)
         return Attributes(
             row["id"],
-            self._label(row["label"], columns),
+            self._label(row["label"], columns) if "label" in row else None,
             age,
             self._number("lymphocyte_count", row["lymphocyte_count"], columns),
             SEXES.get(row["sex"].lower()) if "sex" in row else None,
@@ -161,9 +166,8 @@ class AttributeTable:
         if not text:
             raise DataError(f"no {columns['birth_date']}, from which the age follows")
         age = age_in_years(parse_date(text, self.day_first), parse_date(self.reference_date))
-        self._check_range(
-            "age", age, f"{columns['birth_date']} {text} makes an age on {self.reference_date} of {age:g}"
-        )
+        found = f"{columns['birth_date']} is {text}, which makes {age:g} years on {self.reference_date}"
+        self._check_range("age", age, found)
         return age
 
     def _check_range(self, role: str, value: float, found: str) -> None:

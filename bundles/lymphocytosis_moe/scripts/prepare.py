@@ -27,7 +27,7 @@ __all__ = ["NOUNS", "UNLABELLED", "Preparation", "patient_records"]
 logger = logging.getLogger(__name__)
 
 UNLABELLED = "unlabelled"
-NOUNS = Nouns("patient", "patients", "image or row", "images or rows")
+NOUNS = Nouns("patient", "patients", "image", "images")
 
 _Records = list[dict[str, Any]]
 
@@ -79,7 +79,7 @@ class Preparation:
             output,
             source,
             layout.files(source),
-            {key: value for key, value in asdict(self).items() if key != "workers"},
+            {"layout": asdict(layout), "check": asdict(self.check), "fractions": self.fractions, "seed": self.seed},
             written=("datalist.json", "excluded.csv"),
             sections=(*self.fractions, UNLABELLED),
         )

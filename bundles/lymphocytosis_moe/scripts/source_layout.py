@@ -144,7 +144,7 @@ class SourceLayout:
         images, others = list_images(folders[0])
         for path in others:
             reason = f"is no image, expected one of {', '.join(SUFFIXES)}"
-            excluded.append(Exclusion(path.relative_to(source).as_posix(), attributes.identity, reason))
+            excluded.append(Exclusion(path.relative_to(source).as_posix(), attributes.identity, reason, "file"))
         if not images:
             raise DataError(f"without images: {_names(folders, source)} holds none of the kinds {', '.join(SUFFIXES)}")
         return Patient(attributes, folders[0], tuple(images))
