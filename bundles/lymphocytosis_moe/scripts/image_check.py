@@ -13,7 +13,7 @@ from tqdm import tqdm
 from scripts.source_layout import Patient
 from shared.data.arrays import read_image
 from shared.data.errors import DataError
-from shared.data.integrity import Exclusion, check_array, content_digest
+from shared.data.integrity import Exclusion, content_digest
 from shared.data.processes import in_processes
 
 __all__ = ["ImageCheck", "ImageFacts", "inspect_image"]
@@ -105,7 +105,8 @@ def inspect_image(path: Path) -> ImageFacts:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != "uint8":
         shape = " x ".join(map(str, image.shape))
         raise DataError(f"{path}: is {shape} of type {image.dtype}, expected rows x columns x 3 of 8 bits (RGB)")
-    check_array(image)
+    if (image == image[0, 0]).all():
+        raise DataError(f"{path}: is of one colour, {tuple(image[0, 0].tolist())}; expected a cell")
     return ImageFacts((image.shape[0], image.shape[1]), content_digest(image))
 
 

@@ -169,7 +169,7 @@ def test_every_bad_input_is_named_and_the_rest_goes_on(preparation, write_source
     assert f"repeats {name}/P6/000002.jpg" in reasons[f"{name}/P6/again.jpg"]
     for index in (0, 1, 2):
         assert "cannot be read as .jpg" in reasons[f"{name}/P7/{index:06d}.jpg"]
-    assert "is constant" in reasons[f"{name}/P8/000000.jpg"]
+    assert "is of one colour" in reasons[f"{name}/P8/000000.jpg"]
     assert "is of 24 x 30 pixels, expected 24 x 24" in reasons[f"{name}/P8/000001.jpg"]
     assert "expected rows x columns x 3 of 8 bits (RGB)" in reasons[f"{name}/P8/000002.jpg"]
     assert "is no image" in reasons[f"{name}/P9/notes.txt"]
