@@ -12,6 +12,7 @@ TITLES: Mapping[str, str] = {
     "fimf_score_cam": "FIMF Score-CAM",
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",
+    "guided_backpropagation_x_input": "Guided backpropagation \u00d7 input",
     "input_x_gradient": "Input \u00d7 gradient",
     "lime": "LIME",
     "lrp": "LRP",
