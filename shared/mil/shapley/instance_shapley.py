@@ -181,7 +181,7 @@ def _prefix_values(
     def masked(masks: Tensor) -> Tensor:
         return after(classifier(exact.expand(len(masks), -1, -1), None, masks)[:, target])
 
-    return MaskedPrefixes(masked, value, max(NUMBERS // embeddings.shape[1], 1))
+    return MaskedPrefixes(masked, len(exact), value, max(NUMBERS // embeddings.shape[1], 1))
 
 
 def _running(pooling: Pooling, pooled: Tensor, instances: Tensor) -> RunningPooling | None:

@@ -32,12 +32,17 @@ def permutation_shapley(
     ``φ_i = E_π[v(before i ∪ i) − v(before i)]`` (Castro, Gómez and Tejada 2009). The values of the N + 1 prefixes of
     one permutation hold the marginal contributions of all N instances as their differences. Every permutation is paired
     with its reverse (antithetic sampling; Mitchell et al. 2022): an instance that comes early in one comes late in the
-    other. A pair's mean is one independent sample, from whose spread the standard errors come. The sum of the values is
-    exact whatever the number of permutations.
+    other. A pair's mean is one independent sample, from whose spread the standard errors come.
+
+    To be the first, preceded by nobody, happens to an instance in one permutation of N only, and is often what decides
+    its value. The N bags of one instance are therefore evaluated once, and their part ``(v({i}) − v(∅))/N`` is exact
+    instead of sampled. What a sample then lacks in its sum is given to all instances alike, so that the values add up
+    to v(all) − v(∅) whatever the number of permutations. Both leave the estimate unbiased. A value that rests on other
+    rare orders may still have a larger error than its standard error says when the permutations are fewer than N.
 
     Args:
-        prefix_values: ``f(orders (P, N)) -> (P, N + 1)``, the values of the first 0, 1, … N instances of each order;
-            see :class:`~shared.mil.shapley.prefix_values.PooledPrefixes` and
+        prefix_values: ``f(orders (P, C)) -> (P, C + 1)``, the values of the first 0, 1, … C instances of each order,
+            C = N or 1; see :class:`~shared.mil.shapley.prefix_values.PooledPrefixes` and
             :class:`~shared.mil.shapley.prefix_values.MaskedPrefixes`.
         instances: N.
         standard_error: stop as soon as no value has a larger standard error, in the unit of v; ``None`` uses all
@@ -52,23 +57,21 @@ def permutation_shapley(
     """
     _check_settings(instances, standard_error, max_permutations, batch)
     generator = torch.Generator().manual_seed(seed)
-    mean = torch.zeros(instances, dtype=torch.float64, device=device)
-    squares = torch.zeros_like(mean)  # Σ (x − mean)²
-    pairs, whole, empty = 0, 0.0, 0.0
+    single = _checked_values(prefix_values, torch.arange(instances, device=device)[:, None]).diff(dim=1)[:, 0]  # (N,)
+    mean = torch.zeros_like(single)
+    squares = torch.zeros_like(single)  # Σ (x − mean)²
+    pairs, total = 0, 0.0
     while 2 * pairs < max_permutations:
         count = min(batch, max_permutations - 2 * pairs) // 2
         forth = torch.rand(count, instances, generator=generator, dtype=torch.float64).argsort(dim=1).to(device)
         orders = torch.cat([forth, forth.flip(1)])  # (2 count, N)
-        values = prefix_values(orders)
-        if values.shape != (2 * count, instances + 1) or not bool(values.isfinite().all()):
-            raise ValueError(
-                f"expected finite values of all prefixes, {(2 * count, instances + 1)}, found shape "
-                f"{tuple(values.shape)} with {int((~values.isfinite()).sum())} NaN or infinite"
-            )
-        values = values.to(torch.float64)
-        whole, empty = float(values[0, -1]), float(values[0, 0])
-        contributions = torch.empty_like(values[:, 1:]).scatter_(1, orders, values.diff(dim=1))
-        samples = (contributions[:count] + contributions[count:]) / 2
+        values = _checked_values(prefix_values, orders)
+        total = float(values[0, -1] - values[0, 0])
+        marginal = values.diff(dim=1)
+        marginal[:, 0] = 0
+        samples = torch.empty_like(marginal).scatter_(1, orders, marginal).view(2, count, -1).mean(dim=0)
+        samples += single / instances
+        samples += (total - samples.sum(dim=1, keepdim=True)) / instances
         # pooled mean and spread of two groups (Chan, Golub and LeVeque 1983)
         difference = samples.mean(dim=0) - mean
         squares += (samples - samples.mean(dim=0)).square().sum(dim=0)
@@ -77,8 +80,19 @@ def permutation_shapley(
         pairs += count
         if standard_error is not None and pairs >= LEAST_PAIRS and _errors(squares, pairs).max() <= standard_error:
             break
-    gap = abs(float(mean.sum()) - (whole - empty))
-    return ShapleyValues(mean, gap, _errors(squares, pairs), 2 * pairs)
+    return ShapleyValues(mean, abs(float(mean.sum()) - total), _errors(squares, pairs), 2 * pairs)
+
+
+def _checked_values(prefix_values: Callable[[Tensor], Tensor], orders: Tensor) -> Tensor:
+    """Return the values of all prefixes in float64."""
+    values = prefix_values(orders)
+    expected = (orders.shape[0], orders.shape[1] + 1)
+    if values.shape != expected or not bool(values.isfinite().all()):
+        raise ValueError(
+            f"expected finite values of all prefixes, {expected}, found shape {tuple(values.shape)} with "
+            f"{int((~values.isfinite()).sum())} NaN or infinite"
+        )
+    return values.to(torch.float64)
 
 
 def _errors(squares: Tensor, pairs: int) -> Tensor:

@@ -42,7 +42,7 @@ class PooledPrefixes:
         self.pooling, self.function, self.empty, self.numbers = pooling, function, empty, numbers
 
     def __call__(self, orders: Tensor) -> Tensor:
-        """Return v of the prefixes of 0 … N instances, ``(P, N + 1)``, of orders ``(P, N)``."""
+        """Return v of the prefixes of 0 … C instances, ``(P, C + 1)``, of orders of C among N, ``(P, C)``."""
         values = torch.full((len(orders), orders.shape[1] + 1), self.empty, dtype=torch.float64, device=orders.device)
         held = max(self.numbers // self.pooling.embedding, 1)
         piece = min(orders.shape[1], held)
@@ -61,25 +61,29 @@ class MaskedPrefixes:
     Args:
         function: ``f(mask (P, N)) -> (P,)``, the values of the bag with only the marked instances, of which there is
             at least one.
+        instances: N.
         empty: value of the empty bag.
         numbers: how many entries a mask may have.
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], empty: float = 0.0, numbers: int = NUMBERS) -> None:
-        self.function, self.empty, self.numbers = function, empty, numbers
+    def __init__(
+        self, function: Callable[[Tensor], Tensor], instances: int, empty: float = 0.0, numbers: int = NUMBERS
+    ) -> None:
+        self.function, self.instances, self.empty, self.numbers = function, instances, empty, numbers
 
     def __call__(self, orders: Tensor) -> Tensor:
-        """Return v of the prefixes of 0 … N instances, ``(P, N + 1)``, of orders ``(P, N)``."""
-        n = orders.shape[1]
-        values = torch.full((len(orders), n + 1), self.empty, dtype=torch.float64, device=orders.device)
-        sizes = torch.arange(1, n + 1, device=orders.device)
+        """Return v of the prefixes of 0 … C instances, ``(P, C + 1)``, of orders of C among N, ``(P, C)``."""
+        length = orders.shape[1]
+        values = torch.full((len(orders), length + 1), self.empty, dtype=torch.float64, device=orders.device)
+        sizes = torch.arange(1, length + 1, device=orders.device)
         for order, row in zip(orders, values, strict=True):
-            places = order.argsort()  # (N,)
-            start = 1
-            for some_sizes in sizes.split(max(self.numbers // n, 1)):
+            places = order.new_full((self.instances,), length)
+            places[order] = sizes - 1
+            done = 0
+            for some_sizes in sizes.split(max(self.numbers // self.instances, 1)):
                 masks = places < some_sizes[:, None]  # (C, N)
-                row[start : start + len(masks)] = _called(self.function, masks[None])[0]
-                start += len(masks)
+                row[done + 1 : done + 1 + len(masks)] = _called(self.function, masks[None])[0]
+                done += len(masks)
         return values
 
 
