@@ -26,11 +26,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--calibration-file", type=Path, help="calibration of the results, where it is not the bundle's own"
     )
+    parser.add_argument(
+        "--without-calibration",
+        action="store_true",
+        help="replace an older page even if the calibration of the results is not at hand",
+    )
     options = parser.parse_args(arguments)
     try:
         eval_dir, bundle_root = find_folders(_folder(options.folder))
         root = options.bundle_root or bundle_root
-        print(build_report(eval_dir, root, options.output, options.calibration_file))
+        print(build_report(eval_dir, root, options.output, options.calibration_file, options.without_calibration))
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

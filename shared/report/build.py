@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from shared.data.errors import DataError
 from shared.data.files import atomic_path
 from shared.report.page import render_page
+from shared.report.sections.fitted import why_no_calibration
 from shared.report.sources import read_sources
 
 __all__ = ["build_report"]
@@ -17,6 +19,7 @@ def build_report(
     bundle_root: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     calibration_file: str | os.PathLike[str] | None = None,
+    replace_without_calibration: bool = True,
 ) -> Path:
     """Write the report; an older one is replaced only by a whole one.
 
@@ -31,15 +34,25 @@ def build_report(
         output: HTML file to write; by default ``report.html`` in ``eval_dir``.
         calibration_file: the calibration that the results were made with, where it is not the bundle's. One that
             belongs to other weights than the results is left out, and the page says so.
+        replace_without_calibration: whether an older page may be replaced although the calibration that the results
+            were made with is not at hand.
 
     Returns:
         The file written.
 
     Raises:
-        DataError: if there is nothing to report or a file is malformed; names file and key.
+        DataError: if there is nothing to report, a file is malformed (names file and key), or an older page would be
+            replaced by one that lacks the calibration.
     """
     target = Path(output) if output is not None else Path(eval_dir) / "report.html"
-    page = render_page(read_sources(eval_dir, bundle_root, calibration_file))
+    sources = read_sources(eval_dir, bundle_root, calibration_file)
+    lacks_calibration = sources.calibration is None and why_no_calibration(sources)
+    if lacks_calibration and target.exists() and not replace_without_calibration:
+        raise DataError(
+            f"{target}: is kept, for a new page would lack the calibration. {lacks_calibration} To replace it all the "
+            "same, give --without-calibration."
+        )
+    page = render_page(sources)
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from shared.data.files import sha256_file
 
-__all__ = ["calibration_mismatch", "recorded_calibrations", "recorded_files", "recorded_weights"]
+__all__ = ["calibration_mismatch", "find_calibration", "recorded_calibrations", "recorded_files", "recorded_weights"]
 
 
 def recorded_weights(content: Mapping[str, Any]) -> dict[str, str]:
@@ -43,6 +43,24 @@ def recorded_files(provenance: Any, role: str) -> dict[str, str]:
 def recorded_calibrations(content: Mapping[str, Any]) -> dict[str, str]:
     """Return the hashes of the calibrations that a result was made with, each with its file; see `recorded_weights`."""
     return {digest: file for digest, file in recorded_weights(content).items() if file.endswith(".json")}
+
+
+def find_calibration(eval_dir: Path, results: Iterable[Mapping[str, Any] | None]) -> Path | None:
+    """Look for the calibration that results name where commands usually leave it: as named, or beside ``eval_dir``.
+
+    Args:
+        eval_dir: the folder of the results.
+        results: their contents.
+
+    Returns:
+        The file with the very hash that a result names; ``None`` if it is not there.
+    """
+    for content in results:
+        for digest, file in recorded_calibrations(content or {}).items():
+            for place in (Path(file), eval_dir.absolute().parent / "models" / Path(file).name):
+                if place.is_file() and sha256_file(place) == digest:
+                    return place
+    return None
 
 
 def calibration_mismatch(

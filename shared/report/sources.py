@@ -15,7 +15,7 @@ from shared.data.files import read_json
 from shared.evaluation.metrics_file import read_metrics
 from shared.evaluation.predictions import is_multilabel, prediction_classes, read_predictions
 from shared.report.measures import read_table
-from shared.report.recorded_weights import calibration_mismatch
+from shared.report.recorded_weights import calibration_mismatch, find_calibration
 
 __all__ = ["Sources", "find_folders", "read_sources"]
 
@@ -141,7 +141,8 @@ def read_sources(
         eval_dir: folder written by evaluating and explaining.
         bundle_root: bundle with ``configs/metadata.json`` and ``models/calibration.json``; without it, the folder
             above ``eval_dir`` if that is a bundle.
-        calibration_file: the calibration, where it is not the bundle's.
+        calibration_file: the calibration; by default the one that the results name, if it is where they say or beside
+            ``eval_dir``, else the bundle's.
 
     Raises:
         DataError: if neither metrics, predictions nor explanations exist, if a calibration file is named that does not
@@ -174,7 +175,10 @@ def read_sources(
         return read_table(read_json(files[name]), str(files[name])) if name in files else None
 
     metrics = read_metrics(files["metrics.json"]) if "metrics.json" in files else None
-    explanations, calibration = table("explanations/index.json"), table("calibration.json")
+    explanations = table("explanations/index.json")
+    if calibration_file is None and (named := find_calibration(folder, (metrics, explanations))):
+        files["calibration.json"] = named
+    calibration = table("calibration.json")
     left_out = None
     if calibration is not None:
         results = {"metrics.json": metrics, "explanations/index.json": explanations}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from shared.data.files import sha256_file
 
 PREDICTIONS = (
     "id,logit_a,logit_b,probability_a,probability_b,prediction,confidence,decision,reason\n"
@@ -62,6 +66,37 @@ def test_calibration_of_results_elsewhere_is_named(report, tmp_path):
     gone = report(tmp_path, "--calibration-file", tmp_path / "gone.json")
     assert gone.returncode == 1
     assert "gone.json: no such file" in gone.stderr
+
+
+def test_a_page_is_not_replaced_by_one_that_lacks_the_calibration(report, tmp_path):
+    bundle = tmp_path / "bundle"
+    for name in ("eval", "models", "elsewhere/models"):
+        (bundle / name).mkdir(parents=True)
+    (bundle / "eval" / "predictions.csv").write_text(PREDICTIONS)
+    named = bundle / "elsewhere" / "models" / "calibration.json"
+    for file, temperature in ((named, 1.75), (bundle / "models" / "calibration.json", 2.5)):
+        file.write_text(json.dumps({"weights_sha256": "5f2c", "temperature": {"value": temperature}}))
+    used = [{"file": "model.pt", "sha256": "5f2c"}, {"file": "calibration.json", "sha256": sha256_file(named)}]
+    index = {"samples": [], "methods": {}, "provenance": {"weights": used}}
+    (bundle / "eval" / "explanations").mkdir()
+    (bundle / "eval" / "explanations" / "index.json").write_text(json.dumps(index))
+    page = bundle / "eval" / "report.html"
+    page.write_text("old")
+
+    refused = report(bundle)
+    assert refused.returncode == 1
+    assert "report.html: is kept" in refused.stderr
+    assert "--calibration-file" in refused.stderr
+    assert page.read_text() == "old"
+    assert report(bundle, "--calibration-file", named).returncode == 0
+    assert "1.75" in page.read_text(encoding="utf-8")
+    assert report(bundle, "--without-calibration").returncode == 0
+    assert "1.75" not in page.read_text(encoding="utf-8")
+    # beside the results, as with --ckpt_dir and --output_dir in one folder, it is found
+    (bundle / "elsewhere" / "eval").mkdir()
+    shutil.copytree(bundle / "eval", bundle / "elsewhere" / "eval", dirs_exist_ok=True)
+    assert report(bundle / "elsewhere" / "eval", "--bundle-root", bundle).returncode == 0
+    assert "1.75" in (bundle / "elsewhere" / "eval" / "report.html").read_text(encoding="utf-8")
 
 
 def test_empty_folder_is_a_clear_error(report, tmp_path):
