@@ -1,0 +1,86 @@
+"""Random symmetries and colours of a patient's images, each image drawn by itself and all computed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Randomizable
+
+from scripts.input_statistics import InputStatistics
+from shared.data.symmetry import SYMMETRIES, symmetry
+
+__all__ = ["RandBagColourd", "RandBagSymmetryd"]
+
+
+class RandBagSymmetryd(Randomizable, MapTransform):
+    """Turn and flip each image of a bag by one of the eight symmetries of the square, each equally likely.
+
+    The same distribution as a random flip along each axis followed by a random number of quarter turns
+    (Sahasrabudhe et al. 2020, section 2.4): each symmetry comes up in two of the sixteen ways.
+
+    Args:
+        keys: keys of bags of square images ``(N, C, H, H)``, all transformed alike.
+        allow_missing_keys: whether a record may lack a key.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transform a record."""
+        transformed = dict(data)
+        drawn: np.ndarray | None = None
+        for key in self.key_iterator(transformed):
+            bag = transformed[key]
+            if drawn is None:
+                drawn = self.R.randint(SYMMETRIES, size=len(bag))
+            result = torch.empty_like(bag)
+            for index in range(SYMMETRIES):
+                chosen = torch.from_numpy(np.flatnonzero(drawn == index))
+                result[chosen] = symmetry(bag[chosen], index)
+            transformed[key] = result
+        return transformed
+
+
+class RandBagColourd(Randomizable, MapTransform):
+    """Shift the colour of each image along the principal components of the training images' colours.
+
+    Equation 19 of Sahasrabudhe et al. 2020 (after Krizhevsky et al. 2012): ``Σ_k α_k λ_k e_k`` is added to every
+    pixel, with eigenvalues λ and eigenvectors e of the covariance of RGB values, and ``α_k ~ N(0, σ²)`` drawn for each
+    image. λ has the square of the pixels' unit, so the shift depends on the scale: here it is [0, 1]. Nothing is
+    clipped.
+
+    Args:
+        keys: keys of bags of images ``(N, 3, H, W)``: ``uint8``, or floats in [0, 1]. They become floats.
+        statistics: of the training images.
+        strength: σ; the paper's is 0.1. With 0 the images only become floats.
+        allow_missing_keys: whether a record may lack a key.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        statistics: InputStatistics,
+        strength: float = 0.1,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        if strength < 0:
+            raise ValueError(f"strength must not be negative, found {strength}")
+        self.directions = (statistics.eigenvectors * statistics.eigenvalues).T.contiguous()  # (3 components, 3 colours)
+        self.strength = strength
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transform a record."""
+        transformed = dict(data)
+        for key in self.key_iterator(transformed):
+            bag = transformed[key]
+            alpha = torch.from_numpy(self.R.normal(0.0, self.strength, size=(len(bag), 3))).float()
+            shift = (alpha @ self.directions)[:, :, None, None]  # (N, 3, 1, 1)
+            floats = bag.float().div_(255) if bag.dtype == torch.uint8 else bag.clone()
+            transformed[key] = floats.add_(shift)
+        return transformed

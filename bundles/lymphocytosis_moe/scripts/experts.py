@@ -1,0 +1,147 @@
+"""The two experts: one on the images of a patient, one on the attributes. Each is a classifier by itself.
+
+Arguments, shapes and the source of the equations are those of :mod:`scripts.networks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from scripts.attributes import ATTRIBUTES, AttributeStandardisation
+from scripts.image_centring import ImageCentring
+from scripts.linear import FullPrecisionLinear
+from scripts.pooling import make_pooling
+from scripts.resnet import ResNetEncoder
+from shared.mil.chunked_encoder import ChunkedEncoder
+
+__all__ = ["AttributePerceptron", "ImageClassifier"]
+
+HIDDEN_UNITS = 2
+
+
+class ImageClassifier(nn.Module):
+    """The expert on images: instance encoder, pooling and a linear classifier (CNN, equations 4 to 9).
+
+    ``h_ij = M(x_ij)``, ``p_i = pool_j h_ij``, ``logit_i = θ_C · p_i + β``. With attention pooling it is the model of
+    Ilse et al. 2018 with this encoder.
+
+    Args:
+        width: K of the encoder, see :class:`~scripts.resnet.ResNetEncoder`.
+        image_size: height and width of the images in pixels.
+        pooling: name of an operator, see :func:`~scripts.pooling.make_pooling`.
+        pooling_options: further arguments of that operator.
+        global_pooling: whether the encoder averages over the positions instead of flattening.
+        chunk_size: images that are encoded at a time: it sets the memory, whatever the bags hold. What does not fit
+            into one chunk is computed twice in training, see :class:`~shared.mil.chunked_encoder.ChunkedEncoder`.
+    """
+
+    def __init__(
+        self,
+        width: int = 32,
+        image_size: int = 224,
+        pooling: str = "mean",
+        pooling_options: Mapping[str, Any] | None = None,
+        global_pooling: bool = False,
+        chunk_size: int = 256,
+    ) -> None:
+        super().__init__()
+        encoder = ResNetEncoder(width, image_size, global_pooling)
+        self.embedding_size = encoder.embedding_size
+        self.centring = ImageCentring(image_size)
+        self.encoder = ChunkedEncoder(encoder, chunk_size)
+        self.pooling = make_pooling(pooling, encoder.embedding_size, **(pooling_options or {}))
+        self.head = FullPrecisionLinear(encoder.embedding_size, 1)
+
+    def forward(
+        self,
+        image: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        attributes: torch.Tensor | None = None,  # noqa: ARG002 - one signature for all networks
+    ) -> torch.Tensor:
+        """Return the logits ``(B, 1)``; the attributes are not used."""
+        return self.head(self.bag_embeddings(image, lengths))
+
+    def outputs(
+        self,
+        image: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        attributes: torch.Tensor | None = None,  # noqa: ARG002
+    ) -> dict[str, torch.Tensor]:
+        """Return ``logits`` ``(B, 1)`` and ``embedding`` ``(B, E)``, the pooled one."""
+        pooled = self.bag_embeddings(image, lengths)
+        return {"logits": self.head(pooled), "embedding": pooled}
+
+    def bag_embeddings(self, image: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the pooled embeddings p, ``(B, E)``, in single precision."""
+        if lengths is not None:
+            return self.pooling(self.cell_embeddings(image), lengths)
+        embeddings = self.cell_embeddings(image.flatten(0, 1))  # (B · N, E)
+        return self.pooling(embeddings.unflatten(0, (image.shape[0], image.shape[1])))
+
+    def cell_embeddings(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings h ``(T, E)`` of images ``(T, 3, H, W)``, in single precision."""
+        return self.encoder(self.centring(image)).float()
+
+    def instance_weights(self, image: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the weights of the images in their bags, ``(T,)`` or ``(B, N)``.
+
+        Raises:
+            TypeError: if the pooling operator has no instance weights.
+        """
+        weights = getattr(self.pooling, "instance_weights", None)
+        if weights is None:
+            raise TypeError(f"{type(self.pooling).__name__} has no instance weights; use attention pooling")
+        if lengths is not None:
+            return weights(self.cell_embeddings(image), lengths)
+        return weights(self.cell_embeddings(image.flatten(0, 1)).unflatten(0, image.shape[:2]))
+
+
+class AttributePerceptron(nn.Module):
+    """The expert on attributes: two hidden sigmoid units on standardised age and count (MLP, equations 11 and 12).
+
+    Args:
+        log_count: see :class:`~scripts.attributes.AttributeStandardisation`.
+    """
+
+    def __init__(self, log_count: bool = True) -> None:
+        super().__init__()
+        self.standardisation = AttributeStandardisation(log_count)
+        self.hidden = FullPrecisionLinear(len(ATTRIBUTES), HIDDEN_UNITS)
+        self.head = FullPrecisionLinear(HIDDEN_UNITS, 1)
+
+    def forward(
+        self,
+        image: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        attributes: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the logits ``(B, 1)``; of the images only the number of bags is used."""
+        return self.outputs(image, lengths, attributes)["logits"]
+
+    def outputs(
+        self,
+        image: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        attributes: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Return ``logits`` ``(B, 1)`` and ``embedding`` ``(B, 2)``, the hidden units."""
+        hidden = torch.sigmoid(self.hidden(self.standardised(image, lengths, attributes)))
+        return {"logits": self.head(hidden), "embedding": hidden}
+
+    def attribute_logits(self, standardised: torch.Tensor) -> torch.Tensor:
+        """Return the logits ``(B, 1)`` of standardised attributes ``(B, 2)``."""
+        return self.head(torch.sigmoid(self.hidden(standardised)))
+
+    def standardised(
+        self, image: torch.Tensor, lengths: torch.Tensor | None, attributes: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the standardised attributes ``(B, 2)``: zeros, the training means, where there are none."""
+        if attributes is not None:
+            return self.standardisation(attributes)
+        bags = image.shape[0] if lengths is None else lengths.shape[0]
+        centre = self.standardisation.centre
+        return torch.zeros(bags, centre.shape[0], dtype=centre.dtype, device=centre.device)

@@ -1,0 +1,70 @@
+"""Records to infer on, from whatever a user points at: a prepared data set, or a table and folders of images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.image_check import ImageCheck
+from scripts.prepare import NOUNS, patient_records
+from scripts.source_layout import SourceLayout, recognise
+from shared.data.datalist import find_datalist, load_section
+from shared.data.errors import DataError
+from shared.data.integrity import write_excluded
+from shared.data.prepare_settings import read_prepare_settings
+from shared.data.summary import left_out
+
+__all__ = ["inference_records"]
+
+PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json"
+
+
+def inference_records(
+    path: str | os.PathLike[str],
+    section: str | Sequence[str] = "test",
+    output_dir: str | os.PathLike[str] | None = None,
+    prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
+    prepare_overrides: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Return one record per patient, with ``id``, ``image`` (paths), ``age`` and ``lymphocyte_count``.
+
+    Args:
+        path: ``datalist.json``, a folder with one, or a folder in a layout that preparing knows (a table and a folder
+            of images per patient), whose diagnoses need not be known.
+        section: section of a prepared datalist, or several.
+        output_dir: folder for ``excluded.csv``, which says what of a source was left out and why; without it nothing
+            is written.
+        prepare_config: settings of preparing, which hold here too.
+        prepare_overrides: values in place of those of ``prepare_config``, e.g. ``{"minimum_images": 1}``; nested
+            mappings replace single nested keys.
+
+    Raises:
+        DataError: if the path does not exist, if nothing there can be used, or if an override names no key of
+            ``prepare_config``.
+    """
+    source = Path(path)
+    settings = read_prepare_settings(prepare_config, prepare_overrides or {})
+    if datalist := find_datalist(source):
+        sections = [section] if isinstance(section, str) else section
+        records = [record for name in sections for record in load_section(datalist, name)]
+        if not records:
+            raise DataError(f"{datalist}: no patient in {', '.join(sections)}; choose another section")
+        return records
+    if not source.is_dir():
+        raise DataError(
+            f"{source}: found {'a file' if source.exists() else 'nothing'}, expected datalist.json or a folder with "
+            "the table of patients and their images"
+        )
+    layouts: Sequence[SourceLayout] = settings.get_parsed_content("prepare#layouts")
+    check: ImageCheck = settings.get_parsed_content("check")
+    records, excluded, _ = patient_records(recognise(source, layouts), check, source, workers=settings["workers"])
+    if output_dir is not None:
+        write_excluded(Path(output_dir) / "excluded.csv", excluded)
+    if not records:
+        reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3]))
+        raise DataError(
+            f"{source}: no patient to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}"
+        )
+    return records
