@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -15,55 +15,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from shared.calibration.outliers.all_scores import SCORE_TYPES, ScoreSettings, default_scores
 from shared.calibration.outliers.base import Features, OutlierScore
-from shared.calibration.outliers.logit_scores import Energy, MaximumSoftmax, MutualInformation, PredictiveEntropy
-from shared.calibration.outliers.mahalanobis import Mahalanobis
-from shared.calibration.outliers.nearest_neighbour import NearestNeighbour
 from shared.calibration.outliers.tail import Tail
-from shared.calibration.outliers.vim import ViM
 from shared.data.errors import DataError
 from shared.data.files import atomic_path, sha256_file
 
-__all__ = ["OutlierDetector", "default_scores"]
+__all__ = ["OutlierDetector"]
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 DECIDING = ("mahalanobis_image", "mahalanobis_features", "mahalanobis")
-SCORE_TYPES: dict[str, type[OutlierScore]] = {
-    score.__name__: score
-    for score in (MaximumSoftmax, Energy, PredictiveEntropy, MutualInformation, Mahalanobis, NearestNeighbour, ViM)
-}
-
-
-def default_scores(
-    sources: Sequence[str], temperature: float = 1.0, last_layer: nn.Linear | None = None
-) -> dict[str, OutlierScore]:
-    """Return all scores that can be computed, unfitted, by the names under which they are reported.
-
-    Args:
-        sources: names of the features that there are.
-        temperature: T of the scores that use logits.
-        last_layer: of the network; virtual-logit matching needs it and is left out without.
-
-    Example:
-        >>> list(default_scores(["logits", "embedding"]))[3:]
-        ['mutual_information', 'mahalanobis', 'nearest_neighbour']
-    """
-    scores: dict[str, OutlierScore] = {
-        "maximum_softmax": MaximumSoftmax(temperature),
-        "energy": Energy(temperature),
-        "predictive_entropy": PredictiveEntropy(temperature),
-        "mutual_information": MutualInformation(temperature),
-        "mahalanobis": Mahalanobis("embedding"),
-        "nearest_neighbour": NearestNeighbour(),
-        "mahalanobis_features": Mahalanobis("feature_statistics", class_conditional=False),
-        "mahalanobis_image": Mahalanobis("image_statistics", class_conditional=False),
-    }
-    if last_layer is not None:
-        bias = np.zeros(last_layer.out_features) if last_layer.bias is None else last_layer.bias.detach().cpu().numpy()
-        scores["vim"] = ViM(last_layer.weight.detach().cpu().numpy(), bias)
-    return {name: score for name, score in scores.items() if score.source in sources}
 
 
 @dataclass(frozen=True)
@@ -113,60 +76,72 @@ class OutlierDetector:
         temperature: float = 1.0,
         last_layer: nn.Linear | None = None,
         members: Sequence[str] | None = None,
+        settings: ScoreSettings | None = None,
     ) -> Self:
         """Fit every score that the given features allow to the training images.
 
         Args:
             features: of the training images, by name; see :class:`~shared.calibration.outliers.base.OutlierScore`.
-                The logits are not used in fitting, so a few Monte Carlo samples suffice here.
+                The values of the logits are not used in fitting, so they need not be drawn (NaN).
             labels: class indices ``(N,)``.
             temperature: T of the scores that use logits.
             last_layer: of the network, for virtual-logit matching.
             members: names of the scores that enter the decision; ``None`` for the default.
+            settings: of the scores; ``None`` for the default.
 
         Raises:
-            ValueError: if a member is not among the scores, or features and labels do not fit.
+            ValueError: if a member is not among the scores, a setting is impossible, or features and labels do not fit.
         """
-        scores = default_scores(list(features), temperature, last_layer)
+        scores = default_scores(list(features), temperature, last_layer, settings)
         for score in scores.values():
             score.fit(features, labels)
         if members is None:
             members = [name for name in DECIDING if name in scores][:1]
         return cls(scores, tuple(members))
 
-    def calibrated(self, features: Features, keep: float = 0.97, also_kept: ArrayLike | None = None) -> Self:
+    def calibrated(
+        self, features: Features, keep: float = 0.97, also_kept: ArrayLike | None = None, tail_share: float = 0.1
+    ) -> Self:
         """Return the detector with tails and threshold from validation inliers.
 
         The threshold is the ⌈keep (n + 1)⌉-th smallest combined score, where images that another rule rejects count
         as lost already: a new inlier of the same distribution then passes both rules with at least that probability
         (split conformal prediction, Vovk et al. 2005, section 4.1). At least half of ``1 − keep`` is left to this
         detector, however many the other rule takes; if fewer than ``keep`` pass both for that reason, a warning is
-        logged.
+        logged. So it is if n is below ``keep / (1 - keep)``: the threshold then is the largest score there is, which
+        new inliers exceed more often than was asked for.
 
         Args:
             features: of the n validation images, by name.
             keep: share of inliers that pass both rules, in (0, 1). What is fitted to few donors loses some more on
                 new ones, so choose it above the share that is needed.
             also_kept: whether the other rule, the minimum confidence, keeps the image ``(n,)``; ``None`` if all.
+            tail_share: see :meth:`Tail.fit <shared.calibration.outliers.tail.Tail.fit>`.
 
         Raises:
-            ValueError: if ``keep`` is outside (0, 1), ``also_kept`` does not fit, or there are too few images.
+            ValueError: if ``keep`` or ``tail_share`` is outside its range, ``also_kept`` does not fit, or there are too
+                few images.
         """
         if not 0 < keep < 1:
             raise ValueError(f"keep must lie between 0 and 1, found {keep}")
-        values = {name: self.scores[name].score(features) for name in self.members}
+        values = self.member_scores(features, self.members)
         n = len(values[self.members[0]])
         others = np.ones(n, dtype=bool) if also_kept is None else np.asarray(also_kept, dtype=bool)
         if others.shape != (n,) or not others.any():
             raise ValueError(
                 f"also_kept must have shape ({n},) and keep some image, found {others.shape}, {others.sum()}"
             )
-        calibrated = replace(self, tails={name: Tail.fit(value) for name, value in values.items()})
+        calibrated = replace(self, tails={name: Tail.fit(value, tail_share) for name, value in values.items()})
         combined = calibrated.combine(values)
         candidates = np.sort(combined[others])
         wanted = math.ceil(keep * (n + 1))
         at_most = math.ceil((1 - (1 - keep) / 2) * (len(candidates) + 1))
         threshold = float(candidates[min(wanted, at_most, len(candidates)) - 1])
+        if wanted > n:
+            logger.warning(
+                f"{n} validation images are too few to keep {keep:.1%} of new ones: the outlier threshold is the largest "
+                f"score among them, which one in {n + 1} inliers may exceed"
+            )
         kept = ((combined <= threshold) & others).mean()
         if kept < keep:
             logger.warning(
@@ -175,14 +150,18 @@ class OutlierDetector:
             )
         return replace(calibrated, threshold=threshold)
 
-    def member_scores(self, features: Features) -> dict[str, NDArray[np.float64]]:
-        """Return every score ``(N,)`` by name, members or not; larger is more outlying.
+    def member_scores(self, features: Features, names: Iterable[str] | None = None) -> dict[str, NDArray[np.float64]]:
+        """Return scores ``(N,)`` by name; larger is more outlying.
+
+        Args:
+            features: of the N images, by name.
+            names: the scores that are computed; ``None`` for every one, members or not.
 
         Raises:
             KeyError: if features that a score needs are missing.
             ValueError: if they do not fit.
         """
-        return {name: score.score(features) for name, score in self.scores.items()}
+        return {name: self.scores[name].score(features) for name in (self.scores if names is None else names)}
 
     def combine(self, scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Join the members' scores: ``(N,)`` in nats, larger is more outlying.

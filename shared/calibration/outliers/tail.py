@@ -38,11 +38,11 @@ class Tail:
         """Fit to the scores ``(N,)`` of inliers.
 
         Raises:
-            ValueError: if there are fewer than 20 scores, or one is not finite.
+            ValueError: if there are fewer than two scores, or one is not finite.
         """
         scores = np.asarray(scores, dtype=np.float64)
-        if scores.ndim != 1 or len(scores) < 20 or not np.isfinite(scores).all():
-            raise ValueError(f"a tail needs at least 20 finite scores (N,), found shape {scores.shape}")
+        if scores.ndim != 1 or len(scores) < 2 or not np.isfinite(scores).all():
+            raise ValueError(f"a tail needs at least 2 finite scores (N,), found shape {scores.shape}")
         probability = np.linspace(0, 1 - TAIL_SHARE, 91)
         knots = np.quantile(scores, probability)
         # of equal quantiles the first counts: P(S ≥ s) includes all that are equal

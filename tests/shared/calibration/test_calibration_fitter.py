@@ -251,9 +251,19 @@ def test_missing_and_too_few_samples_are_named(files):
         calibrate(files, make_section("training", 30, 0))
     with pytest.raises(DataError, match="no training samples"):
         calibrate(files, make_section("validation", 30, 0))
-    with pytest.raises(DataError, match=r"calibration\.json: .* 30 training and 6 validation samples.*at least 20"):
-        calibrate(files, joined(make_section("training", 30, 0), make_section("validation", 6, 1)))
+    with pytest.raises(DataError, match="add validation samples of at least two classes"):
+        calibrate(files, joined(make_section("training", 30, 0), make_section("validation", 1, 1)))
     assert not files[1].exists()
+
+
+def test_few_validation_samples_are_enough_with_a_warning(files, caplog):
+    few = make_section("validation", 6, 1)
+    with caplog.at_level(logging.WARNING):
+        content = calibrate(files, joined(make_section("training", 30, 0), few))
+    assert "6 validation images are too few" in caplog.text
+    assert content["outlier"]["n_validation"] == 6
+    classifier = CalibratedClassifier.load(files[1], files[0], classes=CLASSES, **SETTINGS)
+    assert (classifier(few.outputs)["outlier_score"] <= content["outlier"]["threshold"]).all()
 
 
 def test_it_must_stand_behind_its_collector(files):

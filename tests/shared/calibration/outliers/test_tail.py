@@ -25,7 +25,13 @@ def test_constant_scores_have_a_finite_tail():
     np.testing.assert_allclose(tail.surprise([2.0, 3.0, 4.0]), [0, 0, 1])
 
 
-@pytest.mark.parametrize("scores", [np.zeros(19), np.zeros((20, 2)), np.r_[np.zeros(20), np.nan]])
+def test_few_scores_are_ranked_all_the_same():
+    surprise = Tail.fit([1.0, 2.0, 4.0]).surprise([0.0, 1.5, 3.0, 4.0, 5.0, 50.0])
+    assert np.isfinite(surprise).all()
+    assert (np.diff(surprise) > 0).all()
+
+
+@pytest.mark.parametrize("scores", [np.zeros(1), np.zeros((20, 2)), np.r_[np.zeros(20), np.nan]])
 def test_refuses(scores):
-    with pytest.raises(ValueError, match="at least 20 finite"):
+    with pytest.raises(ValueError, match="at least 2 finite"):
         Tail.fit(scores)
