@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ignite.engine import Engine, Events
 from shared.calibration.calibration_file import write_calibration
 from shared.calibration.confidence import DEFINITION, chance_corrected_confidence
 from shared.calibration.outlier_detector import OutlierDetector
+from shared.calibration.outliers.all_scores import ScoreSettings
 from shared.calibration.output_collector import CollectedOutputs, OutputCollector
 from shared.calibration.selective_threshold import ThresholdFit, fit_threshold
 from shared.calibration.temperature import apply_temperature, fit_temperature
@@ -56,6 +58,7 @@ class CalibrationFitter:
             It is measured on the validation samples that are not rejected. If no confidence reaches it, a warning is
             logged and nothing will be accepted.
         outlier_members: names of the outlier scores that decide; ``None`` for the detector's own choice.
+        outlier_settings: of the outlier scores; ``None`` for the default.
         guarantee: probability with which the true risk may exceed the target (Clopper–Pearson bound); ``None`` for the
             plain empirical risk. The bound holds only for a confidence that was fixed before its samples were seen:
             with a guarantee, one half of the validation samples gives temperature and outlier threshold, and the other
@@ -85,6 +88,7 @@ class CalibrationFitter:
         guarantee: float | None = None,
         group_key: str | None = "donor",
         data_files: Sequence[str | os.PathLike[str]] = (),
+        outlier_settings: ScoreSettings | None = None,
     ) -> None:
         self.collector = collector
         self.classes = list(classes)
@@ -98,6 +102,7 @@ class CalibrationFitter:
         self.inliers_kept = inliers_kept
         self.target_risk = target_risk
         self.outlier_members = outlier_members
+        self.outlier_settings = outlier_settings or ScoreSettings()
         self.guarantee = guarantee
         self.group_key = group_key
         self.data_files = list(data_files)
@@ -171,6 +176,7 @@ class CalibrationFitter:
                 "inliers_kept": self.inliers_kept,
                 "kept": float(self._kept(fitting, fit.temperature, detector)[2].mean()),
                 "members": list(detector.members),
+                "settings": asdict(self.outlier_settings),
                 "n_training": len(training.records),
                 "n_validation": len(fitting.records),
             },
@@ -203,7 +209,8 @@ class CalibrationFitter:
         """Return the confidence of each sample, whether its prediction is wrong, and whether it is not rejected."""
         probabilities = apply_temperature(collected.outputs["logits"], temperature)
         confidence = chance_corrected_confidence(probabilities)
-        usual = detector.combine(detector.member_scores(collected.outputs)) <= detector.threshold
+        members = detector.member_scores(collected.outputs, detector.members)
+        usual = detector.combine(members) <= detector.threshold
         wrong = probabilities.argmax(axis=1) != _labels(collected)
         return confidence, wrong, usual & (confidence >= self.minimum_confidence)
 
@@ -221,9 +228,13 @@ class CalibrationFitter:
                 temperature=temperature,
                 last_layer=self.last_layer,
                 members=self.outlier_members,
+                settings=self.outlier_settings,
             )
             return detector.calibrated(
-                validation.outputs, keep=self.inliers_kept, also_kept=sure if sure.any() else None
+                validation.outputs,
+                keep=self.inliers_kept,
+                also_kept=sure if sure.any() else None,
+                tail_share=self.outlier_settings.tail_share,
             )
         except ValueError as error:
             raise DataError(

@@ -139,8 +139,8 @@ class OutlierDetector:
         threshold = float(candidates[min(wanted, at_most, len(candidates)) - 1])
         if wanted > n:
             logger.warning(
-                f"{n} validation images are too few to keep {keep:.1%} of new ones: the outlier threshold is the largest "
-                f"score among them, which one in {n + 1} inliers may exceed"
+                f"{n} validation images are too few to keep {keep:.1%} of new ones: the outlier threshold is the "
+                f"largest score among them, which one in {n + 1} inliers may exceed"
             )
         kept = ((combined <= threshold) & others).mean()
         if kept < keep:

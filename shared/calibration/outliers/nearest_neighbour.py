@@ -23,14 +23,20 @@ class NearestNeighbour(OutlierScore):
         maximum: at most so many training images are kept, a seeded choice; Sun et al. show that 1 % of a large set
             suffices.
         seed: of that choice.
+
+    Raises:
+        ValueError: if ``neighbours`` is below 1 or above ``maximum``.
     """
 
     def __init__(self, neighbours: int = 10, source: str = "embedding", maximum: int = 2000, seed: int = 0) -> None:
         super().__init__(source)
+        if not 1 <= neighbours <= maximum:
+            raise ValueError(f"neighbours must lie between 1 and the {maximum} images kept, found {neighbours}")
         self.neighbours = neighbours
         self.maximum = maximum
         self.seed = seed
         self.bank: NDArray[np.float32] | None = None
+        self._search: NearestNeighbors | None = None
 
     def fit(self, features: Features, labels: ArrayLike) -> Self:  # noqa: ARG002 - the other scores' signature
         """Keep the training images' normalised features ``(N, D)``.
@@ -44,15 +50,16 @@ class NearestNeighbour(OutlierScore):
         if len(values) > self.maximum:
             kept = np.random.default_rng(self.seed).choice(len(values), self.maximum, replace=False)
             values = values[np.sort(kept)]
-        self.bank = _normalised(values).astype(np.float32)
+        self.bank, self._search = _normalised(values).astype(np.float32), None
         return self
 
     def score(self, features: Features) -> NDArray[np.float64]:
         """Return the distances ``(N,)``, between 0 and 2."""
         bank = self._fitted("bank")
         values = _normalised(self._values(features, bank.shape[1]))
-        search = NearestNeighbors(n_neighbors=self.neighbours).fit(bank)
-        return search.kneighbors(values)[0][:, -1] if len(values) else np.zeros(0)
+        if self._search is None:  # built once for all batches
+            self._search = NearestNeighbors(n_neighbors=self.neighbours).fit(bank)
+        return self._search.kneighbors(values)[0][:, -1] if len(values) else np.zeros(0)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the kept features and the settings."""

@@ -11,17 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Tail"]
 
-TAIL_SHARE = 0.1
-
 
 @dataclass(frozen=True)
 class Tail:
     """Surprise ``−ln P(S ≥ s)`` of a score, from a sample of inliers' scores.
 
-    Up to the sample's 90 % quantile u the probability is the empirical one, interpolated; beyond it is exponential,
-    ``P(S ≥ s) = P(S ≥ u) exp(−(s − u)/β)``, a generalised Pareto distribution of shape 0 (Pickands 1975): an
-    empirical probability could not rank scores that are larger than all of the sample. β is the mean excess over u,
-    the maximum-likelihood estimate.
+    Up to a quantile u of the sample, by default that of 90 %, the probability is the empirical one, interpolated;
+    beyond it is exponential, ``P(S ≥ s) = P(S ≥ u) exp(−(s − u)/β)``, a generalised Pareto distribution of shape 0
+    (Pickands 1975): an empirical probability could not rank scores that are larger than all of the sample. β is the
+    mean excess over u, the maximum-likelihood estimate.
 
     Attributes:
         knots: increasing scores ``(Q,)`` up to u.
@@ -34,16 +32,22 @@ class Tail:
     scale: float
 
     @classmethod
-    def fit(cls, scores: ArrayLike) -> Self:
-        """Fit to the scores ``(N,)`` of inliers.
+    def fit(cls, scores: ArrayLike, share: float = 0.1) -> Self:
+        """Fit to the scores of inliers.
+
+        Args:
+            scores: ``(N,)``.
+            share: share of them beyond u.
 
         Raises:
-            ValueError: if there are fewer than two scores, or one is not finite.
+            ValueError: if there are fewer than two scores, one is not finite, or the share is not in (0, 0.5].
         """
+        if not 0 < share <= 0.5:
+            raise ValueError(f"the share of the tail must lie in (0, 0.5], found {share}")
         scores = np.asarray(scores, dtype=np.float64)
         if scores.ndim != 1 or len(scores) < 2 or not np.isfinite(scores).all():
             raise ValueError(f"a tail needs at least 2 finite scores (N,), found shape {scores.shape}")
-        probability = np.linspace(0, 1 - TAIL_SHARE, 91)
+        probability = np.linspace(0, 1 - share, 91)
         knots = np.quantile(scores, probability)
         # of equal quantiles the first counts: P(S ≥ s) includes all that are equal
         knots, first = np.unique(knots, return_index=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from scipy.special import log_softmax, softmax
 
 from shared.calibration.calibrated_classifier import CalibratedClassifier
 from shared.calibration.calibration_fitter import CalibrationFitter
+from shared.calibration.outliers.all_scores import ScoreSettings
 from shared.calibration.output_collector import CollectedOutputs, OutputCollector
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
@@ -127,6 +129,19 @@ def test_the_file_names_what_it_belongs_to(files, tmp_path):
     assert (content["outlier"]["n_training"], content["outlier"]["n_validation"]) == (60, 60)
     assert content["provenance"]["weights"][0]["sha256"] == sha256_file(files[0])
     assert content["provenance"]["data"][0]["sha256"] == sha256_file(datalist)
+
+
+def test_settings_of_the_outlier_scores_are_used_and_written(files):
+    collected = joined(make_section("training", 200, 0), make_section("validation", 200, 1))
+    members = ["nearest_neighbour"]
+    usual = calibrate(files, collected, outlier_members=members)["outlier"]
+    assert usual["settings"] == asdict(ScoreSettings())
+    settings = ScoreSettings(neighbours=3, tail_share=0.3)
+    changed = calibrate(files, collected, outlier_members=members, outlier_settings=settings)["outlier"]
+    assert changed["settings"] == asdict(settings)
+    assert changed["threshold"] != usual["threshold"]
+    with pytest.raises(DataError, match="trim must lie in"):
+        calibrate(files, collected, outlier_settings=ScoreSettings(trim=0.7))
 
 
 def test_a_target_risk_out_of_reach_accepts_nothing(files, caplog):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from shared.calibration.outlier_detector import OutlierDetector, default_scores
+from shared.calibration.outlier_detector import OutlierDetector
+from shared.calibration.outliers.all_scores import ScoreSettings, default_scores
 from shared.data.errors import DataError
 
 
@@ -152,3 +153,34 @@ def test_the_score_that_depends_least_on_the_network_decides():
     del features["feature_statistics"]
     assert OutlierDetector.fit(features, labels).members == ("mahalanobis",)
     assert "vim" not in default_scores(list(features))
+
+
+def test_settings_reach_the_scores():
+    settings = ScoreSettings(trim=0.2, neighbours=3, bank_size=40, principal_dimensions=2, tail_share=0.3, seed=5)
+    scores = OutlierDetector.fit(draw(100, 0), np.arange(100) % 3, 1.3, nn.Linear(6, 3), settings=settings).scores
+    for name in ("mahalanobis", "mahalanobis_features", "mahalanobis_image"):
+        assert scores[name].trim == 0.2
+    assert (scores["nearest_neighbour"].neighbours, scores["nearest_neighbour"].seed) == (3, 5)
+    assert scores["nearest_neighbour"].bank.shape == (40, 6)
+    assert scores["vim"].principal.shape == (2, 6)
+    for impossible in (ScoreSettings(trim=0.5), ScoreSettings(neighbours=0), ScoreSettings(neighbours=9, bank_size=8)):
+        with pytest.raises(ValueError, match="must lie"):
+            default_scores(["embedding"], settings=impossible)
+
+
+def test_a_wider_tail_is_fitted_to_more_scores(detector):
+    validation, far = draw(500, 1), draw(5, 2, shift=9.0)
+    narrow, wide = (detector.calibrated(validation, tail_share=share) for share in (0.1, 0.4))
+    scores = detector.member_scores(far)
+    for name in detector.members:
+        knots = detector.scores[name].score(validation)
+        assert wide.tails[name].knots[-1] == pytest.approx(np.quantile(knots, 0.6))
+        assert narrow.tails[name].knots[-1] == pytest.approx(np.quantile(knots, 0.9))
+    assert (narrow.combine(scores) != wide.combine(scores)).all()
+
+
+def test_only_the_scores_that_are_asked_for_are_computed(detector):
+    images = draw(20, 1)
+    some = detector.member_scores({"image_statistics": images["image_statistics"]}, ["mahalanobis_image"])
+    assert list(some) == ["mahalanobis_image"]
+    np.testing.assert_array_equal(some["mahalanobis_image"], detector.member_scores(images)["mahalanobis_image"])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.neighbors import NearestNeighbors
 
 from shared.calibration.outliers.logit_scores import Energy, MaximumSoftmax, MutualInformation, PredictiveEntropy
 from shared.calibration.outliers.mahalanobis import Mahalanobis
@@ -69,6 +70,20 @@ def test_nearest_neighbour_equals_sorted_distances(data):
     score = fitted(NearestNeighbour(neighbours=4), training, labels)
     expected = oracle.nearest_neighbour(training, values, 4)
     np.testing.assert_allclose(score.score({"embedding": values}), expected, rtol=1e-5)
+
+
+def test_neighbours_are_indexed_once_for_all_batches(data, monkeypatch):
+    training, labels, values = data
+    score = fitted(NearestNeighbour(neighbours=4), training, labels)
+    fits = []
+    build = NearestNeighbors.fit
+    monkeypatch.setattr(NearestNeighbors, "fit", lambda self, bank: fits.append(len(bank)) or build(self, bank))
+    whole = score.score({"embedding": values})
+    parts = [score.score({"embedding": part}) for part in np.array_split(values, 3)]
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-12)
+    assert fits == [len(training)]
+    score.fit({"embedding": training[:50]}, labels[:50]).score({"embedding": values})
+    assert fits == [len(training), 50], "after another fit the index is built anew"
 
 
 def test_nearest_neighbour_keeps_a_seeded_choice(data):

@@ -31,6 +31,12 @@ def test_few_scores_are_ranked_all_the_same():
     assert (np.diff(surprise) > 0).all()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.6, -1.0])
+def test_refuses_an_impossible_share(share):
+    with pytest.raises(ValueError, match="share of the tail"):
+        Tail.fit(np.arange(50), share)
+
+
 @pytest.mark.parametrize("scores", [np.zeros(1), np.zeros((20, 2)), np.r_[np.zeros(20), np.nan]])
 def test_refuses(scores):
     with pytest.raises(ValueError, match="at least 2 finite"):
