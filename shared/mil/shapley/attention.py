@@ -31,8 +31,8 @@ def attention_shapley(scores: Tensor, logits: Tensor, empty: float = 0.0) -> Sha
     which grows with the range of the logits and not with N. The error is some 1e-10 of the scores' spread.
 
     An instance of weight zero (logit −∞) is a dummy: its value is 0, and a bag of nothing else has the value of the
-    empty one. A logit that is finite is no dummy, however low, because the instance decides alone where no heavier one
-    is present; its value tends to (s_i − v(∅))/N, plus its share in bags of its like.
+    empty one. A finite logit makes no dummy, however low: where no heavier instance is present this one decides. One
+    that is far lighter than all others has the value (s_i − v(∅))/N.
 
     Args:
         scores: s, ``(N,)``.
