@@ -5,6 +5,9 @@ Lengths are in µm unless a name says ``px``; angles in radians; images are ``(H
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erf
@@ -77,18 +80,21 @@ def soft_ellipse(
     return soft_edge(distance, edge)
 
 
-def soft_edge(distance: ArrayLike, edge: float) -> FloatArray:
+def soft_edge(distance: ArrayLike, edge: float) -> NDArray[Any]:
     """Return 1 well inside an outline, 0 well outside, and an edge of Gaussian blur between.
 
     Args:
         distance: from the outline, negative inside, in any unit and shape.
         edge: standard deviation of the blur in the same unit.
 
+    Returns:
+        Values of the shape of the distance, and of its type if that is a floating one.
+
     Example:
         >>> soft_edge([-9.0, 0.0, 9.0], 1.0).tolist()
         [1.0, 0.5, 0.0]
     """
-    return 0.5 * (1 - erf(np.asarray(distance) / (np.sqrt(2) * edge)))
+    return 0.5 * (1 - erf(np.asarray(distance) / (math.sqrt(2) * edge)))
 
 
 def random_outline(

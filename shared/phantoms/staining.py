@@ -68,9 +68,11 @@ def red_cell_thickness(rho: ArrayLike, pallor: ArrayLike = 1.0) -> NDArray[np.fl
         >>> red_cell_thickness([0.0, 0.7, 1.2]).round(2).tolist()
         [0.32, 1.0, 0.0]
     """
-    square = np.minimum(np.asarray(rho, np.result_type(rho, np.float32)) ** 2, 1.0)
+    rho = np.asarray(rho)
+    square = np.minimum(rho.astype(np.result_type(rho.dtype, np.float32)) ** 2, 1)
+    share = np.asarray(pallor, square.dtype)
     disc = np.sqrt(1 - square)
     biconcave = disc * (0.81 + 7.83 * square - 4.39 * square**2) / 2.5657
     # the rim of a flat disc is as steep as that of the biconcave one
     flat = np.minimum(1.0, 1.6 * disc)
-    return pallor * biconcave + (1 - np.asarray(pallor)) * flat
+    return share * biconcave + (1 - share) * flat

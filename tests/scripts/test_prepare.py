@@ -29,14 +29,21 @@ def prepare(repository, tmp_path):
 def test_help_names_the_bundles_and_how_to_override(prepare):
     result = prepare("--help")
     assert result.returncode == 0
-    for text in ("leukocyte_qpi", "--phantom", "--source", "--overwrite", "--segmentation#threshold_rad"):
+    for text in (
+        "leukocyte_qpi",
+        "lymphocytosis_moe",
+        "--phantom",
+        "--source",
+        "--overwrite",
+        "--segmentation#threshold_rad",
+    ):
         assert text in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nobody", "--phantom"), "unknown bundle 'nobody'; known are: leukocyte_qpi"),
+        (("nobody", "--phantom"), "unknown bundle 'nobody'; known are: leukocyte_qpi, lymphocytosis_moe"),
         (("leukocyte_qpi",), "one of the arguments --source --phantom is required"),
         (("leukocyte_qpi", "--source", "x", "--variant", "shortcut"), "--variant is for --phantom only"),
         (("leukocyte_qpi", "--phantom", "--workers"), "expected --key value, found '--workers'"),
@@ -110,3 +117,26 @@ def test_phantoms_are_generated_prepared_and_reused(prepare, tmp_path):
     other = prepare(*command, "--phantom#cells_per_frame", "5")
     assert other.returncode == 2
     assert "cells_per_frame 9, now 5" in other.stderr
+
+
+def test_patients_of_phantom_smears_are_prepared_and_reused(prepare, tmp_path):
+    command = [
+        *("lymphocytosis_moe", "--phantom", "--variant", "shortcut", "--seed", "3", "--output", tmp_path / "data"),
+        *("--phantom#patients", "16", "--phantom#image_size", "32", "--phantom#bag_size"),
+        '{"mean": 6, "std": 1, "low": 5, "high": 8}',
+    ]
+    result = prepare(*command)
+    assert result.returncode == 0, result.stderr
+    assert "tumoral" in result.stdout
+    assert "left out: nothing" in result.stdout
+    datalist = tmp_path / "data" / "datalist.json"
+    records = [record for name in ("training", "validation", "test") for record in load_section(datalist, name)]
+    assert len(records) == 16
+    assert all(path.startswith(str(tmp_path / "data" / "smears" / "images")) for path in records[0]["image"])
+    assert json.loads((tmp_path / "data" / "smears" / "generated.json").read_text())["parameters"]["seed"] == 3
+
+    before = datalist.read_bytes()
+    again = prepare(*command, "--workers", "1")
+    assert again.returncode == 0
+    assert "complete, reused" in again.stdout
+    assert datalist.read_bytes() == before

@@ -67,3 +67,10 @@ def test_npz_cut_short(tmp_path):
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(DataError, match=r"600 bytes found"):
         read_arrays(path, {"first": "a"})
+
+
+def test_a_picture_that_would_fill_the_memory_is_a_data_error(tmp_path, image, monkeypatch):
+    Image.fromarray(image).save(tmp_path / "image.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DataError, match="exceeds limit of 40 pixels"):
+        read_image(tmp_path / "image.png")

@@ -107,3 +107,15 @@ def test_label_that_is_no_class_is_refused(tmp_path, label):
     path = edited(tmp_path, validation={"label": label})
     with pytest.raises(DataError, match=rf"record 'validation0' of section 'validation' has label {label!r}; expected"):
         load_section(path, "validation")
+
+
+@pytest.mark.parametrize("key", ["donor", "patient", "slide"])
+def test_the_group_may_have_another_name(tmp_path, key):
+    sections = {
+        name: [{"id": name, "label": 0, key: "same" if name != "validation" else "other"}]
+        for name in ("training", "validation", "test")
+    }
+    write_datalist(tmp_path / "datalist.json", sections, ["a"])
+    group_key = {"group_key": key} if key == "slide" else {}  # donors and patients are known by themselves
+    with pytest.raises(DataError, match=f"{key} 'same' in 'training' .* and 'test'"):
+        load_section(tmp_path / "datalist.json", "training", **group_key)

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from shared.data.errors import DataError
-from shared.data.integrity import Exclusion, check_array, check_records, find_duplicates, write_excluded
+from shared.data.integrity import (
+    Exclusion,
+    check_array,
+    check_records,
+    content_digest,
+    find_duplicates,
+    write_excluded,
+)
 
 SHAPE = (6, 5)
 
@@ -100,3 +107,9 @@ def test_excluded_are_written_even_if_none(tmp_path):
     assert pd.read_csv(path, dtype=str).to_dict("records") == [
         {"source": "a.phase", "item": "00001", "reason": 'found "x", expected y', "what": "frame"}
     ]
+
+
+def test_digests_tell_values_shapes_and_types_apart(good):
+    assert content_digest(good) == content_digest(np.asfortranarray(good.copy()))
+    others = [good.reshape(-1), good.astype(np.float32), _with(good, 0.0), good.T]
+    assert len({content_digest(array) for array in (good, *others)}) == 5

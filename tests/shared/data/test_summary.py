@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from shared.data.datalist import write_datalist
 from shared.data.integrity import Exclusion, write_excluded
-from shared.data.summary import LeftOut, Summary, left_out
+from shared.data.summary import LeftOut, Nouns, Summary, left_out
 
 
 def _record(number, donor, area, **group):
@@ -70,3 +70,26 @@ def test_frames_and_cells_left_out_for_one_reason_are_counted_apart():
     found = left_out(Exclusion("x", item, "NaN", what) for item, what in zip(items, kinds, strict=True))
     assert str(found[0]) == "1 recording, 1 frame or cell, 2 cells and 1 frame, e.g. x, 1: NaN"
     assert found[0].total == 5
+
+
+def test_bags_of_patients_with_and_without_a_diagnosis(tmp_path):
+    sections = {
+        "training": [{"id": "a", "patient": "a", "image": ["1", "2"], "label": 1}],
+        "test": [{"id": "b", "patient": "b", "image": ["3"], "label": 0}],
+        "unlabelled": [{"id": "c", "patient": "c", "image": ["4", "5", "6"]}],
+    }
+    write_datalist(tmp_path / "datalist.json", sections, ["x", "y"])
+    excluded = [
+        Exclusion("d", "patient", "no age"),
+        Exclusion("7.jpg", "e", "cut short"),
+        Exclusion("t.csv", "line 2", "?", "row"),
+    ]
+    write_excluded(tmp_path / "excluded.csv", excluded)
+    nouns = Nouns("patient", "patients", "image", "images")
+    summary = Summary.read(tmp_path / "datalist.json", "patient", nouns=nouns, count_of="image")
+    assert list(summary.counts.index) == ["x", "y", "unlabelled", "total"]
+    assert summary.counts.loc["unlabelled", ["training", "test", "unlabelled", "patients", "images"]].tolist() == [
+        *(0, 0, 1, 1, 3),
+    ]
+    assert summary.counts["images"].tolist() == [1, 2, 3, 6]
+    assert "left out: 1 patient, 1 image and 1 row" in str(summary)

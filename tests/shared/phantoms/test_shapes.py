@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from shared.phantoms.shapes import pixel_grid, random_outline, soft_ellipse, star_body, star_radius
+from shared.phantoms.shapes import (
+    pixel_grid,
+    random_outline,
+    random_outlines,
+    soft_edge,
+    soft_ellipse,
+    star_body,
+    star_radius,
+)
 
 CIRCLE = np.empty((0, 2))
 
@@ -64,3 +73,21 @@ def test_soft_ellipse_has_the_area_and_the_half_height_of_the_ellipse():
 def test_soft_ellipse_refuses_an_empty_ellipse():
     with pytest.raises(ValueError, match="must be positive"):
         soft_ellipse(0.0, 0.0, (0.0, 1.0))
+
+
+def test_many_outlines_are_like_single_ones():
+    rng = np.random.default_rng(0)
+    many = random_outlines(rng, 4000, 0.1, harmonics=5, decay=1.5)
+    single = np.stack([random_outline(rng, 0.1, harmonics=5, decay=1.5) for _ in range(4000)], axis=-1)
+    assert many.shape == single.shape == (4, 2, 4000)
+    np.testing.assert_allclose(many.std(axis=-1), single.std(axis=-1), rtol=0.1)
+    angle = np.linspace(0, 2 * np.pi, 60).reshape(6, 10)
+    radii = star_radius(angle, many[:, :, :3, None, None])
+    for index in range(3):
+        np.testing.assert_allclose(radii[index], star_radius(angle, many[:, :, index]), atol=1e-12)
+
+
+def test_soft_edge_is_a_blurred_step():
+    distance = np.linspace(-3, 3, 61)
+    np.testing.assert_allclose(soft_edge(distance, 0.7), stats.norm.sf(distance / 0.7), atol=1e-12)
+    assert soft_edge(distance.astype(np.float32), 0.7).dtype == np.float32

@@ -66,3 +66,13 @@ def test_a_large_granule_is_a_sphere_and_the_border_cuts():
     assert covered.sum() == pytest.approx(np.pi * 64, rel=0.05)
     cut, _ = render_granules((31, 31), np.array([-0.5]), np.array([15.0]), np.array([8.0]))
     assert cut.sum() == pytest.approx(thickness.sum() / 2, rel=0.02)
+
+
+def test_many_fields_at_once_are_independent_and_like_one():
+    one = gaussian_random_field((64, 48), 2.0, np.random.default_rng(0))
+    first = gaussian_random_field((1, 64, 48), 2.0, np.random.default_rng(0))
+    np.testing.assert_allclose(first[0], one, atol=1e-6)
+    many = gaussian_random_field((40, 64, 48), 2.0, np.random.default_rng(1))
+    assert many.var() == pytest.approx(1, abs=0.05)
+    correlation = np.corrcoef(many.reshape(40, -1))
+    assert np.abs(correlation[~np.eye(40, dtype=bool)]).mean() < 0.1
