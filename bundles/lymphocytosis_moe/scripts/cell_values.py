@@ -8,6 +8,7 @@ bias, and the gate weighs by the attributes alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -74,7 +75,7 @@ def cell_values(
         return exact._replace(values=exact.values / 2, efficiency_gap=exact.efficiency_gap / 2)
     if not isinstance(network, MixtureOfExperts):
         raise TypeError(f"{type(network).__name__} has no expert on images whose cells could be valued")
-    options = {"standard_error": standard_error, "max_permutations": max_permutations, "seed": seed}
+    options: dict[str, Any] = {"standard_error": standard_error, "max_permutations": max_permutations, "seed": seed}
     combined = _Combined(network, attributes)
     zero = embeddings.new_zeros(1, embeddings.shape[1])
     empty = float(combined(zero)[0, 0])

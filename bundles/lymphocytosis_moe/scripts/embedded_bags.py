@@ -15,10 +15,16 @@ from torch import nn
 
 from scripts.networks import AttributePerceptron, AveragedClassifier, ImageClassifier, TwoExperts
 
-__all__ = ["PARTS", "BagExperts", "embed_cells"]
+__all__ = ["PARTS", "TITLES", "BagExperts", "embed_cells"]
 
 #: What a network can say of a bag: each expert alone, and both together.
 PARTS = ("image", "attributes", "average", "mixture")
+TITLES = {
+    "image": "expert on images",
+    "attributes": "expert on attributes",
+    "average": "average of both experts",
+    "mixture": "mixture of experts",
+}
 
 CHUNK_ELEMENTS = 32_000_000
 
