@@ -39,6 +39,8 @@ class CalibratedClassifier:
         accept_confidence: defer below; infinite if calibrating found no confidence with the target risk.
         detector: fitted outlier detector.
         passed_on: names of outputs ``(N,)`` that become columns of the predictions file as they are.
+        scores: names of the outlier scores that are computed: those that decide, and those to be written beside them.
+            ``None`` for all.
 
     Raises:
         KeyError: when called, if an output that is to be passed on is missing.
@@ -51,6 +53,7 @@ class CalibratedClassifier:
     accept_confidence: float
     detector: OutlierDetector
     passed_on: tuple[str, ...] = ()
+    scores: tuple[str, ...] | None = None
 
     @classmethod
     def load(
@@ -62,6 +65,7 @@ class CalibratedClassifier:
         samples: int,
         seed: int,
         passed_on: Sequence[str] = (),
+        further_scores: Sequence[str] | None = None,
     ) -> CalibratedClassifier:
         """Read the calibration of the weights in use.
 
@@ -72,10 +76,11 @@ class CalibratedClassifier:
             samples: Monte Carlo samples that predictions are made with.
             seed: seed of their masks.
             passed_on: names of outputs that become columns of the predictions file as they are.
+            further_scores: names of the outlier scores that are computed beside those that decide; ``None`` for all.
 
         Raises:
-            DataError: if a file is missing or damaged, or the calibration was fitted for other weights, classes,
-                samples or masks.
+            DataError: if a file is missing or damaged, the calibration was fitted for other weights, classes, samples
+                or masks, or there is no such score.
         """
         content = read_calibration(calibration_file, weights_file)
         path = Path(calibration_file)
@@ -99,6 +104,11 @@ class CalibratedClassifier:
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: outlier names no statistics ({error!r}); run calibrating again") from error
         detector = OutlierDetector.load(path.parent / Path(name).name, sha256=sha256)
+        if unknown := set(further_scores or ()) - set(detector.scores):
+            raise DataError(
+                f"{path}: no outlier score is called {' or '.join(sorted(unknown))}; choose from "
+                f"{', '.join(detector.scores)}"
+            )
         return cls(
             classes=tuple(classes),
             temperature=temperature,
@@ -107,6 +117,7 @@ class CalibratedClassifier:
             # the threshold that people read is the one that decides
             detector=replace(detector, threshold=_number(content, "outlier", "threshold", path)),
             passed_on=tuple(passed_on),
+            scores=None if further_scores is None else tuple(dict.fromkeys([*detector.members, *further_scores])),
         )
 
     def __call__(self, outputs: Mapping[str, torch.Tensor | ArrayLike]) -> dict[str, np.ndarray]:
@@ -118,7 +129,7 @@ class CalibratedClassifier:
         Returns:
             Arrays with N rows: ``probabilities`` and ``uncalibrated_probabilities`` (T = 1) ``(N, K)``, ``prediction``
             (class index), ``confidence``, ``decision``, ``reason``, ``outlier_score``, one column
-            ``outlier_<name>`` for each score of the detector, and the Monte Carlo summary: ``median``,
+            ``outlier_<name>`` for each score that is computed, and the Monte Carlo summary: ``median``,
             ``standard_deviation`` (both ``(N, K)``), ``predictive_entropy``, ``mutual_information``. What is passed on
             has the prefix ``extra_``.
         """
@@ -128,8 +139,8 @@ class CalibratedClassifier:
             raise ValueError(f"expected logits of the classes {', '.join(self.classes)}, found shape {logits.shape}")
         summary = summarise(logits, self.temperature)
         confidence = chance_corrected_confidence(summary.mean)
-        members = self.detector.member_scores(arrays)
-        score = self.detector.combine(members)
+        scores = self.detector.member_scores(arrays, self.scores)
+        score = self.detector.combine(scores)
         decisions = decide(
             confidence,
             score,
@@ -145,7 +156,7 @@ class CalibratedClassifier:
             "decision": np.array([decision for decision, _ in decisions], dtype=object),
             "reason": np.array([reason for _, reason in decisions], dtype=object),
             "outlier_score": score,
-            **{f"outlier_{name}": values for name, values in members.items()},
+            **{f"outlier_{name}": values for name, values in scores.items()},
             "median": summary.median,
             "standard_deviation": summary.standard_deviation,
             "predictive_entropy": summary.predictive_entropy,
@@ -166,6 +177,7 @@ class DeferredClassifier:
         samples: see :meth:`CalibratedClassifier.load`.
         seed: see :meth:`CalibratedClassifier.load`.
         passed_on: see :meth:`CalibratedClassifier.load`.
+        further_scores: see :meth:`CalibratedClassifier.load`.
     """
 
     def __init__(
@@ -176,6 +188,7 @@ class DeferredClassifier:
         samples: int,
         seed: int,
         passed_on: Sequence[str] = (),
+        further_scores: Sequence[str] | None = None,
     ) -> None:
         self._load = partial(
             CalibratedClassifier.load,
@@ -185,6 +198,7 @@ class DeferredClassifier:
             samples=samples,
             seed=seed,
             passed_on=passed_on,
+            further_scores=further_scores,
         )
 
     @cached_property

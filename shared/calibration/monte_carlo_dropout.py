@@ -124,8 +124,12 @@ class MonteCarloDropout:
             self.network.eval()
             return self._sample(self._features(images).flatten(1))
 
-    def sample(self, images: torch.Tensor) -> MonteCarloOutput:
+    def sample(self, images: torch.Tensor, drawn: torch.Tensor | None = None) -> MonteCarloOutput:
         """Return logit samples, embedding and feature statistics of images ``(B, C, H, W)``, from one features pass.
+
+        Args:
+            images: ``(B, C, H, W)``.
+            drawn: whether logits are drawn for each image, ``(B,)``; those of the others are NaN. ``None`` if for all.
 
         Raises:
             TypeError: if ``features`` is not an ``nn.Sequential``.
@@ -134,7 +138,14 @@ class MonteCarloDropout:
             self.network.eval()
             maps, statistics = feature_statistics(self._features, images)
             hidden = maps.flatten(1)  # (B, D)
-            return MonteCarloOutput(self._sample(hidden), self._head[:-1](hidden), statistics)
+            embedding = self._head[:-1](hidden)  # (B, E)
+            if drawn is None:
+                return MonteCarloOutput(self._sample(hidden), embedding, statistics)
+            chosen = drawn.to(hidden.device, torch.bool)
+            sampled = self._sample(hidden[chosen])
+            logits = sampled.new_full((len(hidden), *sampled.shape[1:]), torch.nan)  # (B, S, K)
+            logits[chosen] = sampled
+            return MonteCarloOutput(logits, embedding, statistics)
 
     def _sample(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return logit samples ``(B, S, K)`` from the head's input ``(B, D)``; the network is in evaluation mode."""

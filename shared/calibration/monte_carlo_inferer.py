@@ -6,13 +6,40 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from monai.engines.utils import PrepareBatch, default_prepare_batch
 from monai.inferers import Inferer
 from monai.utils import convert_to_tensor
 from torch import nn
 
 from shared.calibration.monte_carlo_dropout import MonteCarloDropout
 
-__all__ = ["MonteCarloInferer"]
+__all__ = ["DrawForSection", "MonteCarloInferer"]
+
+
+class DrawForSection(PrepareBatch):
+    """MONAI's ``prepare_batch`` that has logits drawn for the records of one section only.
+
+    Calibrating fits temperature and thresholds on validation images; of training images it needs the features, and
+    their logits would cost most of its time.
+
+    Args:
+        section: value of a record's ``section``, a key that the batches keep.
+    """
+
+    def __init__(self, section: str) -> None:
+        self.section = section
+
+    def __call__(
+        self,
+        batchdata: dict[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, Any, tuple[()], dict[str, torch.Tensor]]:
+        """Return image, label if there is one, and ``drawn`` ``(B,)`` for :class:`MonteCarloInferer`."""
+        image, label = default_prepare_batch(batchdata, device, non_blocking, **kwargs)
+        drawn = torch.tensor([section == self.section for section in batchdata["section"]])
+        return image, label, (), {"drawn": drawn}
 
 
 class MonteCarloInferer(Inferer):
@@ -43,12 +70,15 @@ class MonteCarloInferer(Inferer):
         self.seed = seed
         self.image_statistics = image_statistics
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+    def __call__(
+        self, inputs: torch.Tensor, network: nn.Module, *args: Any, drawn: torch.Tensor | None = None, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
         """Return ``logits`` ``(B, S, K)``, ``embedding`` ``(B, E)``, ``feature_statistics`` ``(B, F)`` and so on.
 
         Args:
             inputs: images ``(B, C, H, W)``.
             network: as :class:`~shared.calibration.monte_carlo_dropout.MonteCarloDropout` needs it.
+            drawn: whether logits are needed of each image, ``(B,)``; the others' are NaN. ``None`` if of all.
             args: none; there because MONAI's evaluators may pass further inputs.
             kwargs: none.
 
@@ -58,7 +88,7 @@ class MonteCarloInferer(Inferer):
         if args or kwargs:
             raise TypeError(f"Monte Carlo dropout takes images only, found {len(args)} further inputs and {[*kwargs]}")
         images = convert_to_tensor(inputs, track_meta=False)
-        result = MonteCarloDropout(network, self.samples, self.seed).sample(images)._asdict()
+        result = MonteCarloDropout(network, self.samples, self.seed).sample(images, drawn)._asdict()
         if self.image_statistics is not None:
             result["image_statistics"] = self.image_statistics(images)
         return result

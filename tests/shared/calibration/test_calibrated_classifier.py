@@ -16,7 +16,7 @@ from torch import nn
 from shared.calibration.calibrated_classifier import CalibratedClassifier, DeferredClassifier
 from shared.calibration.calibration_fitter import CalibrationFitter
 from shared.calibration.classifier_evaluation import prediction_rows
-from shared.calibration.monte_carlo_inferer import MonteCarloInferer
+from shared.calibration.monte_carlo_inferer import DrawForSection, MonteCarloInferer
 from shared.calibration.output_collector import CollectedOutputs, OutputCollector
 from shared.data.errors import DataError
 
@@ -52,7 +52,7 @@ def make_records(count, sections):
     return records
 
 
-def evaluate(network, records, handlers, batch_size):
+def evaluate(network, records, handlers, batch_size, **options):
     SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(records), batch_size=batch_size),
@@ -60,6 +60,7 @@ def evaluate(network, records, handlers, batch_size):
         inferer=MonteCarloInferer(samples=8, seed=3),
         val_handlers=handlers,
         decollate=False,
+        **options,
     ).run()
 
 
@@ -93,6 +94,41 @@ def calibrated(tmp_path_factory):
     )
     evaluate(network, records, [collector, fitter], batch_size=64)
     return folder, network, collector.collected
+
+
+def test_logits_of_training_images_are_not_needed(calibrated, tmp_path):
+    folder, network, collected = calibrated
+    collector = OutputCollector(collected.records)
+    settings = {"minimum_confidence": 0.1, "target_risk": 0.1}
+    fitter = CalibrationFitter(
+        collector,
+        CLASSES,
+        folder / "model.pt",
+        tmp_path / "calibration.json",
+        "pets",
+        network.head[-1],
+        8,
+        3,
+        **settings,
+    )
+    evaluate(network, collected.records, [collector, fitter], 64, prepare_batch=DrawForSection("validation"))
+    before, after = (json.loads((path / "calibration.json").read_text()) for path in (folder, tmp_path))
+    for part in ("temperature", "confidence", "outlier"):
+        numbers = {name: value for name, value in before[part].items() if isinstance(value, int | float)}
+        assert {name: after[part][name] for name in numbers} == pytest.approx(numbers, rel=1e-6)
+
+
+def test_only_the_scores_that_decide_and_those_asked_for_are_computed(folder, calibrated):
+    rows = load(folder)(calibrated[2].outputs)
+    few = load(folder, further_scores=["energy"])(calibrated[2].outputs)
+    computed = {name for name in few if name.startswith("outlier_")}
+    assert computed == {"outlier_score", "outlier_energy", "outlier_mahalanobis_features"}
+    assert len([name for name in rows if name.startswith("outlier_")]) > len(computed)
+    assert rows.keys() > few.keys()
+    for name, values in few.items():
+        np.testing.assert_array_equal(values, rows[name])
+    with pytest.raises(DataError, match="no outlier score is called enrgy; choose from maximum_softmax, energy"):
+        load(folder, further_scores=["enrgy"])
 
 
 @pytest.fixture

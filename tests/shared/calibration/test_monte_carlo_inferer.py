@@ -5,7 +5,7 @@ from monai.engines import SupervisedEvaluator
 from torch import nn
 
 from shared.calibration.monte_carlo_dropout import MonteCarloDropout
-from shared.calibration.monte_carlo_inferer import MonteCarloInferer
+from shared.calibration.monte_carlo_inferer import DrawForSection, MonteCarloInferer
 
 
 class Network(nn.Module):
@@ -39,6 +39,34 @@ def test_in_an_evaluator_each_image_carries_its_own_samples():
         assert not isinstance(found[0][name], MetaTensor)
         torch.testing.assert_close(values, getattr(expected, name))
     torch.testing.assert_close(torch.cat([p["image_statistics"] for p in found]), images.amax((1, 2, 3)))
+
+
+def test_logits_are_drawn_for_the_section_that_needs_them(monkeypatch):
+    torch.manual_seed(0)
+    network, images = Network(), torch.rand(5, 1, 4, 4)
+    expected = MonteCarloDropout(network, samples=7, seed=2).sample(images)
+    sections = ["training", "training", "training", "validation", "training"]
+    worked_on, found = [], []
+    sample = MonteCarloDropout._sample
+    monkeypatch.setattr(
+        MonteCarloDropout, "_sample", lambda self, hidden: worked_on.append(len(hidden)) or sample(self, hidden)
+    )
+    records = [{"image": image, "section": section} for image, section in zip(images, sections, strict=True)]
+    SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(Dataset(records), batch_size=2),
+        network=network,
+        prepare_batch=DrawForSection("validation"),
+        inferer=MonteCarloInferer(samples=7, seed=2),
+        postprocessing=lambda item: found.append(item["pred"]) or item,
+    ).run()
+    assert worked_on == [0, 1, 0]
+    logits = torch.stack([prediction["logits"] for prediction in found])
+    assert logits.shape == (5, 7, 3)
+    torch.testing.assert_close(logits[3], expected.logits[3])
+    assert logits[[0, 1, 2, 4]].isnan().all()
+    for name in ("embedding", "feature_statistics"):
+        torch.testing.assert_close(torch.stack([p[name] for p in found]), getattr(expected, name))
 
 
 def test_serves_changing_networks():
