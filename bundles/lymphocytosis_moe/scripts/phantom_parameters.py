@@ -64,7 +64,7 @@ CELL_KINDS: dict[str, CellKind] = {
     "abnormal": CellKind(
         nucleus_um=Spread(4.55, 0.50, 3.3, 6.2),
         nuclear_ratio=Spread(0.80, 0.07, 0.62, 0.93),
-        darkness=Spread(0.76, 0.10, 0.50, 1.05),
+        darkness=Spread(0.80, 0.10, 0.52, 1.08),
         chromatin_contrast=0.14,
         chromatin_um=0.42,
         basophilia=Spread(0.42, 0.16, 0.15, 0.85),
@@ -171,9 +171,9 @@ class Surroundings:
         platelets: mean number of platelets in an image.
     """
 
-    pitch_um: Spread = Spread(8.4, 0.9, 7.0, 11.0)
-    red_cell_um: Spread = Spread(3.75, 0.30, 2.9, 4.6)
-    pallor: Spread = Spread(0.88, 0.22, 0.0, 1.0)
+    pitch_um: Spread = Spread(8.2, 0.9, 6.8, 11.0)
+    red_cell_um: Spread = Spread(3.40, 0.27, 2.6, 4.3)
+    pallor: Spread = Spread(1.0, 0.22, 0.0, 1.0)
     platelets: float = 0.8
 
 
@@ -189,7 +189,7 @@ class Microscope:
         jitter_um: standard deviation of the cell's distance from the middle, per axis, µm.
     """
 
-    field_um: float = 36.0
+    field_um: float = 34.0
     blur_um: Spread = Spread(0.13, 0.04, 0.06, 0.28)
     edge_um: float = 0.12
     noise: float = 1.5
