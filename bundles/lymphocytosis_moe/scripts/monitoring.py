@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from ignite.metrics import Average, Loss, Metric
+from ignite.metrics import Loss, Metric
 from torch import nn
 from torch.nn import functional as F
 
@@ -58,12 +58,16 @@ def validation_metrics(network: nn.Module) -> dict[str, Metric]:
     if isinstance(network, TwoExperts):
         for index, name in enumerate(EXPERTS):
             metrics[f"val_loss_{name}"] = Loss(_loss, output_transform=_expert(index))
-        metrics["val_gate"] = Average(output_transform=lambda output: output["pred"]["gate"])
+        metrics["val_gate"] = Loss(lambda gate, _labels: gate.mean(), output_transform=_gate)
     return metrics
 
 
 def _expert(index: int) -> Callable[[Output], tuple[torch.Tensor, torch.Tensor]]:
     return lambda output: (output["pred"]["expert_logits"][:, index], output["label"])
+
+
+def _gate(output: Output) -> tuple[torch.Tensor, torch.Tensor]:
+    return output["pred"]["gate"], output["label"]
 
 
 def _loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
