@@ -30,7 +30,7 @@ def test_both_ways_of_sampling_estimate_the_exact_values(module, monkeypatch):
 
 def test_sixteen_times_the_permutations_are_a_quarter_of_the_error(module):
     exact = torch.zeros(3)
-    needed = module.permutations_needed(torch.full((3,), 4 * module.ERROR), exact)
+    needed = module.times_more_permutations(torch.full((3,), 4 * module.ERROR), exact)
     assert needed == pytest.approx(16)
 
 
