@@ -16,6 +16,7 @@ from shared.data.errors import DataError  # noqa: E402
 
 STUDIES = {
     "leukocyte_qpi": "LeNet-5 and AlexNet on stained white cells (wbc_crops.npz), a stand-in for phase images",
+    "lymphocytosis_moe": "all models of the paper by cross-validation on patients (a table and a folder of cells each)",
 }
 
 

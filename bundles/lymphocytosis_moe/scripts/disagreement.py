@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shared.evaluation.bootstrap import bootstrap_difference, bootstrap_interval, weighted_mean
 
-__all__ = ["MEASURES", "disagreement", "fewer_disagreements", "majority_vote"]
+__all__ = ["MEASURES", "disagreement", "fewer_disagreements", "majority_vote", "patient_measures"]
 
 #: What is measured of each patient, and averaged over patients.
 MEASURES = (
@@ -59,7 +59,7 @@ def disagreement(
     Raises:
         ValueError: if the shapes do not fit.
     """
-    values = _per_patient(probabilities, labels)
+    values = patient_measures(probabilities, labels)
     interval = bootstrap_interval(weighted_mean, [values], resamples=resamples, seed=seed)
     return {name: interval[index].to_json() for index, name in enumerate(MEASURES)}
 
@@ -76,13 +76,21 @@ def fewer_disagreements(
         resamples: see there.
         seed: see there.
     """
-    first, second = (_per_patient(values, labels) for values in (probabilities, reference))
+    first, second = (patient_measures(values, labels) for values in (probabilities, reference))
     interval = bootstrap_difference(weighted_mean, [first], [second], resamples=resamples, seed=seed)
     return {name: interval[index].to_json() for index, name in enumerate(MEASURES)}
 
 
-def _per_patient(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
-    """Return the measures of each patient, ``(P, 5)`` in the order of ``MEASURES``."""
+def patient_measures(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
+    """Return the measures of each patient, ``(P, 5)`` in the order of ``MEASURES``.
+
+    Args:
+        probabilities: see :func:`disagreement`.
+        labels: see :func:`disagreement`.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
     values, truth = _checked(probabilities), np.asarray(labels)
     if truth.shape != (len(values),) or not np.isin(truth, (0, 1)).all():
         raise ValueError(f"expected labels 0 or 1 of shape ({len(values)},), found {truth!r}")

@@ -1,0 +1,68 @@
+"""The study from its data to its table and its ensemble."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from scripts.study.grid import Run, all_runs, required_runs
+from scripts.study.one_run import do_run
+from scripts.study.patients import read_patients
+from scripts.study.rivals import extract_features
+from scripts.study.settings import read_settings
+from scripts.study.table import build_table
+from scripts.study.training import check_keys
+from scripts.study.workshop import Workshop
+from shared.study.page import write_table
+from shared.study.pool import Pool
+
+__all__ = ["run_study"]
+
+
+def run_study(
+    data: Path,
+    output: Path,
+    mode: str = "default",
+    seeds: int | None = None,
+    workers: int = 2,
+    table_only: bool = False,
+) -> int:
+    """Do all runs that are not yet done, write the table, and keep the best model's folds as an ensemble.
+
+    Args:
+        data: folder in a layout that preparing knows.
+        output: folder for results, weights, table and ensemble.
+        mode: ``default``, ``quick`` or ``full``.
+        seeds: at most so many repeats of the cross-validation.
+        workers: processes.
+        table_only: only write table and ensemble of what is there.
+
+    Returns:
+        0, or 1 if a run failed.
+    """
+    settings = read_settings(mode, seeds)
+    patients = read_patients(data, output, settings.patients, settings.cells, workers)
+    workshop = Workshop(output, patients, settings)
+    runs = all_runs(settings)
+    for name in {run.model for run in runs if settings.models[run.model]["kind"] == "network"}:
+        model = settings.models[name]
+        check_keys({**settings.training, **model["overrides"], **model.get("weights_from", {})})
+    failures: dict[str, str] = {}
+    if not table_only:
+        if any(settings.models[run.model]["kind"] == "classical" for run in runs):
+            extract_features(workshop, workers)
+        pool: Pool[Run] = Pool(
+            action=partial(do_run, workshop),
+            is_done=workshop.is_done,
+            failures_file=output / "failures.json",
+            workers=workers,
+            cost=lambda run: settings.models[run.model]["minutes"],
+            requires=lambda run: required_runs(settings, run),
+            seconds=None if settings.hours is None else 3600 * settings.hours,
+        )
+        failures = pool(runs)
+    for path in write_table(output, build_table(workshop, runs, read_settings("full"))):
+        print(path)  # noqa: T201 - the command's result
+    for key, text in failures.items():
+        print(f"failed: {key}: {text.strip().splitlines()[-1]}")  # noqa: T201
+    return 1 if failures else 0

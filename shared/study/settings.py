@@ -1,0 +1,43 @@
+"""A study's settings: one JSON file with a ``default`` and overlays for less or more."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from shared.data.errors import DataError
+from shared.data.files import read_json
+
+__all__ = ["overlaid", "read_mode"]
+
+
+def read_mode(path: str | os.PathLike[str], mode: str = "default") -> dict[str, Any]:
+    """Return the settings of a mode: those of ``default``, values of the mode in their place.
+
+    Args:
+        path: the JSON file.
+        mode: ``default``, or another key of the file.
+
+    Raises:
+        DataError: if the file has no such mode.
+    """
+    content = read_json(path)
+    if mode not in content or "default" not in content:
+        raise DataError(f"{path}: no settings '{mode}'; found {', '.join(content)}")
+    return overlaid(content["default"], {} if mode == "default" else content[mode])
+
+
+def overlaid(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace values of nested mappings; lists are replaced as a whole.
+
+    Example:
+        >>> overlaid({"a": {"b": 1, "c": [1, 2]}}, {"a": {"c": [3]}})
+        {'a': {'b': 1, 'c': [3]}}
+    """
+    result = copy.deepcopy(dict(base))
+    for key, value in overlay.items():
+        nested = isinstance(value, Mapping) and isinstance(result.get(key), dict)
+        result[key] = overlaid(result[key], value) if nested else copy.deepcopy(value)
+    return result

@@ -1,0 +1,138 @@
+"""What a study's table consists of, and how its cells are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from shared.study.measures import Estimate
+
+__all__ = ["DASH", "Cell", "Row", "Section", "Table", "html_cell", "long_frame", "markdown", "text_cell"]
+
+Cell = Estimate | str
+DASH = "\u2013"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        names: what is measured: name of a column to text.
+        cells: name of a column to an estimate, or to a text.
+    """
+
+    names: Mapping[str, str]
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows of one experiment.
+
+    Attributes:
+        title: of the section.
+        note: how it was measured.
+        rows: of the section.
+    """
+
+    title: str
+    note: str
+    rows: list[Row]
+
+    @property
+    def name_columns(self) -> list[str]:
+        """Columns that name a row, in the order in which the rows bring them up."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.names))
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of cells, in the order in which the rows bring them up."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.cells))
+
+
+@dataclass(frozen=True)
+class Table:
+    """All that a study found.
+
+    Attributes:
+        title: of the page.
+        warning: what must not be overlooked.
+        reading: how to read the numbers.
+        facts: sentences on data, training and cost.
+        sections: those that have rows.
+        left_out: what was not done, in words.
+    """
+
+    title: str
+    warning: str
+    reading: str
+    facts: list[str]
+    sections: list[Section]
+    left_out: list[str] = field(default_factory=list)
+
+
+def long_frame(sections: Sequence[Section]) -> pd.DataFrame:
+    """Return one line for each number: section, what is measured, measure, value, interval, N and so on."""
+    records: list[dict[str, Any]] = []
+    for section in sections:
+        for row in section.rows:
+            for measure, cell in row.cells.items():
+                content = asdict(cell) if isinstance(cell, Estimate) else {"text": cell}
+                records.append({"section": section.title, **row.names, "measure": measure, **content})
+    names = list(dict.fromkeys(name for section in sections for name in section.name_columns))
+    columns = ["section", *names, "measure", *Estimate.__dataclass_fields__, "text"]
+    return pd.DataFrame.from_records(records).reindex(columns=columns)
+
+
+def markdown(table: Table) -> str:
+    """Return the table as Markdown."""
+    lines = [f"# {table.title}", "", f"**{table.warning}** {table.reading}", "", *(f"- {fact}" for fact in table.facts)]
+    for section in table.sections:
+        header = [*section.name_columns, *section.columns]
+        lines += ["", f"## {section.title}", "", section.note, ""]
+        lines += ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+        for row in section.rows:
+            texts = [row.names.get(name, DASH) for name in section.name_columns]
+            texts += [text_cell(row.cells.get(name)) for name in section.columns]
+            lines.append("| " + " | ".join(texts) + " |")
+    if table.left_out:
+        lines += ["", "## Left out", "", *(f"- {text}" for text in table.left_out)]
+    return "\n".join(lines) + "\n"
+
+
+def text_cell(cell: Cell | None) -> str:
+    """Write a cell on one line.
+
+    Example:
+        >>> text_cell(Estimate(0.5, 0.25, 0.75, 10, 3, null_high=0.1))
+        '0.500 [0.250, 0.750], null ≤ 0.100'
+    """
+    if cell is None:
+        return DASH
+    if isinstance(cell, str):
+        return cell
+    return ", ".join([f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]", *_remarks(cell)])
+
+
+def html_cell(cell: Cell | None) -> dict[str, str]:
+    """Return the parts of a cell: ``value``, ``interval`` and ``remark``, and ``kind`` for its style."""
+    if cell is None:
+        return {"value": DASH, "interval": "", "remark": "", "kind": "none"}
+    if isinstance(cell, str):
+        kind = next((word for word in ("met", "missed") if cell.startswith(word)), "text")
+        return {"value": cell, "interval": "", "remark": "", "kind": kind}
+    return {
+        "value": f"{cell.value:.3f}",
+        "interval": f"{cell.low:.3f} to {cell.high:.3f}",
+        "remark": ", ".join(_remarks(cell)),
+        "kind": "number",
+    }
+
+
+def _remarks(cell: Estimate) -> list[str]:
+    remarks = [] if cell.null_high is None else [f"null ≤ {cell.null_high:.3f}"]
+    return remarks if cell.published is None else [*remarks, f"paper {cell.published:.3f}"]
