@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import zlib
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+from PIL import Image
 
 from shared import __version__
 from shared.training.best_model import BestModel
@@ -38,17 +40,29 @@ def bundle(request, repository, bundle_scripts):
 
 @pytest.fixture
 def data(bundle, tmp_path):
-    """A prepared data folder with two random images in each section, enough for configs to resolve."""
+    """A prepared data folder with two random records in each section, enough for configs to resolve."""
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
     shape = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
     sections: dict[str, list] = {}
     for section in ("training", "validation", "test", "outlier"):
-        sections[section] = [{"id": f"{section} {i}", "image": f"{section}{i}.npy", "label": i} for i in range(2)]
-        for record in sections[section]:
-            image = np.random.default_rng(0).random(shape, np.float32)
-            np.save(tmp_path / record["image"], image)
+        sections[section] = [
+            {"id": f"{section} {label}", "label": label, **random_input(tmp_path, f"{section}{label}", shape)}
+            for label in range(2)
+        ]
     (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["a", "b"], "info": {}, **sections}))
     return tmp_path
+
+
+def random_input(folder, name, shape):
+    """Write what a record's input consists of: one image of that shape, or a bag of two with clinical attributes."""
+    pixels = np.random.default_rng(zlib.crc32(name.encode())).random(shape, np.float32)
+    if len(shape) == 2:
+        np.save(folder / f"{name}.npy", pixels)
+        return {"image": f"{name}.npy"}
+    files = [f"{name}_{index}.png" for index in range(2)]
+    for file in files:
+        Image.fromarray((255 * pixels).astype(np.uint8).transpose(1, 2, 0)).save(folder / file)
+    return {"image": files, "patient": name, "age": 60, "lymphocyte_count": 9.5}
 
 
 def configs(bundle, *names):

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from scripts.attributes import ATTRIBUTES
 from scripts.experts import AttributePerceptron, ImageClassifier
 from scripts.linear import FullPrecisionLinear
+from shared.data.errors import DataError
 
 __all__ = ["AttributePerceptron", "AveragedClassifier", "ImageClassifier", "MixtureOfExperts", "TwoExperts", "assemble"]
 
@@ -173,7 +174,7 @@ def assemble(name: str, image_expert: ImageClassifier, attribute_expert: Attribu
         attribute_expert: the expert on attributes.
 
     Raises:
-        ValueError: if there is no network of that name.
+        DataError: if there is no network of that name.
     """
     if name == "ImageClassifier":
         return image_expert
@@ -183,7 +184,7 @@ def assemble(name: str, image_expert: ImageClassifier, attribute_expert: Attribu
         return AveragedClassifier(image_expert, attribute_expert)
     if name == "MixtureOfExperts":
         return MixtureOfExperts(image_expert, attribute_expert)
-    raise ValueError(
-        f"no network {name!r}; network_name is one of ImageClassifier, AttributePerceptron, AveragedClassifier, "
-        "MixtureOfExperts"
+    raise DataError(
+        f"network_name: scripts.networks has no {name!r}; known: ImageClassifier, AttributePerceptron, "
+        "AveragedClassifier, MixtureOfExperts"
     )

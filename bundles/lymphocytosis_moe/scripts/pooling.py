@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from shared.data.errors import DataError
 from shared.mil.pooling.attention import AttentionPooling
 from shared.mil.pooling.base import Pooling
 from shared.mil.pooling.gated_attention import GatedAttentionPooling
@@ -36,10 +37,10 @@ def make_pooling(name: str, embedding_size: int, **options: Any) -> Pooling:
         options: further arguments of the operator, such as ``r`` or ``hidden``.
 
     Raises:
-        ValueError: if there is no operator of that name.
+        DataError: if there is no operator of that name.
     """
     if name in WITHOUT_WEIGHTS:
         return WITHOUT_WEIGHTS[name](**options)
     if name in ATTENTION:
         return ATTENTION[name](embedding_size, **options)
-    raise ValueError(f"no pooling {name!r}; pooling is one of {', '.join([*WITHOUT_WEIGHTS, *ATTENTION])}")
+    raise DataError(f"pooling: there is no {name!r}; known: {', '.join([*WITHOUT_WEIGHTS, *ATTENTION])}")

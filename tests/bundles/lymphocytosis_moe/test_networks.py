@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from shared.data.errors import DataError
+
 NAMES = ("ImageClassifier", "AttributePerceptron", "AveragedClassifier", "MixtureOfExperts")
 SIZE = 40
 ATTRIBUTES = torch.tensor([[78.0, 13.6], [45.0, 5.1], [66.0, 90.0]])
@@ -268,9 +270,9 @@ class TestBags:
             build("ImageClassifier")(torch.rand(1, 3, SIZE + 1, SIZE + 1), torch.tensor([1]))
 
     def test_unknown_names(self, networks, build):
-        with pytest.raises(ValueError, match="no network 'CNN'"):
+        with pytest.raises(DataError, match=r"network_name: .* no 'CNN'; known: ImageClassifier, "):
             build("CNN")
-        with pytest.raises(ValueError, match="no pooling 'median'"):
+        with pytest.raises(DataError, match="pooling: there is no 'median'; known: max, mean, "):
             networks.ImageClassifier(pooling="median")
 
 
