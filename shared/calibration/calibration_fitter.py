@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from shared.calibration.selective_threshold import ThresholdFit, fit_threshold
 from shared.calibration.temperature import apply_temperature, fit_temperature
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
+from shared.data.prepare_settings import PREPARED_WITH
 from shared.evaluation.provenance import provenance
 from shared.evaluation.resampling_groups import group_records
 
@@ -66,6 +67,8 @@ class CalibrationFitter:
         group_key: key of a record that says which samples belong together (donor, patient) and come into the same half;
             where records do not have it, or all are of one group, single samples are divided.
         data_files: files to hash for the provenance: the datalist.
+        prepared_with: settings that the data were prepared with, kept in the calibration file so that inferring can
+            prepare raw data alike; ``None`` if they are not known.
 
     Raises:
         DataError: when called, if training or validation samples are missing or too few.
@@ -89,6 +92,7 @@ class CalibrationFitter:
         group_key: str | None = "donor",
         data_files: Sequence[str | os.PathLike[str]] = (),
         outlier_settings: ScoreSettings | None = None,
+        prepared_with: Mapping[str, Any] | None = None,
     ) -> None:
         self.collector = collector
         self.classes = list(classes)
@@ -106,6 +110,7 @@ class CalibrationFitter:
         self.guarantee = guarantee
         self.group_key = group_key
         self.data_files = list(data_files)
+        self.prepared_with = prepared_with
         self.logger = logging.getLogger("CalibrationFitter")
 
     def attach(self, engine: Engine) -> None:
@@ -129,6 +134,7 @@ class CalibrationFitter:
         # the statistics first: calibration.json names their hash and makes both valid
         statistics = self.calibration_file.with_name(STATISTICS_FILE)
         content["outlier"] |= {"statistics": statistics.name, "statistics_sha256": detector.save(statistics)}
+        content[PREPARED_WITH] = self.prepared_with
         content["provenance"] = provenance(self.seed, self.data_files, [self.weights_file])
         write_calibration(self.calibration_file, content)
         accept = content["confidence"]["accept"]

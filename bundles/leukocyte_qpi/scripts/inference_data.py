@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,11 +18,14 @@ from scripts.single_cells import SingleCellReader, list_images
 from shared.data.arrays import IMAGE_SUFFIXES, read_image
 from shared.data.datalist import PATH_KEYS, find_datalist, load_section, read_datalist
 from shared.data.errors import DataError
+from shared.data.files import read_json
 from shared.data.integrity import Exclusion, check_records, write_excluded
-from shared.data.prepare_settings import read_prepare_settings
+from shared.data.prepare_settings import PREPARED_WITH, read_prepare_settings
 from shared.data.summary import left_out
 
 __all__ = ["inference_records", "pixel_size_um"]
+
+logger = logging.getLogger("inference_records")
 
 PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json"
 
@@ -32,6 +36,7 @@ def inference_records(
     output_dir: str | os.PathLike[str] | None = None,
     prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
     prepare_overrides: Mapping[str, Any] | None = None,
+    calibration_file: str | os.PathLike[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one record per cell, with ``id`` and ``image`` (path of a float NPY file, phase in radians).
 
@@ -49,28 +54,33 @@ def inference_records(
     ============================== =====================================================================
 
     What cannot be used is left out, the reason written to ``excluded.csv`` in ``output_dir``, and the rest goes on.
-    Crops that had to be made or converted are written to ``crops`` in ``output_dir``.
+    Crops that had to be made or converted are written to ``crops`` in ``output_dir``, with the settings that the
+    calibrated data were prepared with, and the log says so.
 
     Args:
         path: file or folder.
         section: section of a prepared datalist, or several.
         output_dir: folder for ``crops`` and ``excluded.csv``. Needed for recordings, holograms, ``.npz`` sets and
             images that are not floating-point NPY files; without it nothing is written.
-        prepare_config: settings of preparing, which hold here too.
-        prepare_overrides: values in place of those of ``prepare_config``, e.g. ``{"integer_phase_range": [0, 4]}``;
-            nested mappings replace single nested keys.
+        prepare_config: settings of preparing, for all that is not recorded.
+        prepare_overrides: values in place of the recorded ones and those of ``prepare_config``, e.g.
+            ``{"integer_phase_range": [0, 4]}``; nested mappings replace single nested keys.
+        calibration_file: records the settings that the calibrated data were prepared with; need not exist.
 
     Raises:
         DataError: if the path does not exist, if nothing there can be used, if ``output_dir`` is needed, if a
             folder holds both holograms and crops, or if an override names no key of ``prepare_config``.
     """
     source, output = Path(path), None if output_dir is None else Path(output_dir)
-    parser = read_prepare_settings(prepare_config, prepare_overrides or {})
+    recorded = _recorded(calibration_file)
+    parser = read_prepare_settings(prepare_config, prepare_overrides or {}, recorded)
     extraction: CellExtraction = parser.get_parsed_content("extraction")
     hologram_reader: HologramReader = parser.get_parsed_content("holograms")
     reader: SingleCellReader = parser.get_parsed_content("single_cells")
     excluded: list[Exclusion] = []
-    if datalist := find_datalist(source):
+    if not (datalist := find_datalist(source)):
+        _tell_settings(calibration_file, recorded, prepare_overrides)
+    if datalist:
         sections = [section] if isinstance(section, str) else section
         records = [record for name in sections for record in load_section(datalist, name, require_files=False)]
     elif files := extraction.reader.list_files(source):
@@ -105,23 +115,51 @@ def inference_records(
 
 
 def pixel_size_um(
-    path: str | os.PathLike[str], default: float, records: Sequence[Mapping[str, Any]] = ()
+    path: str | os.PathLike[str],
+    records: Sequence[Mapping[str, Any]] = (),
+    prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
+    prepare_overrides: Mapping[str, Any] | None = None,
+    calibration_file: str | os.PathLike[str] | None = None,
 ) -> float | None:
     """Return the side of a pixel of the crops in µm.
 
     Args:
         path: what the records come from; if that is a prepared data set, its datalist says the pixel size.
-        default: pixel size where no datalist says it.
         records: the crops. Those that were resized have a ``pixel_size_um`` of their own.
+        prepare_config: see :func:`inference_records`; says the pixel size where no datalist does, as the next two.
+        prepare_overrides: see :func:`inference_records`.
+        calibration_file: see :func:`inference_records`.
 
     Returns:
         The pixel size, or None if the crops differ in it.
     """
     datalist = find_datalist(path)
     info = read_datalist(datalist).get("info", {}) if datalist else {}
-    general = info.get("pixel_size_um", default)
+    settings = read_prepare_settings(prepare_config, prepare_overrides or {}, _recorded(calibration_file))
+    general = info.get("pixel_size_um", settings.get_parsed_content("pixel_size_um"))
     sizes = {record.get("pixel_size_um", general) for record in records} or {general}
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def _recorded(calibration_file: str | os.PathLike[str] | None) -> dict[str, Any] | None:
+    """Return the settings that the calibrated data were prepared with; None if there are none to be had."""
+    file = None if calibration_file is None else Path(calibration_file)
+    return read_json(file).get(PREPARED_WITH) if file is not None and file.is_file() else None
+
+
+def _tell_settings(
+    calibration_file: str | os.PathLike[str] | None,
+    recorded: Mapping[str, Any] | None,
+    overrides: Mapping[str, Any] | None,
+) -> None:
+    replaced = f", but for {', '.join(overrides)}" if overrides else ""
+    if recorded is not None:
+        logger.info(f"crops are made as those that {calibration_file} was fitted to{replaced}")
+    elif calibration_file is not None and Path(calibration_file).is_file():
+        logger.warning(
+            f"{calibration_file} does not say how its data were prepared: crops are made as configs/prepare.json "
+            f"says{replaced}; prepare and calibrate anew to have that recorded"
+        )
 
 
 def _from_frames(

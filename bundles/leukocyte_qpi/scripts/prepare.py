@@ -24,6 +24,7 @@ from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, find_duplicates, write_excluded
 from shared.data.preparation import PreparedFolder
+from shared.data.prepare_settings import PREPARED_WITH
 from shared.data.splits import check_group_disjoint, split_records
 from shared.data.summary import Summary, left_out
 
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 # a crop of which more is covered shows no background, so that its zero of phase cannot be right
 FILLED = 0.9
+
+# which cells of a recording a data set takes is no matter of how they look
+CHOICE_OF_CELLS = ("max_cells_per_recording", "seed")
 
 _Records = list[dict[str, Any]]
 _Collected = tuple[_Records, list[Exclusion]]
@@ -231,12 +235,20 @@ class Preparation:
             **asdict(self.extraction.optics),
             **self._pixel_size(report.kept),
             "split_by": "donor" if all(cell["donor"] != cell["id"] for cell in cells) else "cell (no donors given)",
+            PREPARED_WITH: self._crop_settings(),
             "seed": self.seed,
             "donors": {name: sorted({record["donor"] for record in section}) for name, section in sections.items()},
             "excluded": len(excluded),
             "duplicates": duplicates,
         }
         return sections, info
+
+    def _crop_settings(self) -> dict[str, Any]:
+        """Return what decides how crops look, by the keys of ``configs/prepare.json``, for inferring on raw data."""
+        settings = {name: asdict(getattr(self, name)) for name in ("extraction", "holograms", "single_cells")}
+        for name in CHOICE_OF_CELLS:
+            del settings["extraction"][name]
+        return settings
 
     def _pixel_size(self, records: _Records) -> dict[str, Any]:
         """Return the pixel size of the crops, None if they differ in it, and that before resizing if some were."""

@@ -91,6 +91,7 @@ def test_calibration_belongs_to_the_weights(trained):
     assert temperature["loss_after"] <= temperature["loss_before"]
     assert len(content["weights_sha256"]) == 64
     assert (trained / "models" / content["outlier"]["statistics"]).is_file()
+    assert content["prepared_with"]["extraction"]["segmentation"]["threshold_rad"] == 0.25
 
 
 def test_evaluation_files_agree_with_each_other(trained, data):

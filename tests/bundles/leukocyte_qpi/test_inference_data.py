@@ -111,6 +111,34 @@ def test_recordings_are_segmented_without_names_that_say_a_class(inference_data,
     assert single == found
 
 
+def test_raw_data_are_prepared_as_the_calibrated_ones_were(inference_data, tmp_path, write_recording, config, caplog):
+    write_recording(tmp_path / "in" / "x.phase", [[(40, 45, 13), (80, 100, 12)]])
+    arguments = {"path": tmp_path / "in", "output_dir": tmp_path / "out", "prepare_config": config()}
+    calibration = tmp_path / "calibration.json"
+    recorded = {"extraction": {"crop_size": 40, "optics": {"pixel_size_um": 0.3}}}
+    calibration.write_text(json.dumps({"prepared_with": recorded}))
+
+    def sizes(**options):
+        found = inference_data.inference_records(**arguments, **options)
+        return {np.load(record["image"]).shape for record in found}
+
+    with caplog.at_level("INFO"):
+        assert sizes(calibration_file=calibration) == {(40, 40)}
+        assert f"crops are made as those that {calibration} was fitted to" in caplog.text
+        overrides = {"crop_size": 30}
+        assert sizes(calibration_file=calibration, prepare_overrides=overrides) == {(30, 30)}
+        assert "was fitted to, but for crop_size" in caplog.text
+    size = inference_data.pixel_size_um
+    assert size(tmp_path / "in", calibration_file=calibration) == 0.3
+    assert size(tmp_path / "in", calibration_file=calibration, prepare_overrides={"pixel_size_um": 0.2}) == 0.2
+
+    calibration.write_text("{}")
+    with caplog.at_level("WARNING"):
+        assert sizes(calibration_file=calibration) == {(50, 50)}
+        assert "does not say how its data were prepared" in caplog.text
+    assert sizes(calibration_file=tmp_path / "gone.json") == sizes() == {(50, 50)}
+
+
 def test_npz_without_labels(inference_data, tmp_path, crop, config):
     np.savez(tmp_path / "set.npz", images=np.stack([crop, crop * np.nan, crop + 1]))
     keys = {"_target_": "scripts.single_cells.NpzKeys", "labels": None, "donors": None}
@@ -203,20 +231,21 @@ def test_settings_of_preparing_can_be_overridden(inference_data, tmp_path, crop,
 
 def test_pixel_size_is_that_of_the_data(inference_data, tmp_path, crop):
     pixel_size_um = inference_data.pixel_size_um
-    assert pixel_size_um(tmp_path, 0.36) == 0.36
+    assert pixel_size_um(tmp_path) == 0.36
+    assert pixel_size_um(tmp_path, prepare_overrides={"pixel_size_um": 0.3}) == 0.3
     for info, expected in (({"pixel_size_um": 0.1}, 0.1), ({}, 0.36), ({"pixel_size_um": None}, None)):
         write_datalist(tmp_path / "datalist.json", {"test": []}, ["x"], info)
-        assert pixel_size_um(tmp_path, 0.36) == pixel_size_um(tmp_path / "datalist.json", 0.36) == expected
+        assert pixel_size_um(tmp_path) == pixel_size_um(tmp_path / "datalist.json") == expected
 
     (tmp_path / "cells").mkdir()
     np.save(tmp_path / "cells" / "a.npy", np.kron(crop, np.ones((2, 2), np.float32)))
     overrides = {"resize": True, "pixel_size_um": 0.2}
     arguments = {"output_dir": tmp_path / "out", "prepare_overrides": overrides}
     records = inference_data.inference_records(tmp_path / "cells", **arguments)
-    assert pixel_size_um(tmp_path / "cells", 0.2, records) == pytest.approx(0.4)
+    assert pixel_size_um(tmp_path / "cells", records, prepare_overrides=overrides) == pytest.approx(0.4)
     np.save(tmp_path / "cells" / "b.npy", crop)
     records = inference_data.inference_records(tmp_path / "cells", **arguments)
-    assert pixel_size_um(tmp_path / "cells", 0.2, records) is None
+    assert pixel_size_um(tmp_path / "cells", records, prepare_overrides=overrides) is None
 
 
 def test_explaining_asks_the_data_for_the_pixel_size(inference_data, repository, tmp_path, crop):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from monai.bundle import ConfigParser
 
 from shared.data.datalist import load_section, read_datalist
 from shared.data.errors import DataError
+from shared.data.prepare_settings import read_prepare_settings, recorded_settings
 
 TOKENS = ("Mon", "Lym", "Neu", "Eos")
 SECTIONS = ("training", "validation", "test")
@@ -367,6 +369,27 @@ def test_failed_preparation_does_not_block_another(preparation, tmp_path):
     with pytest.raises(DataError, match=r"reasons: 12 cells, e\.g\. .* --resize true [^;]*$"):
         _run(preparation(), tmp_path / "source", tmp_path / "data")
     assert not _run(preparation(resize=True), tmp_path / "source", tmp_path / "data").reused
+
+
+def test_what_crops_look_like_is_recorded_and_can_be_restored(preparation, source, tmp_path, repository):
+    changed = {
+        "crop_size": 44,
+        "segmentation#threshold_rad": 0.4,
+        "pixel_size_um": 0.3,
+        "holograms#filter_size": 0.5,
+        "integer_phase_range": [0, 4],
+        "max_cells_per_recording": 3,
+    }
+    before = preparation(**changed)
+    _run(before, source, tmp_path / "data")
+    recorded = recorded_settings(tmp_path / "data" / "datalist.json")
+    file = repository / "bundles" / "leukocyte_qpi" / "configs" / "prepare.json"
+    restored = read_prepare_settings(file, {}, recorded).get_parsed_content("prepare")
+    assert restored.holograms == before.holograms
+    assert restored.single_cells == before.single_cells
+    # of new recordings all cells are wanted
+    assert restored.extraction.max_cells_per_recording is None
+    assert restored.extraction == replace(before.extraction, max_cells_per_recording=None)
 
 
 def test_one_recording_or_another_file_as_source(preparation, source, tmp_path):

@@ -120,11 +120,12 @@ def test_the_file_names_what_it_belongs_to(files, tmp_path):
     datalist = tmp_path / "datalist.json"
     datalist.write_text("{}")
     collected = joined(make_section("training", 60, 0), make_section("validation", 60, 1))
-    content = calibrate(files, collected, data_files=[datalist])
+    content = calibrate(files, collected, data_files=[datalist], prepared_with={"crop_size": 40})
     assert content["weights_sha256"] == sha256_file(files[0])
     assert content["monte_carlo"] == SETTINGS
     assert content["classes"] == CLASSES
     assert content["bundle"] == "pets"
+    assert content["prepared_with"] == {"crop_size": 40}
     assert content["outlier"]["statistics_sha256"] == sha256_file(tmp_path / content["outlier"]["statistics"])
     assert (content["outlier"]["n_training"], content["outlier"]["n_validation"]) == (60, 60)
     assert content["provenance"]["weights"][0]["sha256"] == sha256_file(files[0])
