@@ -15,8 +15,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 EPILOG = """\
-A benchmark is a module in scripts/benchmarks with BUNDLE, the bundle whose networks it uses, and
-comparisons(device, seed), which yields shared.evaluation.timing.Comparison objects.
+A benchmark is a module in scripts/benchmarks with comparisons(device, seed), which yields
+shared.evaluation.timing.Comparison objects, and BUNDLE, if it uses a bundle's networks.
 
 examples:
   python scripts/benchmark.py
@@ -66,33 +66,47 @@ def run(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     # every bundle calls its package 'scripts': forget the one before
     for loaded in [loaded for loaded in sys.modules if loaded.split(".")[0] == "scripts"]:
         del sys.modules[loaded]
-    sys.path.insert(0, str(_bundle_root(name)))
+    bundle_root = _bundle_root(name)
+    if bundle_root is not None:
+        sys.path.insert(0, str(bundle_root))
     module = importlib.import_module(f"benchmarks.{name}")
     results = []
     print(f"\n{name}: {benchmarks()[name]}")
-    print(f"{'':<20}{'against':<28}{'time':>10}{'rival':>10}{'ratio':>8}{'least':>8}{'greatest':>10}{'goal':>7}")
+    print(f"{'':<28}{'against':<28}{'subject':>12}{'rival':>12}{'ratio':>8}{'least':>8}{'greatest':>10}{'goal':>7}")
     for comparison in module.comparisons(torch.device(arguments.device), arguments.seed):
         measurement = measure(comparison, arguments.rounds, arguments.warm_up).to_dict()
         results.append(measurement)
-        seconds = {key: sorted(times)[len(times) // 2] for key, times in measurement["seconds"].items()}
+        unit = measurement["unit"]
+        middle = {key: sorted(values)[len(values) // 2] for key, values in measurement["amounts"].items()}
         for rival, ratio in measurement["rivals"].items():
             goal = "" if ratio["goal"] is None else f"{ratio['goal']:g}"
             mark = {None: "", True: "  reached", False: "  MISSED"}[ratio["reached"]]
             print(
-                f"{comparison.name:<20}{rival:<28}{seconds['subject']:>8.3f} s{seconds[rival]:>8.3f} s"
-                f"{ratio['ratio']:>8.1f}{ratio['least']:>8.1f}{ratio['greatest']:>10.1f}{goal:>7}{mark}",
+                f"{comparison.name:<28}{rival:<28}"
+                f"{_amount(middle['subject'], unit):>12}{_amount(middle[rival], unit):>12}"
+                f"{_ratio(ratio['ratio']):>8}{_ratio(ratio['least']):>8}{_ratio(ratio['greatest']):>10}{goal:>7}{mark}",
                 flush=True,
             )
     return results
 
 
-def _bundle_root(name: str) -> Path:
+def _amount(value: float, unit: str) -> str:
+    """Return an amount as it is printed: to the millisecond, or to the unit."""
+    return f"{value:.3f} s" if unit == "s" else f"{value:.0f} {unit}"
+
+
+def _ratio(value: float) -> str:
+    """Return a ratio as it is printed: the enormous ones of extrapolations by their power of ten."""
+    return f"{value:.1f}" if value < 1e5 else f"{value:.0e}"
+
+
+def _bundle_root(name: str) -> Path | None:
     """Return the bundle that a benchmark names, before it is imported: it imports the bundle's ``scripts``."""
     file = REPOSITORY / "scripts" / "benchmarks" / f"{name}.py"
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "BUNDLE":
             return REPOSITORY / "bundles" / ast.literal_eval(node.value)
-    raise LookupError(f"{file} names no BUNDLE")
+    return None
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Fair comparison of running times: warmed up, interleaved, with spread."""
+"""Fair comparison of running times, or of other amounts: warmed up, interleaved, with spread."""
 
 from __future__ import annotations
 
@@ -21,37 +21,44 @@ class Comparison:
         name: what is computed.
         subject: the function under test.
         rivals: functions to compare with, by name.
-        goals: smallest ratio of a rival's time to the subject's that is aimed at, for those rivals that have one.
+        goals: smallest ratio of a rival's amount to the subject's that is aimed at, for those rivals that have one.
+        unit: ``s`` times the functions; any other is the unit of the number that each of them returns.
+        rounds: at most so many rounds, without warm-up, for what takes long or hardly varies; ``None`` for as many as
+            asked for.
     """
 
     name: str
-    subject: Callable[[], object]
-    rivals: Mapping[str, Callable[[], object]]
+    subject: Callable[[], Any]
+    rivals: Mapping[str, Callable[[], Any]]
     goals: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "s"
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Times of a comparison.
+    """Times, or other amounts, of a comparison.
 
     Attributes:
         name: the comparison's.
-        seconds: times of each round by function, ``subject`` and the rivals.
+        unit: the comparison's.
+        amounts: amount in each round by function, ``subject`` and the rivals.
         goals: the comparison's.
     """
 
     name: str
-    seconds: Mapping[str, tuple[float, ...]]
+    unit: str
+    amounts: Mapping[str, tuple[float, ...]]
     goals: Mapping[str, float]
 
     def ratios(self, rival: str) -> np.ndarray:
-        """Return for each round how many times longer the rival takes, ``(rounds,)``."""
-        return np.array(self.seconds[rival]) / np.array(self.seconds["subject"])
+        """Return for each round how many times more the rival takes, ``(rounds,)``."""
+        return np.array(self.amounts[rival]) / np.array(self.amounts["subject"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the times, and for each rival the ratio's median, least and greatest, for a JSON file."""
+        """Return the amounts, and for each rival the ratio's median, least and greatest, for a JSON file."""
         rivals = {}
-        for name in self.seconds:
+        for name in self.amounts:
             if name != "subject":
                 ratios = self.ratios(name)
                 goal = self.goals.get(name)
@@ -62,21 +69,22 @@ class Measurement:
                     "goal": goal,
                     "reached": None if goal is None else bool(np.median(ratios) >= goal),
                 }
-        return {"name": self.name, "seconds": {name: list(s) for name, s in self.seconds.items()}, "rivals": rivals}
+        amounts = {name: list(values) for name, values in self.amounts.items()}
+        return {"name": self.name, "unit": self.unit, "amounts": amounts, "rivals": rivals}
 
 
 def measure(
     comparison: Comparison, rounds: int = 5, warm_up: int = 1, clock: Callable[[], float] = time.perf_counter
 ) -> Measurement:
-    """Time subject and rivals in turn.
+    """Measure subject and rivals in turn.
 
     Every round runs each function once, so that what slows the machine down for a while meets all of them; ratios are
     taken within a round. The order rotates from round to round.
 
     Args:
         comparison: what to compare.
-        rounds: number of timed rounds.
-        warm_up: number of rounds before, which are not timed.
+        rounds: number of measured rounds.
+        warm_up: number of rounds before, which are not measured.
         clock: returns seconds.
 
     Raises:
@@ -87,18 +95,22 @@ def measure(
     if not comparison.rivals or "subject" in comparison.rivals:
         raise ValueError(f"{comparison.name}: a comparison needs rivals, none of them called 'subject'")
     functions = {"subject": comparison.subject, **comparison.rivals}
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    if comparison.rounds is not None:
+        rounds, warm_up = min(rounds, comparison.rounds), 0
+    amounts: dict[str, list[float]] = {name: [] for name in functions}
     names = list(functions)
     for number in range(warm_up + rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
             _synchronise()
             start = clock()
-            functions[name]()
+            result = functions[name]()
             _synchronise()
+            elapsed = clock() - start
             if number >= warm_up:
-                seconds[name].append(clock() - start)
-    return Measurement(comparison.name, {name: tuple(s) for name, s in seconds.items()}, dict(comparison.goals))
+                amounts[name].append(elapsed if comparison.unit == "s" else result)
+    by_name = {name: tuple(values) for name, values in amounts.items()}
+    return Measurement(comparison.name, comparison.unit, by_name, dict(comparison.goals))
 
 
 def _synchronise() -> None:

@@ -53,6 +53,38 @@ def test_every_way_computes_the_same_kind_of_samples(benchmark):
         assert abs(summarise(samples).mean - expected).max() < 0.05
 
 
+def test_ragged_and_padded_ways_compute_the_same(benchmark, monkeypatch):
+    import torch
+
+    module = __import__("benchmarks.ragged_bags", fromlist=["comparisons"])
+    for name, value in {"LARGEST": 25, "WIDTH": 2, "IMAGE_SIZE": 32, "IMAGE_BAGS": 3, "EMBEDDING": 5}.items():
+        monkeypatch.setattr(module, name, value)
+    encoder, *poolings = module.comparisons(torch.device("cpu"), 0)
+    expected = encoder.subject()
+    assert expected.std() > 0
+    for rival in encoder.rivals.values():
+        torch.testing.assert_close(rival(), expected)
+    assert len(poolings) == 3
+    for comparison in poolings:
+        expected, gradient = comparison.subject()
+        for rival in comparison.rivals.values():
+            pooled, padded_gradient = rival()
+            torch.testing.assert_close(pooled, expected)
+            torch.testing.assert_close(padded_gradient.sum((0, 1)), gradient.sum(0))
+
+
+def test_chunked_and_whole_bags_compute_the_same(benchmark, monkeypatch):
+    import torch
+
+    module = __import__("benchmarks.encoder_chunks", fromlist=["comparisons"])
+    for name, value in {"WIDTH": 4, "IMAGE_SIZE": 64}.items():
+        monkeypatch.setattr(module, name, value)
+    memory, time = module.comparisons(torch.device("cpu"), 0)
+    assert memory.unit == "MiB"
+    (rival,) = time.rivals.values()
+    torch.testing.assert_close(time.subject(), rival())
+
+
 def test_writes_times_ratios_and_versions(benchmark, tmp_path, monkeypatch):
     module = __import__("benchmarks.monte_carlo_dropout", fromlist=["comparisons"])
     original = module.comparisons
@@ -62,7 +94,7 @@ def test_writes_times_ratios_and_versions(benchmark, tmp_path, monkeypatch):
     content = json.loads(file.read_text())
     (entry,) = content["benchmarks"]["monte_carlo_dropout"]
     rival = entry["rivals"]["100 passes"]
-    assert rival["ratio"] == pytest.approx(entry["seconds"]["100 passes"][0] / entry["seconds"]["subject"][0])
+    assert rival["ratio"] == pytest.approx(entry["amounts"]["100 passes"][0] / entry["amounts"]["subject"][0])
     assert code == (0 if rival["reached"] else 1)
     assert content["setting"]["threads"] >= 1
     assert content["provenance"]["packages"]["torch"]

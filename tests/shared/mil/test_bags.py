@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -86,7 +88,7 @@ def test_feature_bags_of_any_size_carry_coordinates_and_ids_along(size):
     features = np.random.default_rng(0).normal(size=(size, 4)).astype(np.float32)
     bag = {"id": "slide", "features": features, "tile": np.arange(size), "coordinates": features[:, :2], "label": 1}
     dataset = BagDataset([bag, {**bag, "id": "again"}], ragged=("features", "tile", "coordinates"))
-    (batch,) = DataLoader(dataset, batch_size=2, collate_fn=lambda r: collate_bags(r, dataset.ragged))
+    (batch,) = DataLoader(dataset, batch_size=2, collate_fn=partial(collate_bags, ragged=dataset.ragged), num_workers=1)
     assert batch["lengths"].tolist() == [size, size]
     assert batch["features"].shape == (2 * size, 4)
     np.testing.assert_array_equal(batch["features"][size:], features)
@@ -191,9 +193,8 @@ def test_a_monai_engine_trains_on_ragged_batches():
         {"id": str(i), "features": np.full((i % 3 + 1, 2), i % 2, np.float32), "label": np.array([i % 2], np.float32)}
         for i in range(12)
     ]
-    loader = DataLoader(
-        BagDataset(bags, ("features",)), batch_size=4, collate_fn=lambda r: collate_bags(r, ("features",))
-    )
+    collate = partial(collate_bags, ragged=("features",))
+    loader = DataLoader(BagDataset(bags, ("features",)), batch_size=4, collate_fn=collate)
     network = EmbeddingLevel(MeanPooling(), torch.nn.Linear(2, 1))
     losses = []
 
