@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from scripts.networks import AttributePerceptron, AveragedClassifier, ImageClassifier, TwoExperts
+from shared.mil.pooling.attention import AttentionPooling
 
-__all__ = ["PARTS", "TITLES", "BagExperts", "embed_cells"]
+__all__ = ["PARTS", "TITLES", "BagExperts", "attention_weights", "embed_cells"]
 
 #: What a network can say of a bag: each expert alone, and both together.
 PARTS = ("image", "attributes", "average", "mixture")
@@ -41,6 +42,20 @@ def embed_cells(network: ImageClassifier | TwoExperts, image: torch.Tensor, batc
     network.eval()
     device = next(network.parameters()).device
     return torch.cat([network.cell_embeddings(part.to(device)) for part in image.split(batch_size)])
+
+
+@torch.no_grad()
+def attention_weights(expert: ImageClassifier, embeddings: torch.Tensor) -> NDArray[np.float64] | None:
+    """Return how attention pooling weighs one patient's cells ``(N,)``; ``None`` for a pooling without attention.
+
+    Args:
+        expert: the expert on images.
+        embeddings: of the cells, ``(N, E)``.
+    """
+    if not isinstance(expert.pooling, AttentionPooling):
+        return None
+    lengths = torch.tensor([len(embeddings)], device=embeddings.device)
+    return expert.pooling.instance_weights(embeddings, lengths).double().cpu().numpy()
 
 
 class BagExperts:

@@ -42,7 +42,7 @@ class CellRanking:
         """Return the entries of the index's methods; patients are resampled."""
         return {
             name: {
-                "title": self.titles.get(name, "Pooling weights"),
+                "title": self.titles.get(name, "Attention weights"),
                 "parameters": {"measured_on": "patients with abnormal and normal cells, predicted correctly"},
                 "quality": summarise_quality(_joined(parts), seed=seed),
             }

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from scripts.cell_files import CellFiles
 from scripts.cell_truth import abnormal_cells, cause_mask, cells_with_cause
 from scripts.cell_values import cell_values, image_expert_values
-from scripts.embedded_bags import TITLES, BagExperts, embed_cells
+from scripts.embedded_bags import TITLES, BagExperts, attention_weights, embed_cells
 from scripts.explanation_quality import CellRanking, MapPool
 from scripts.networks import ImageClassifier, TwoExperts
 from scripts.one_cell import OneCell
@@ -50,7 +50,7 @@ class ExplainedPatient:
         empty: logit of the whole network without any cell.
         whole: Shapley values for the logit of the whole network.
         expert: exact ones for the logit of the expert on images.
-        weights: of the cells in the pooling; ``None`` for one without weights.
+        weights: of the cells in attention pooling; ``None`` for any other.
     """
 
     image: torch.Tensor
@@ -105,8 +105,8 @@ class BagExplainer:
         cells: int = 8,
         measured_samples: int = 60,
         measured_cells: int = 10,
-        standard_error: float | None = 0.005,
-        max_permutations: int = 2000,
+        standard_error: float | None = 0.01,
+        max_permutations: int = 10_000,
         batch_size: int = 64,
         seed: int = 0,
         provenance: Mapping[str, Any] | None = None,
@@ -210,15 +210,13 @@ class BagExplainer:
         none = ShapleyValues(embeddings.new_zeros(0), 0.0)
         empty = self.experts(embeddings.new_zeros(1, embeddings.shape[1]), attributes[None])[self.experts.parts[-1]]
         assert self.experts.image_expert is not None
-        weigh = getattr(self.experts.image_expert.pooling, "instance_weights", None)
-        lengths = torch.tensor([len(embeddings)], device=embeddings.device)
         return ExplainedPatient(
             image=image,
             logits=logits,
             empty=float(empty),
             whole=cell_values(self.network, embeddings, attributes, **self.sampling) if valued else none,
             expert=image_expert_values(self.experts.image_expert, embeddings) if valued else none,
-            weights=None if weigh is None else weigh(embeddings, lengths).double().cpu().numpy(),
+            weights=attention_weights(self.experts.image_expert, embeddings),
         )
 
     def _label(self, record: Mapping[str, Any]) -> str | None:
@@ -293,7 +291,7 @@ class BagExplainer:
         whole = self.experts.parts[-1]
         values = {f"shapley_{whole}": patient.whole.values, "shapley_image": patient.expert.values}
         ranked = {name: rows.cpu().numpy() for name, rows in values.items()}
-        return ranked if patient.weights is None else ranked | {"pooling_weight": patient.weights}
+        return ranked if patient.weights is None else ranked | {"attention_weight": patient.weights}
 
     def _table(
         self, names: Sequence[str], patient: ExplainedPatient, abnormal: NDArray[np.bool_] | None
@@ -306,7 +304,7 @@ class BagExplainer:
         if whole != expert:
             columns[f"shapley_{expert}"] = patient.expert.values.cpu().numpy()
         if patient.weights is not None:
-            columns["weight"] = patient.weights
+            columns["attention_weight"] = patient.weights
         if abnormal is not None:
             columns["truth"] = np.where(abnormal, "abnormal", "normal")
         table = pd.DataFrame(columns).sort_values(f"shapley_{whole}", ascending=False, kind="stable")

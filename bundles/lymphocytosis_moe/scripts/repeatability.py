@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from scripts.cell_numbers import accuracy_by_cells, random_subsets
 from scripts.disagreement import disagreement, fewer_disagreements, majority_vote
-from scripts.embedded_bags import TITLES, BagExperts, embed_cells
+from scripts.embedded_bags import TITLES, BagExperts, attention_weights, embed_cells
 from scripts.image_sets import RANDOM_SUBSETS, SMEARS, ImageSets, image_sets
 from scripts.networks import ImageClassifier, TwoExperts
 from shared.data.errors import DataError
@@ -46,7 +46,7 @@ class RepeatabilityStudy:
         classes: class names in the order of the labels.
         output_dir: where ``repeatability.json`` and ``repeatability.csv`` go.
         sets: number of sets of each patient.
-        cell_numbers: numbers of cells to try; all cells of a patient come last by themselves.
+        cell_numbers: numbers of cells to try, as far as any patient has more; all cells come last by themselves.
         draws: draws of each number.
         resamples: bootstrap resamples of patients.
         batch_size: cells that are encoded at once.
@@ -79,6 +79,7 @@ class RepeatabilityStudy:
         self.experts = BagExperts(network)
         if self.experts.image_expert is None:
             raise DataError(f"{type(network).__name__} sees no images: every set gives the same diagnosis")
+        self.image_expert = self.experts.image_expert
         self.network = network
         self.model_file = model_file
         self.dataset = dataset
@@ -86,7 +87,8 @@ class RepeatabilityStudy:
         self.classes = list(classes)
         self.output_dir = Path(output_dir)
         self.sets = sets
-        self.cell_numbers = sorted(set(cell_numbers))
+        most = max(len(records[index]["image"]) for index in self.labelled)
+        self.cell_numbers = [number for number in sorted(set(cell_numbers)) if number < most]
         self.draws = draws
         self.bootstrap: dict[str, int] = {"resamples": resamples, "seed": seed}
         self.batch_size = batch_size
@@ -104,7 +106,7 @@ class RepeatabilityStudy:
         for index in tqdm(self.labelled, desc="repeating", unit="patient"):
             record = self.records[index]
             embeddings, attributes = self._embed(index)
-            skews.append(self._weights(embeddings))
+            skews.append(attention_weights(self.image_expert, embeddings))
             sets = image_sets(record, self.sets, np.random.default_rng([self.seed, index]))
             curves.append((record["label"], self._by_number(index, embeddings, attributes)))
             if sets is None:
@@ -156,16 +158,6 @@ class RepeatabilityStudy:
             part: np.vstack([values[:-1].reshape(shape), np.full((1, self.draws), values[-1])])
             for part, values in found.items()
         }
-
-    def _weights(self, embeddings: torch.Tensor) -> NDArray[np.float64] | None:
-        """Return the weights of the cells ``(N,)``; ``None`` for a pooling without."""
-        assert self.experts.image_expert is not None
-        weigh = getattr(self.experts.image_expert.pooling, "instance_weights", None)
-        if weigh is None:
-            return None
-        with torch.no_grad():
-            lengths = torch.tensor([len(embeddings)], device=embeddings.device)
-            return weigh(embeddings, lengths).double().cpu().numpy()
 
     def _origin(self, sets: Sequence[ImageSets]) -> dict[str, int]:
         counts = Counter(of_patient.origin for of_patient in sets)

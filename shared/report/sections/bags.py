@@ -26,6 +26,7 @@ def bag_section(sources: Sources) -> dict[str, Any] | None:
         "words": words(sources),
         "positive": positive,
         "bags": list(zip(bags, figures, strict=True)),
+        "known": any(cell.truth for bag in bags for cell in (*bag.highest, *bag.lowest)),
         "total": bag_count(sources),
         "splits": splits,
         "apart": [split for split in splits if (split.image > 0.5) != (split.attributes > 0.5)],
