@@ -30,6 +30,11 @@ def phantom(scripts):
 
 
 @pytest.fixture(scope="module")
+def draw_patient(scripts):
+    return scripts("phantom_images").draw_patient
+
+
+@pytest.fixture(scope="module")
 def bits(scripts):
     return scripts("phantom_cells").TRUTH
 
@@ -41,9 +46,9 @@ def patients(scripts):
 
 
 @pytest.fixture(scope="module")
-def cells(phantom, patients, bits):
+def cells(draw_patient, patients, bits):
     """Images, masks and kinds of 240 cells, a third of each kind, of six patients."""
-    parts = [phantom.draw_patient(replace(p, images=40, shares=(1 / 3, 1 / 3, 1 / 3)), seed=5) for p in patients[:6]]
+    parts = [draw_patient(replace(p, images=40, shares=(1 / 3, 1 / 3, 1 / 3)), seed=5) for p in patients[:6]]
     images, truth, kinds = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return images, {name: bits.decode(truth, name) for name in bits.names}, kinds
 
@@ -118,7 +123,7 @@ def test_areas_are_those_of_the_outlines(scripts, size):
     module, parameters = scripts("phantom_cells"), scripts("phantom_parameters").PhantomParameters()
     rng = np.random.default_rng(2)
     cells = module.sample_lymphocytes(np.arange(60) % 3, rng, parameters)
-    stain = module.render_lymphocytes(cells, (size, size), rng, parameters)
+    stain = scripts("phantom_rendering").render_lymphocytes(cells, (size, size), rng, parameters)
     pixel = parameters.microscope.field_um / size
     area = module.TRUTH.decode(stain.truth, "cell").sum(axis=(1, 2)) * pixel**2
     expected = np.pi * cells.cell_radius**2 * (1 + (cells.cell_outline**2).sum(axis=(0, 1)) / 2)
@@ -182,23 +187,23 @@ def test_bag_size_says_nothing_unless_it_shall(scripts, patients):
     assert [replace(p, images=0) for p in shortcut] == [replace(p, images=0) for p in patients]
 
 
-def test_drawing_depends_on_the_seed_and_the_patient_only(phantom, patients):
+def test_drawing_depends_on_the_seed_and_the_patient_only(draw_patient, patients):
     patient = replace(patients[3], images=40)
-    first, again = phantom.draw_patient(patient, seed=7), phantom.draw_patient(patient, seed=7)
+    first, again = draw_patient(patient, seed=7), draw_patient(patient, seed=7)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
     assert first[0].shape == (40, 112, 112, 3)
     assert first[1].shape == (40, 112, 112)
     assert (first[0].dtype, first[1].dtype) == (np.uint8, np.uint8)
-    for other in (phantom.draw_patient(patient, seed=8), phantom.draw_patient(replace(patient, number=4), seed=7)):
+    for other in (draw_patient(patient, seed=8), draw_patient(replace(patient, number=4), seed=7)):
         assert (other[0] != first[0]).mean() > 0.8
     # no cell is drawn twice
     assert len({image.tobytes() for image in first[0]}) == 40
 
 
-def test_smears_of_a_patient_differ_in_stain_and_not_in_the_patient(phantom, patients):
+def test_smears_of_a_patient_differ_in_stain_and_not_in_the_patient(draw_patient, patients):
     patient = replace(patients[0], images=60)
-    images, _, _ = phantom.draw_patient(patient, seed=3, smears=3)
+    images, _, _ = draw_patient(patient, seed=3, smears=3)
     colours = np.array([part.reshape(-1, 3).mean(axis=0) for part in np.array_split(images, 3)])
     halves = np.array([part.reshape(-1, 3).mean(axis=0) for part in np.array_split(images[:20], 2)])
     assert np.ptp(colours, axis=0).max() > 2 * np.abs(np.diff(halves, axis=0)).max()
@@ -237,7 +242,7 @@ def test_files_are_those_of_the_seed_in_however_many_processes(write):
 
 
 @pytest.mark.parametrize("image_format", ["jpg", "png"])
-def test_files_hold_what_was_drawn(write, phantom, scripts, image_format):
+def test_files_hold_what_was_drawn(write, draw_patient, scripts, image_format):
     folder = write("smears", seed=2, image_format=image_format)
     sample = scripts("phantom_patients").sample_patients
     drawn = sample(12, seed=2, bag_size=Spread(7, 1, 5, 9))
@@ -246,7 +251,7 @@ def test_files_hold_what_was_drawn(write, phantom, scripts, image_format):
     assert table["label"].tolist() == [patient.label for patient in drawn]
     instances = pd.read_csv(folder / "instances.csv", dtype={"image": str})
     assert len(instances) == table["n_images"].sum()
-    images, truth, kinds = phantom.draw_patient(drawn[5], seed=2, image_size=48)
+    images, truth, kinds = draw_patient(drawn[5], seed=2, image_size=48)
     abnormal = instances[instances["patient"] == drawn[5].identity]["abnormal"]
     assert abnormal.tolist() == (kinds == ABNORMAL).astype(int).tolist()
     for index in range(drawn[5].images):
