@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
+import os
 import subprocess
 import sys
 
@@ -81,6 +83,21 @@ def test_failures_are_recorded_and_the_rest_goes_on(study, workshop, pretend):
     assert written == failures
     is_done = study("pool").is_done
     assert all(is_done(workshop, run) == (run.key not in failures) for run in runs)
+
+
+def test_a_process_is_renewed_after_some_runs(study):
+    with study("pool").RenewedWorker(tasks=2) as worker:
+        processes = [worker.submit(os.getpid).result() for _ in range(3)]
+    assert processes[0] == processes[1] != processes[2]
+    assert os.getpid() not in processes
+
+
+def test_processes_do_every_run_and_tell_of_failures(study, workshop):
+    runs = study("grid").all_runs(workshop.settings, ["a", "b"])
+    # a workshop has no items: every run fails, in a process that can import what it is to do
+    failures = study("pool").do_runs(workshop, runs, workers=2, action=operator.getitem)
+    assert set(failures) == {run.key for run in runs}
+    assert all("is not subscriptable" in text for text in failures.values())
 
 
 def test_a_second_call_does_only_what_is_left(study, workshop, pretend):

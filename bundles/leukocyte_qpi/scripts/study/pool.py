@@ -7,9 +7,12 @@ import logging
 import multiprocessing
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,6 +25,8 @@ from shared.data.files import write_json
 
 __all__ = ["do_runs", "is_done"]
 
+# starting a process takes seconds, which is little beside ten trainings
+RUNS_OF_A_PROCESS = 10
 # a run's expected share of the whole, for the time that is left
 WEIGHTS = {BASELINE: 1, "LeNet5": 8, "AlexNet": 40}
 
@@ -80,6 +85,42 @@ def do_runs(
     return failures
 
 
+class RenewedWorker:
+    """A process that does one thing at a time and is replaced by a fresh one after some of them.
+
+    What a training leaves behind adds up to gigabytes over a study. ``ProcessPoolExecutor`` can renew its workers too
+    (``max_tasks_per_child``), but may wait for ever in Python 3.11 when it does.
+
+    Args:
+        tasks: how many one process does.
+    """
+
+    def __init__(self, tasks: int = RUNS_OF_A_PROCESS) -> None:
+        self.tasks = tasks
+        self.done = 0
+        self.pool = self._fresh()
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Start ``function`` in the process; what was submitted before must be done."""
+        if self.done == self.tasks:
+            self.pool.shutdown()
+            self.pool, self.done = self._fresh(), 0
+        self.done += 1
+        return self.pool.submit(function, *arguments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    @staticmethod
+    def _fresh() -> ProcessPoolExecutor:
+        # a forked child would inherit torch's threads in an unknown state
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(1, mp_context=context, initializer=_quiet_worker)
+
+
 def _with_processes(
     workshop: Workshop,
     runs: Sequence[Run],
@@ -87,20 +128,23 @@ def _with_processes(
     action: Callable[[Workshop, Run], None],
     record: Callable[[Run, str | None], None],
 ) -> None:
-    # a forked child would inherit torch's threads in an unknown state
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_worker) as pool:
-        futures = {pool.submit(_attempt, workshop, run, action): run for run in runs}
+    left = deque(runs)
+    busy: dict[Future[str | None], tuple[Run, RenewedWorker]] = {}
+    with ExitStack() as stack:
+        idle = [stack.enter_context(RenewedWorker()) for _ in range(min(workers, len(runs)))]
         try:
-            for future in as_completed(futures):
-                record(futures[future], future.result())
+            while left or busy:
+                while left and idle:
+                    run, worker = left.popleft(), idle.pop()
+                    busy[worker.submit(_attempt, workshop, run, action)] = run, worker
+                for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                    run, worker = busy.pop(future)
+                    record(run, future.result())
+                    idle.append(worker)
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "a worker was killed (out of memory?); start again to go on, with fewer --workers if need be"
             ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _quiet_worker() -> None:
