@@ -47,9 +47,9 @@ def diagnosis_section(settings: StudySettings, meter: Meter, found: Mapping[str,
     return Section(
         "Diagnosis",
         "Tumoral is the class to be found; a patient is called tumoral above a calibrated probability of one half. "
-        "Validation threshold: the one that was best on the validation patients (Youden) instead. Differences are paired "
-        f"by patient, to {settings.models[settings.reference]['title']} on age and logarithm of the count, in the same "
-        "repeats. Paper: Sahasrabudhe et al. 2020, tables 2 to 4.",
+        "Validation threshold: the one that was best on the validation patients (Youden) instead. Differences are "
+        f"paired by patient, to {settings.models[settings.reference]['title']} on age and logarithm of the count, in "
+        "the same repeats. Paper: Sahasrabudhe et al. 2020, tables 2 to 4.",
         rows,
     )
 

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from scripts.study.grid import Run, all_runs, required_runs
+from scripts.study.keep_ensemble import best_model, keep_ensemble
 from scripts.study.one_run import do_run
 from scripts.study.patients import read_patients
 from scripts.study.rivals import extract_features
 from scripts.study.settings import read_settings
-from scripts.study.table import build_table
+from scripts.study.table import Results, build_table
 from scripts.study.training import check_keys
 from scripts.study.workshop import Workshop
 from shared.study.page import write_table
@@ -61,7 +62,12 @@ def run_study(
             seconds=None if settings.hours is None else 3600 * settings.hours,
         )
         failures = pool(runs)
-    for path in write_table(output, build_table(workshop, runs, read_settings("full"))):
+    results = Results(workshop, runs)
+    written = write_table(output, build_table(results, read_settings("full")))
+    best = best_model(settings, results.found)
+    if best is not None:
+        written.append(keep_ensemble(workshop, best, results.found[best]))
+    for path in written:
         print(path)  # noqa: T201 - the command's result
     for key, text in failures.items():
         print(f"failed: {key}: {text.strip().splitlines()[-1]}")  # noqa: T201

@@ -18,6 +18,7 @@ from scripts.study.subsets import CellSets, cell_sets, in_arrays
 from scripts.study.training import train
 from scripts.study.workshop import Workshop
 from shared.data.files import atomic_path
+from shared.mil.pooling.attention import AttentionPooling
 
 __all__ = ["average_run", "network_run", "training_overrides"]
 
@@ -120,10 +121,11 @@ def _outputs(
         sets.append(cell_sets(record, int(index), run.repeat, settings))
         wanted = sets[-1].all if subsets else sets[-1].everything
         parts.append(experts.of_subsets(embeddings, wanted, bag["attributes"]))
-        if hasattr(experts.image_expert.pooling, "attention_logits"):
+        pooling = experts.image_expert.pooling
+        if isinstance(pooling, AttentionPooling):
             lengths = torch.tensor([len(embeddings)], device=embeddings.device)
             with torch.no_grad():
-                weights = experts.image_expert.pooling.instance_weights(embeddings, lengths)
+                weights = pooling.instance_weights(embeddings, lengths)
             attention.append(weights.double().cpu().numpy())
     whole = experts.parts[-1]
     arrays: Arrays = {"test_logits": np.array([part[whole][0] for part in parts])}

@@ -20,7 +20,7 @@ from scripts.study.settings import StudySettings
 from scripts.study.workshop import Workshop
 from shared.study.table import Table
 
-__all__ = ["build_table", "left_out"]
+__all__ = ["Results", "build_table", "left_out"]
 
 WARNING = (
     "The paper's figures beside are of one split with another test set of 42 patients: they are there for orientation, "
@@ -36,20 +36,31 @@ READING = (
 
 
 @dataclass
-class _Results:
-    """Joins the folds of each model once."""
+class Results:
+    """What is there of a study: joins the folds of each model once.
+
+    Args:
+        workshop: shared by the runs.
+        runs: all runs of the study.
+
+    Attributes:
+        done: runs with a result.
+        found: held-out predictions of each model that has a whole repeat, in the order of the settings.
+        incomplete: repeats of which folds are missing, in words.
+    """
 
     workshop: Workshop
-    done: set[Run]
-    incomplete: list[str] = field(default_factory=list)
+    runs: Sequence[Run]
+    done: set[Run] = field(init=False)
+    found: dict[str, HeldOut] = field(default_factory=dict, init=False)
+    incomplete: list[str] = field(default_factory=list, init=False)
 
-    def collect(self, runs: Sequence[Run]) -> dict[str, HeldOut]:
-        """Return the held-out predictions of each model that has a whole repeat, in the order of the settings."""
-        found = {}
+    def __post_init__(self) -> None:
+        self.done = {run for run in self.runs if self.workshop.is_done(run)}
         for model in self.workshop.settings.models:
             whole = []
-            for repeat in sorted({run.repeat for run in runs if run.model == model}):
-                folds = [run for run in runs if (run.model, run.repeat) == (model, repeat)]
+            for repeat in sorted({run.repeat for run in self.runs if run.model == model}):
+                folds = [run for run in self.runs if (run.model, run.repeat) == (model, repeat)]
                 finished = [run for run in folds if run in self.done]
                 if len(finished) == len(folds):
                     whole.append(repeat)
@@ -57,21 +68,18 @@ class _Results:
                     text = f"{self.workshop.settings.models[model]['title']}, repeat {repeat + 1}"
                     self.incomplete.append(f"{text}: {len(finished)} of {len(folds)} folds")
             if whole:
-                found[model] = held_out(self.workshop, model, whole)
-        return found
+                self.found[model] = held_out(self.workshop, model, whole)
 
 
-def build_table(workshop: Workshop, runs: Sequence[Run], everything: StudySettings) -> Table:
+def build_table(results: Results, everything: StudySettings) -> Table:
     """Compute the table from the results that are there; a repeat enters a row only if all its folds are done.
 
     Args:
-        workshop: shared by the runs.
-        runs: all runs of the study.
+        results: of the study.
         everything: the settings of the whole grid, to say what is not in this study.
     """
+    workshop, found = results.workshop, results.found
     settings = workshop.settings
-    results = _Results(workshop, {run for run in runs if workshop.is_done(run)})
-    found = results.collect(runs)
     meter = Meter(workshop.patients.labels, settings.n_bins, settings.resamples)
     sections = [
         diagnosis_section(settings, meter, found),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,13 +18,14 @@ from shared.data.errors import DataError
 from shared.training.best_model import BestModel
 from shared.training.weights import load_weights
 
-__all__ = ["Trained", "check_keys", "train", "training_sections"]
+__all__ = ["Trained", "check_keys", "deciding_sections", "train", "training_sections"]
 
 TRAIN_CONFIG = BUNDLE_ROOT / "configs" / "train.json"
 # the study resumes by whole runs and has one progress bar for all of them
-NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler", "BagsTensorBoard")
-# what a training learns does not depend on where its files are, nor on how it is watched
-PLACES = ("imports", "bundle_root", "dataset_dir", "ckpt_dir", "output_dir", "tensorboard_dir", "device", "resume")
+NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler")
+# what a training learns does not depend on where its files are
+PLACES = ("bundle_root", "dataset_dir", "ckpt_dir", "output_dir", "tensorboard_dir", "datalist", "model_file", "device")
+REFERENCE = re.compile(r"[@%]([A-Za-z_]\w*(?:#\w+)*)")
 
 
 class Trained(NamedTuple):
@@ -44,13 +46,28 @@ class Trained(NamedTuple):
 
 @cache
 def training_sections() -> str:
-    """Return the hash of what ``train.json`` says about learning: all but places and handlers that only watch."""
-    config = _config()
-    deciding = {key: value for key, value in config.items() if key not in PLACES}
-    for section in ("train", "validate"):
-        handlers = [handler for handler in config[section]["handlers"] if not _only_watches(handler)]
-        deciding[section] = {**config[section], "handlers": handlers}
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    """Return the hash of what decides in ``train.json`` what a training learns.
+
+    That is all that ``training`` refers to, directly or through other keys, but for places and for handlers that only
+    watch: whatever else is added to the file, a result stays valid.
+    """
+    return deciding_sections(_config())
+
+
+def deciding_sections(config: Mapping[str, Any]) -> str:
+    """Return the hash of everything that the key ``training`` of a config depends on; see :func:`training_sections`."""
+    found: dict[str, Any] = {}
+    left = ["training"]
+    while left:
+        key = left.pop()
+        if key in found or key in PLACES:
+            continue
+        value: Any = config
+        for part in key.split("#"):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        found[key] = _without_watchers(value)
+        left += REFERENCE.findall(json.dumps(found[key]))
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def train(dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Trained:
@@ -111,6 +128,13 @@ def _config() -> dict[str, Any]:
 
 
 def _only_watches(handler: Any) -> bool:
-    return isinstance(handler, dict) and str(handler["_target_"]).rpartition(".")[2].removesuffix("Handler") in {
-        name.removesuffix("Handler") for name in NOT_NEEDED
-    }
+    return isinstance(handler, dict) and str(handler.get("_target_")).rpartition(".")[2] in NOT_NEEDED
+
+
+def _without_watchers(value: Any) -> Any:
+    """Return a part of a config without handlers that only watch, wherever they are listed."""
+    if isinstance(value, dict):
+        return {key: _without_watchers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_watchers(item) for item in value if not _only_watches(item)]
+    return value

@@ -58,8 +58,8 @@ class Workshop:
         """Tell whether a run's result is there and was made with the same settings and data."""
         if not self.result_path(run).is_file():
             return False
-        trained = self.settings.models[run.model]["kind"] == "network"
-        if trained and not self.weights_path(run).is_file():
+        weighted = self.settings.models[run.model]["kind"] in ("network", "average")
+        if weighted and not self.weights_path(run).is_file():
             return False
         return bool(self.facts(run)["recipe"] == self.recipe(run))
 

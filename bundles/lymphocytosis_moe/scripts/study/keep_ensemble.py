@@ -1,0 +1,196 @@
+"""Keeping the folds of the best model as one ensemble, with all that inferring with it needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scripts.bag_statistics import bag_statistics
+from scripts.ensemble import MANIFEST, read_ensemble
+from scripts.network_input import network_input
+from scripts.study.choices import temperature_of, two_class
+from scripts.study.grid import Run
+from scripts.study.held_out import HeldOut
+from scripts.study.settings import BUNDLE_ROOT, StudySettings
+from scripts.study.workshop import Workshop
+from shared.calibration.calibration_file import write_calibration
+from shared.calibration.confidence import DEFINITION, chance_corrected_confidence
+from shared.calibration.outlier_detector import OutlierDetector
+from shared.calibration.selective_threshold import ThresholdFit, fit_threshold
+from shared.calibration.temperature import temperature_loss
+from shared.data.errors import DataError
+from shared.data.files import atomic_path, sha256_file, write_json
+from shared.evaluation.provenance import provenance
+
+__all__ = ["best_model", "keep_ensemble"]
+
+INFERENCE_CONFIG = BUNDLE_ROOT / "configs" / "inference.json"
+#: keys of ``train.json`` on which the network depends, and ``network_def#…``
+NETWORK_KEYS = ("network_name", "width", "pooling", "log_count", "image_size")
+HELD_OUT = "held-out folds"
+STATISTICS_FILE = "outlier_statistics.npz"
+SMALLEST = 1e-12
+
+logger = logging.getLogger(__name__)
+
+
+def best_model(settings: StudySettings, found: Mapping[str, HeldOut]) -> str | None:
+    """Return the network that the settings name, or the best on the validation patients of those that look at cells.
+
+    The best has the lowest loss. The held-out folds have no part in the choice, so that what the table says of the
+    model stays true of it.
+    """
+    networks = [name for name in found if settings.models[name]["kind"] in ("network", "average")]
+    wanted = settings.ensemble["model"]
+    if wanted is not None:
+        return wanted if wanted in networks else None
+    looking = [name for name in networks if "images" in settings.models[name]["inputs"]]
+    return min(looking, key=lambda name: found[name].validation_loss, default=None)
+
+
+def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
+    """Write ``ensemble.json``, ``model.pt``, ``calibration.json`` and the outlier statistics.
+
+    The members are the model's folds in all repeats that are done, each with the temperature of its own validation
+    patients. The confidence from which predictions are accepted comes from the held-out predictions: a patient's mean
+    over repeats, which each member that had not seen the patient made alone. The outlier statistics come from all
+    patients.
+
+    Args:
+        workshop: of the study.
+        model: its name.
+        predictions: its held-out predictions.
+
+    Returns:
+        The folder.
+    """
+    folder = workshop.output / "ensemble"
+    runs = [Run(model, repeat, fold) for repeat in predictions.repeats for fold in range(workshop.settings.folds)]
+    members = [
+        {
+            "repeat": run.repeat + 1,
+            "fold": run.fold + 1,
+            "temperature": _temperature(workshop, run),
+            "weights_sha256": sha256_file(workshop.weights_path(run)),
+        }
+        for run in runs
+    ]
+    write_json(
+        folder / MANIFEST,
+        {
+            "bundle": BUNDLE_ROOT.name,
+            "model": workshop.settings.models[model]["title"],
+            "overrides": network_overrides(workshop.settings, model),
+            "members": members,
+            "patients": len(workshop.patients),
+            "data_sha256": workshop.patients.sha256,
+        },
+    )
+    ensemble = read_ensemble(folder, INFERENCE_CONFIG)
+    for member, run in zip(ensemble.members, runs, strict=True):
+        member.load_state_dict(torch.load(workshop.weights_path(run), map_location="cpu", weights_only=True))
+    with atomic_path(folder / "model.pt") as temporary:
+        torch.save(ensemble.state_dict(), temporary)
+    write_calibration(folder / "calibration.json", _calibration(workshop, folder, predictions))
+    return folder
+
+
+def network_overrides(settings: StudySettings, model: str) -> dict[str, Any]:
+    """Return the keys of a config that make ``network_def`` the network of a model."""
+    described = settings.models[model]
+    if described["kind"] == "average":
+        return {**network_overrides(settings, described["of"][0]), "network_name": "AveragedClassifier"}
+    overrides = {**settings.training, **described["overrides"]}
+    return {key: value for key, value in overrides.items() if key in NETWORK_KEYS or key.startswith("network_def#")}
+
+
+def _temperature(workshop: Workshop, run: Run) -> float:
+    result = workshop.result(run)
+    return temperature_of(result["validation_logits"], workshop.patients.labels[result["validation_index"]])
+
+
+def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut) -> dict[str, Any]:
+    """Return the content of the calibration file; the outlier statistics are written on the way."""
+    settings, labels = workshop.settings.ensemble, workshop.patients.labels
+    tumoral = predictions.after.mean(axis=0).clip(SMALLEST, 1 - SMALLEST)  # (P,)
+    probabilities = np.stack([1 - tumoral, tumoral], axis=1)
+    confidence = chance_corrected_confidence(probabilities)
+    wrong = probabilities.argmax(axis=1) != labels
+    sure = confidence >= settings["minimum_confidence"]
+    detector, usual = _detector(workshop, sure)
+    threshold = _acceptance(confidence[sure & usual], wrong[sure & usual], settings["target_risk"])
+    loss, gradient = temperature_loss(0.0, two_class(np.log(tumoral) - np.log1p(-tumoral))[:, None], labels)
+    return {
+        "bundle": BUNDLE_ROOT.name,
+        "weights_sha256": sha256_file(folder / "model.pt"),
+        "classes": list(workshop.patients.classes),
+        "monte_carlo": {"samples": 1, "seed": 0},
+        "temperature": {
+            "value": 1.0,
+            "loss_before": loss,
+            "loss_after": loss,
+            "gradient": gradient,
+            "n": len(labels),
+            "samples": 1,
+            "bound": None,
+            "split": HELD_OUT,
+        },
+        "confidence": {
+            "definition": DEFINITION,
+            "minimum": settings["minimum_confidence"],
+            "accept": threshold.threshold if threshold else None,
+            "target_risk": settings["target_risk"],
+            "guarantee": None,
+            "reached": threshold is not None,
+            "coverage": threshold.n * threshold.coverage / len(labels) if threshold else 0.0,
+            "risk": threshold.risk if threshold else None,
+            "risk_bound": None,
+            "n": len(labels),
+            "split": HELD_OUT,
+            "divided_by": None,
+        },
+        "outlier": {
+            "threshold": detector.threshold,
+            "inliers_kept": settings["inliers_kept"],
+            "kept": float((sure & usual).mean()),
+            "members": list(detector.members),
+            "n_training": len(labels),
+            "n_validation": len(labels),
+            "statistics": STATISTICS_FILE,
+            "statistics_sha256": detector.save(folder / STATISTICS_FILE),
+        },
+        "provenance": provenance(0, [], [folder / "model.pt"]),
+    }
+
+
+def _detector(workshop: Workshop, sure: NDArray[np.bool_]) -> tuple[OutlierDetector, NDArray[np.bool_]]:
+    """Return the detector fitted to all patients, and which of them it keeps."""
+    patients, settings = workshop.patients, workshop.settings.ensemble
+    size = read_ensemble(workshop.output / "ensemble", INFERENCE_CONFIG).image_size
+    read = network_input(size, keys=("image", "attributes"), threads=1)
+    rows = []
+    for record in patients.records:
+        bag = read(record)
+        lengths = torch.tensor([len(bag["image"])])
+        rows.append(bag_statistics(bag["image"], lengths, bag["attributes"][None]).numpy())
+    features = {"image_statistics": np.concatenate(rows)}
+    detector = OutlierDetector.fit(features, patients.labels, members=settings["outlier_members"]).calibrated(
+        features, keep=settings["inliers_kept"], also_kept=sure if sure.any() else None
+    )
+    return detector, detector.combine(detector.member_scores(features)) <= detector.threshold
+
+
+def _acceptance(confidence: NDArray[np.float64], wrong: NDArray[np.bool_], risk: float) -> ThresholdFit | None:
+    if len(confidence) == 0:
+        return None
+    try:
+        return fit_threshold(confidence, wrong, risk)
+    except DataError as error:
+        logger.warning(f"the ensemble will accept nothing: {error}")
+        return None
