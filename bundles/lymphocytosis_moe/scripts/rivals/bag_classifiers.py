@@ -16,9 +16,9 @@ __all__ = ["bag_classifiers"]
 def bag_classifiers(folds: int = 3, seed: int = 0) -> dict[str, ClassifierMixin]:
     """Give each classifier of the paper's section 3.2, unfitted, with what it tunes on its own training bags.
 
-    SPEC_MIL tunes the fraction of positive instances as the paper says. Of the others it states no hyper-parameters:
-    weight of errors, weights of the classes and width of the kernel of MI-SVM and MILES are chosen by the area under
-    the ROC curve in a cross-validation within the training bags; EM-DD has nothing to tune.
+    SPEC_MIL tunes the fraction of positive instances as the paper says. For the others it states no hyper-parameters:
+    C and the weights of the classes of MI-SVM, bandwidth and penalty of MILES are chosen by the area under the ROC
+    curve in a cross-validation within the training bags; EM-DD has nothing to tune.
 
     Args:
         folds: folds of the inner cross-validations.
