@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from shared.data.files import write_json
 from shared.evaluation.classification import classification_metrics
 from shared.evaluation.metrics_file import write_metrics
 from shared.evaluation.predictions import multilabel_table, predictions_table, write_predictions
+from shared.report.build import build_report
+from tests.shared.report.html_page import Page
 
 CELLS = ("monocyte", "lymphocyte", "neutrophil", "eosinophil")
 KINDS = ("thrombocyte", "aggregate", "defocused", "ruptured", "empty")
@@ -279,6 +282,24 @@ def four_classes(tmp_path_factory) -> Path:
 def multi_label(tmp_path_factory) -> Path:
     """The eval folder of a multi-label bundle without explanations; not to be changed."""
     return write_multi_label(tmp_path_factory.mktemp("bundles") / "chexpert_informer")
+
+
+@pytest.fixture(scope="session")
+def html(four_classes) -> str:
+    """The page of the complete single-label bundle."""
+    return build_report(four_classes).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def page(html) -> Page:
+    """The same, parsed."""
+    return Page(html)
+
+
+@pytest.fixture(scope="session")
+def metrics(four_classes) -> dict:
+    """Its metrics file."""
+    return json.loads((four_classes / "metrics.json").read_text())
 
 
 @pytest.fixture
