@@ -1,0 +1,92 @@
+"""Explaining and repeating as a user types them, on phantoms, with a network that was never trained."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CONFIGS = REPOSITORY / "bundles" / "lymphocytosis_moe" / "configs"
+SMALL = {"image_size": 32, "width": 4}
+
+pytestmark = pytest.mark.slow
+
+
+def run(arguments, cwd):
+    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        pytest.fail(f"{arguments}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
+
+
+def bundle(run_id, configs, work, **overrides):
+    files = str([str(CONFIGS / f"{name}.json") for name in configs])
+    settings = {"dataset_dir": work / "data", "ckpt_dir": work / "models", "output_dir": work / "eval"}
+    options = [part for key, value in (settings | SMALL | overrides).items() for part in (f"--{key}", value)]
+    run(["-m", "monai.bundle", "run", run_id, "--config_file", files, *options], work)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory, bundle_scripts):
+    """Phantoms with five smears each, weights, a calibration, explanations and repeatability."""
+    folder = tmp_path_factory.mktemp("work")
+    sizes = {"patients": 24, "smears": 5, "image_size": 32, "bag_size": '{"mean": 10, "std": 3, "low": 5, "high": 15}'}
+    options = [part for key, value in sizes.items() for part in (f"--phantom#{key}", value)]
+    options += ["--smear_pattern", "^(?P<smear>S[0-9]+)_"]
+    script = REPOSITORY / "scripts" / "prepare.py"
+    run([script, "lymphocytosis_moe", "--phantom", "--output", folder / "data", *options], folder)
+    networks = bundle_scripts("lymphocytosis_moe")("networks")
+    torch.manual_seed(0)
+    image, attributes = networks.ImageClassifier(4, 32, chunk_size=64), networks.AttributePerceptron()
+    records = json.loads((folder / "data" / "datalist.json").read_text())["training"]
+    attributes.standardisation.fit([[record["age"], record["lymphocyte_count"]] for record in records])
+    (folder / "models").mkdir()
+    torch.save(networks.MixtureOfExperts(image, attributes).state_dict(), folder / "models" / "model.pt")
+    bundle("calibrating", ["train", "calibrate"], folder)
+    bundle("evaluating", ["train", "evaluate"], folder, bootstrap_resamples=50)
+    bundle("explaining", ["inference", "explain"], folder, shown_cells=2)
+    bundle("run", ["inference", "repeatability"], folder, bootstrap_resamples=50)
+    return folder
+
+
+def test_evaluating_checks_for_shortcuts(work):
+    metrics = json.loads((work / "eval" / "metrics.json").read_text())
+    assert metrics["positive_class"] == "tumoral"
+    assert set(metrics["shortcuts"]["checks"]) >= {"number of images", "age", "lymphocyte count"}
+
+
+def test_explaining_writes_what_its_index_lists(work):
+    content = json.loads((work / "eval" / "explanations" / "index.json").read_text())
+    assert content["samples"]
+    for sample in content["samples"]:
+        assert len(pd.read_csv(work / "eval" / sample["bag"]["instances_csv"])) == sample["bag"]["n"]
+        for cell in (*sample["bag"]["highest"], *sample["bag"]["lowest"]):
+            assert all((work / "eval" / cell[key]).is_file() for key in ("image_png", "overlay_png", "nifti"))
+    # what explaining says of each expert is what evaluating put beside its predictions
+    rows = pd.read_csv(work / "eval" / "predictions.csv").set_index("id")
+    for row in content["experts"]:
+        assert row["image"] == pytest.approx(rows.loc[row["id"], "expert_probability_image"], abs=1e-4)
+        assert row["gate"] == pytest.approx(rows.loc[row["id"], "gate"], abs=1e-4)
+
+
+def test_repeating_takes_the_smears_for_sets(work):
+    content = json.loads((work / "eval" / "repeatability.json").read_text())
+    assert content["origin"] == {"smears": content["n"], "disjoint random subsets": 0}
+    assert content["patients"][0]["sets"] == ["S1", "S2", "S3", "S4", "S5"]
+
+
+def test_page_shows_all_of_it(work):
+    page = (work / "eval" / "report.html").read_text(encoding="utf-8")
+    for title in (
+        "Shortcut check",
+        "Repeatability",
+        "Explained patients",
+        "Explanation quality",
+        "Two experts and a gate",
+    ):
+        assert f">{title}<" in page
