@@ -29,7 +29,10 @@ def temperature_of(logits: Floats, labels: NDArray[np.integer]) -> float:
 
 
 def calibrated_loss(logits: Floats, labels: NDArray[np.integer]) -> float:
-    """Return the mean negative log-likelihood at the best temperature, in nats: scores on any scale compare by it."""
+    """Return the mean negative log-likelihood at the best temperature, in nats: scores on any scale compare by it.
+
+    Where no patient is on the wrong side any sharper temperature is better, and it is that of a temperature of 1.
+    """
     return float(np.log(2)) if not np.any(logits) else _fit(logits, labels).loss_after
 
 

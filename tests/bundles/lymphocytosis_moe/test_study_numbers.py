@@ -1,0 +1,365 @@
+"""The numbers of the study's table against hand-made predictions and slow computations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, log_expit
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+
+from shared.calibration.temperature import fit_temperature
+from shared.data.errors import DataError
+from shared.data.files import read_json
+
+P = 60
+
+
+@pytest.fixture(scope="module")
+def study(bundle_scripts):
+    load = bundle_scripts("lymphocytosis_moe")
+    return lambda name: load(f"study.{name}")
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return np.random.default_rng(0).permutation(np.repeat([0, 1], [20, 40]))
+
+
+@pytest.fixture
+def meter(study, labels):
+    return study("measures").Meter(labels, n_bins=10, resamples=300)
+
+
+def probabilities_of(labels, repeats=2, seed=0, extra=()):
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=(repeats, len(labels), *extra))
+    return expit(1.5 * drawn + 1.2 * (2 * labels - 1).reshape(1, -1, *[1] * len(extra)))
+
+
+def slow_metrics(truth, scores):
+    """Sensitivity, specificity, accuracy, balanced accuracy, area, from the confusion matrix."""
+    ((tn, fp), (fn, tp)) = confusion_matrix(truth, scores > 0.5)
+    sensitivity, specificity = tp / (tp + fn), tn / (tn + fp)
+    balanced = (sensitivity + specificity) / 2
+    return [sensitivity, specificity, (tp + tn) / len(truth), balanced, roc_auc_score(truth, scores)]
+
+
+def test_metrics_are_means_over_repeats_of_pooled_predictions(meter, labels):
+    probabilities = probabilities_of(labels)
+    measured = meter.classification(probabilities)
+    expected = np.array([slow_metrics(labels, scores) for scores in probabilities])
+    assert [estimate.value for estimate in measured.values()] == pytest.approx(expected.mean(axis=0))
+    assert measured["roc_auc"].repeat_sd == pytest.approx(expected[:, 4].std(ddof=1))
+    assert measured["roc_auc"].low < measured["roc_auc"].value < measured["roc_auc"].high
+    # stratified: a resample has as many patients of each class, so that accuracy follows from the two rates
+    sensitive, special, accurate = (measured[name] for name in ("sensitivity", "specificity", "accuracy"))
+    assert accurate.value == pytest.approx((40 * sensitive.value + 20 * special.value) / 60)
+    called = probabilities > 0.7
+    expected_at = np.mean([balanced_accuracy_score(labels, row) for row in called])
+    assert meter.at_threshold(called).value == pytest.approx(expected_at)
+
+
+def test_a_difference_is_paired(meter, labels):
+    probabilities, other = probabilities_of(labels), probabilities_of(labels, seed=1)
+    same = meter.difference(probabilities, probabilities)
+    assert all((e.value, e.low, e.high) == (0, 0, 0) for e in same.values())
+    measured = meter.difference(probabilities, other)
+    area = [roc_auc_score(labels, a) - roc_auc_score(labels, b) for a, b in zip(probabilities, other, strict=True)]
+    assert measured["roc_auc"].value == pytest.approx(np.mean(area))
+    alone = meter.classification(probabilities)["roc_auc"]
+    # a shared change of the patients cancels: shifting a few by a little moves less than other patients would
+    close = meter.difference(expit(np.log(probabilities / (1 - probabilities)) + 0.05), probabilities)["roc_auc"]
+    assert close.high - close.low < 0.2 * (alone.high - alone.low)
+
+
+def test_agreement_counts_sets_of_patients(meter, labels):
+    sets = probabilities_of(labels, extra=(5,))
+    sets[:, 7] = np.nan  # a patient with fewer cells than sets
+    measured = meter.agreement(sets)
+    kept = np.flatnonzero(np.arange(P) != 7)
+    patients, minority = [], []
+    for repeat in sets:
+        votes = [(repeat[p] > 0.5).sum() for p in kept]
+        patients.append(np.mean([0 < v < 5 for v in votes]))
+        minority.append(np.mean([min(v, 5 - v) / 5 for v in votes]))
+    assert measured["patients_with_disagreement"].value == pytest.approx(np.mean(patients))
+    assert measured["sets_against_majority"].value == pytest.approx(np.mean(minority))
+    assert measured["set_accuracy"].n == P - 1
+    steady = np.repeat(sets[..., :1], 5, axis=-1)
+    difference = meter.agreement_difference(steady, sets)["patients_with_disagreement"]
+    assert difference.value == pytest.approx(-np.mean(patients))
+
+
+def test_accuracy_by_cells_is_a_mean_over_draws(meter, labels):
+    fewer = probabilities_of(labels, extra=(2, 3))
+    rows = meter.by_cells(fewer, [1, 10])
+    assert [size for size, _ in rows] == [1, 10]
+    for index, (_, measured) in enumerate(rows):
+        drawn = [slow_metrics(labels, fewer[s, :, index, d]) for s in range(2) for d in range(3)]
+        expected = np.mean(drawn, axis=0)[[2, 3, 4]]
+        assert [measured[n].value for n in ("accuracy", "balanced_accuracy", "roc_auc")] == pytest.approx(expected)
+
+
+# --- joining folds
+
+
+@pytest.fixture
+def workshop(study, labels, tmp_path):
+    settings = study("settings").read_settings()
+    settings = dataclasses.replace(settings, folds=2, image_sets=5, cell_numbers={"sizes": [1, 3], "draws": 2})
+    records = [
+        {"id": f"P{i}", "label": int(label), "image": ["x"] * 8, "age": 50 + i / 2, "lymphocyte_count": 5 + i}
+        for i, label in enumerate(labels)
+    ]
+    patients = study("patients").Patients(records, ("reactive", "tumoral"), "0" * 64)
+    return study("workshop").Workshop(tmp_path, patients, settings)
+
+
+def write_result(workshop, run, seed, calibrate=True, **more):
+    split, labels = workshop.split(run), workshop.patients.labels
+    rng = np.random.default_rng(seed)
+    arrays = {"validation_index": split.validation, "test_index": split.test}
+    for section, index in (("validation", split.validation), ("test", split.test)):
+        arrays[f"{section}_logits"] = 3 * rng.normal(size=len(index)) + 2 * (2 * labels[index] - 1)
+    arrays |= {name: make(rng, len(split.test)) for name, make in more.items()}
+    facts = {"recipe": workshop.recipe(run), "calibrate": calibrate, "seconds": 1.0}
+    path = workshop.result_path(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays, facts=np.array(json.dumps(facts)))
+    return arrays
+
+
+def test_each_patient_gets_the_temperature_and_the_threshold_of_its_fold(study, workshop, labels):
+    Run, written = study("grid").Run, {}
+    sets = {"image_set_logits": lambda rng, n: rng.normal(size=(n, 5)), "gate": lambda rng, n: rng.random(n)}
+    for repeat in (0, 2):
+        for fold in range(2):
+            run = Run("moe_p1_k32", repeat, fold)
+            written[repeat, fold] = write_result(workshop, run, seed=10 * repeat + fold, **sets)
+    joined = study("held_out").held_out(workshop, "moe_p1_k32", [0, 2])
+    assert joined.repeats == (0, 2)
+    assert joined.after.shape == (2, P)
+    losses = []
+    for (repeat, _), arrays in written.items():
+        truth = labels[arrays["validation_index"]]
+        two_class = np.stack([np.zeros(len(truth)), arrays["validation_logits"]], axis=1)
+        fit = fit_temperature(two_class, truth, at_bound="conservative")
+        losses.append(fit.loss_after)
+        patients, row = arrays["test_index"], (0, 2).index(repeat)
+        calibrated = arrays["test_logits"] / fit.temperature
+        np.testing.assert_allclose(joined.before[row, patients], expit(arrays["test_logits"]))
+        np.testing.assert_allclose(joined.after[row, patients], expit(calibrated))
+        np.testing.assert_allclose(
+            joined.more["image_sets"][row, patients], expit(arrays["image_set_logits"] / fit.temperature)
+        )
+        np.testing.assert_array_equal(joined.more["gate"][row, patients], arrays["gate"])
+        threshold = study("choices").youden_threshold(arrays["validation_logits"] / fit.temperature, truth)
+        np.testing.assert_array_equal(joined.at_threshold[row, patients], expit(calibrated) > threshold)
+    assert joined.validation_loss == pytest.approx(np.mean(losses))
+    np.testing.assert_array_equal(joined.of([2]), joined.after[1:])
+
+
+def test_what_was_fitted_to_validation_patients_is_not_calibrated_on_them(study, workshop):
+    run = study("grid").Run
+    arrays = [write_result(workshop, run("shortcut_age", 0, fold), fold, calibrate=False) for fold in range(2)]
+    joined = study("held_out").held_out(workshop, "shortcut_age", [0])
+    np.testing.assert_allclose(joined.after, joined.before)
+    np.testing.assert_array_equal(joined.at_threshold[0, arrays[0]["test_index"]], arrays[0]["test_logits"] > 0)
+
+
+def test_folds_that_hold_out_a_patient_twice_are_refused(study, workshop):
+    run = study("grid").Run
+    write_result(workshop, run("mlp", 0, 0), 0)
+    path = workshop.result_path(run("mlp", 0, 1))
+    path.write_bytes(workshop.result_path(run("mlp", 0, 0)).read_bytes())
+    with pytest.raises(DataError, match="every patient once"):
+        study("held_out").held_out(workshop, "mlp", [0])
+
+
+def test_the_average_is_that_of_both_logits_for_every_set_of_cells(study, workshop):
+    Run = study("grid").Run
+    sets = {
+        "image_set_logits": lambda rng, n: rng.normal(size=(n, 5)),
+        "fewer_logits": lambda rng, n: rng.normal(size=(n, 2, 2)),
+    }
+    image = write_result(workshop, Run("cnn_mean_k32", 1, 0), 1, **sets)
+    attributes = write_result(workshop, Run("mlp", 1, 0), 2)
+    for name, key in (("cnn_mean_k32", "head.weight"), ("mlp", "hidden.weight")):
+        path = workshop.weights_path(Run(name, 1, 0))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({key: torch.tensor([1.0])}, path)
+    run = Run("avg_mean_k32", 1, 0)
+    arrays, facts = study("network_run").average_run(workshop, run)
+    assert facts["calibrate"]
+    np.testing.assert_allclose(arrays["test_logits"], (image["test_logits"] + attributes["test_logits"]) / 2)
+    for patient in range(len(image["test_logits"])):
+        for subset in range(5):
+            expected = (image["image_set_logits"][patient, subset] + attributes["test_logits"][patient]) / 2
+            assert arrays["image_set_logits"][patient, subset] == pytest.approx(expected)
+    np.testing.assert_allclose(
+        arrays["fewer_logits"], (image["fewer_logits"] + attributes["test_logits"][:, None, None]) / 2
+    )
+    weights = torch.load(workshop.weights_path(run), weights_only=True)
+    assert set(weights) == {"image_expert.head.weight", "attribute_expert.hidden.weight"}
+
+
+# --- choices on the validation patients
+
+
+def test_the_threshold_is_the_best_of_all(study):
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        truth = rng.permutation(np.repeat([0, 1], [6, 13]))
+        logits = rng.normal(size=19) + truth
+        threshold = study("choices").youden_threshold(logits, truth)
+        of_all = [balanced_accuracy_score(truth, logits > t) for t in np.r_[-9, logits, 9]]
+        assert balanced_accuracy_score(truth, expit(logits) > threshold) == pytest.approx(max(of_all))
+
+
+def test_the_setting_with_the_lowest_calibrated_loss_is_chosen(study):
+    truth = np.array([0, 1, 1, 0, 1, 0, 1, 1])
+    logits = {"good": 9.0 * (2 * truth - 1), "bad": np.arange(8.0) - 3.5, "none": np.zeros(8)}
+    logits["good"][0] *= -1
+    candidates = [{"name": name} for name in ("none", "bad", "good")]
+    model, setting = study("choices").choose(candidates, lambda s: s["name"], lambda name: logits[name], truth)
+    assert (model, setting) == ("good", {"name": "good"})
+    # on another scale it is as good: a temperature takes it out
+    loss = study("choices").calibrated_loss
+    assert loss(100 * logits["good"], truth) == pytest.approx(loss(logits["good"], truth), abs=1e-6)
+    assert loss(logits["none"], truth) == pytest.approx(-log_expit(0.0))
+
+
+# --- grid and recipe
+
+
+def test_what_a_run_needs_comes_before_it_and_nothing_twice(study):
+    for mode in ("default", "quick", "full"):
+        settings = study("settings").read_settings(mode)
+        runs = study("grid").all_runs(settings)
+        assert len({run.key for run in runs}) == len(runs)
+        place = {run: number for number, run in enumerate(runs)}
+        for run in runs:
+            assert all(place[needed] < place[run] for needed in study("grid").required_runs(settings, run))
+
+
+def test_the_default_study_has_what_it_promises_in_its_order(study):
+    settings = study("settings").read_settings()
+    runs = study("grid").all_runs(settings)
+    first = {}
+    for number, run in enumerate(runs):
+        first.setdefault((run.model, run.repeat), number)
+    order = ["logistic_regression", "spec_mil", "cnn_mean_k32", "moe_p1_k32", "moe_p2_k32", "moe_p3_k32"]
+    order += ["attention_k32", "cnn_max_k32", "cnn_mean_k64"]
+    places = [first[name, 0] for name in order]
+    assert places == sorted(places)
+    assert first["attention_k32", 0] < first["cnn_mean_k32", 1] < first["cnn_max_k32", 0]
+    assert settings.folds == 5
+    assert settings.image_sets == 5
+    for kind, number in (("attributes", 9), ("classical", 8), ("shortcut", 3)):
+        assert sum(settings.models[name]["kind"] == kind for name, repeat in first if repeat == 0) == number
+    full = {run.model for run in study("grid").all_runs(study("settings").read_settings("full"))}
+    assert full == set(settings.models)
+    assert {run.repeat for run in study("grid").all_runs(study("settings").read_settings(repeats=1))} == {0}
+
+
+def test_a_result_is_reused_only_if_it_was_made_alike(study, workshop):
+    Run = study("grid").Run
+    written = [Run(model, 0, 0) for model in ("svm", "mlp", "cnn_mean_k32", "moe_p2_k32")]
+    for run in written:
+        write_result(workshop, run, 0)
+        assert workshop.is_done(run) == (run.model == "svm")  # of a network the weights belong to it
+        workshop.weights_path(run).parent.mkdir(parents=True, exist_ok=True)
+        workshop.weights_path(run).write_bytes(b"")
+        assert workshop.is_done(run)
+
+    def done(**changed):
+        other = dataclasses.replace(workshop, settings=dataclasses.replace(workshop.settings, **changed))
+        return [run.model for run in written if other.is_done(run)]
+
+    assert done(training={**workshop.settings.training, "learning_rate": 0.5}) == ["svm"]
+    cnn = workshop.settings.models["cnn_mean_k32"]
+    wider = {**cnn, "overrides": {**cnn["overrides"], "width": 33}}
+    # a mixture depends on the experts that it starts from
+    assert done(models={**workshop.settings.models, "cnn_mean_k32": wider}) == ["svm", "mlp"]
+    renamed = {**cnn, "title": "CNN", "minutes": 99}
+    assert done(models={**workshop.settings.models, "cnn_mean_k32": renamed}, hours=1.0, resamples=5) == [
+        "svm",
+        "mlp",
+        "cnn_mean_k32",
+        "moe_p2_k32",
+    ]
+    assert done(validation_share=0.3) == []
+
+
+def test_a_mixture_starts_from_the_experts_of_its_own_fold(study, workshop):
+    overrides = study("network_run").training_overrides(workshop, study("grid").Run("moe_p3_k32", 2, 1))
+    assert overrides["paradigm"] == "P3"
+    assert overrides["seed"] == 2
+    assert overrides["image_expert_file"].endswith("weights/cnn_mean_k32/repeat3_fold2.pt")
+    assert overrides["attribute_expert_file"].endswith("weights/mlp/repeat3_fold2.pt")
+
+
+def test_only_what_decides_what_is_learned_makes_a_result_invalid(study):
+    training = study("training")
+    config = read_json(training.TRAIN_CONFIG)
+    before = training.deciding_sections(config)
+    assert training.deciding_sections({**config, "learning_rate": 0.123}) != before
+    assert training.deciding_sections({**config, "cells_in_tensorboard": 4, "output_dir": "x"}) == before
+    watched = json.loads(json.dumps(config))
+    watched["train"]["handlers"].append({"_target_": "TensorBoardStatsHandler", "log_dir": "y"})
+    assert training.deciding_sections(watched) == before
+    watched["train"]["augmentation"] = []
+    assert training.deciding_sections(watched) != before
+
+
+def test_a_key_that_train_json_does_not_have_is_refused(study):
+    check = study("training").check_keys
+    check({"learning_rate": 1, "network_def#image_expert#global_pooling": True})
+    for key in ("learnig_rate", "network_def#image_exprt#width"):
+        with pytest.raises(DataError, match=key):
+            check({key: 1})
+
+
+def test_settings_that_do_not_fit_are_named(study, tmp_path):
+    read, content = study("settings").read_settings, read_json(study("settings").BUNDLE_ROOT / "configs" / "study.json")
+
+    def refused(match, **changed):
+        file = tmp_path / "study.json"
+        file.write_text(json.dumps({"default": {**content["default"], **changed}}))
+        with pytest.raises(DataError, match=match):
+            read(path=file)
+
+    models = content["default"]["models"]
+    refused("reference names the model 'x'", reference="x")
+    refused("'mlp' is 'net', expected one of", models={**models, "mlp": {**models["mlp"], "kind": "net"}})
+    refused("'mlp' has or lacks colour", models={**models, "mlp": {**models["mlp"], "colour": 1}})
+    refused("unexpected keyword argument 'speed'", speed=3)
+
+
+# --- beside
+
+
+def test_published_figures_agree_with_each_other(study):
+    published = study("published")
+    settings = study("settings").read_settings()
+    for name, figures in {**published.PUBLISHED, "biologists": published.BIOLOGISTS}.items():
+        assert name == "biologists" or name in settings.models
+        if "sensitivity" in figures:
+            middle = (figures["sensitivity"] + figures["specificity"]) / 2
+            assert figures["balanced_accuracy"] == pytest.approx(middle, abs=2e-4)
+            if name != "biologists":  # 29 tumoral and 13 reactive patients
+                right = (29 * figures["sensitivity"] + 13 * figures["specificity"]) / 42
+                assert figures["accuracy"] == pytest.approx(right, abs=2e-4)
+
+
+def test_the_table_says_what_it_left_out(study):
+    read = study("settings").read_settings
+    texts = study("table").left_out(read(), read("full"))
+    assert any(text.startswith("Not in this study") and "K = 8" in text and "224 px" in text for text in texts)
+    assert any(text.startswith("1 instead of 5 repeats") and "MOE-P2" in text for text in texts)
+    assert study("table").left_out(read("full"), read("full")) == []
+    assert "numbers mean nothing" in study("table").left_out(read("quick"), read("full"))[-1]

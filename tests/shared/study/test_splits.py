@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shared.data.errors import DataError
+from shared.study.splits import cross_validation
+
+
+def test_each_sample_is_held_out_once_and_the_strata_keep_their_shares():
+    strata = np.repeat([0, 1], [37, 84])
+    splits = cross_validation(strata, 5, 0.2, seed=3)
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(121))
+    for split in splits:
+        assert sorted(np.concatenate(split)) == list(range(121))
+        assert len(split.validation) == pytest.approx(0.2 * (121 - len(split.test)), abs=1)
+        for part in split:
+            assert strata[part].mean() == pytest.approx(84 / 121, abs=0.04)
+
+
+def test_the_seed_decides():
+    strata = np.tile([0, 1], 30)
+    first, same, other = (cross_validation(strata, 3, 0.25, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first[0].test, same[0].test)
+    np.testing.assert_array_equal(first[0].validation, same[0].validation)
+    assert not np.array_equal(first[0].test, other[0].test)
+
+
+def test_too_few_samples_are_named():
+    with pytest.raises(DataError, match=r"'1' has only 3 samples, too few for 4 folds"):
+        cross_validation([0] * 20 + [1] * 3, 4, 0.2, seed=0)
+    with pytest.raises(DataError, match="cannot be divided"):
+        cross_validation([0] * 4 + [1] * 2, 2, 0.1, seed=0)
