@@ -24,7 +24,8 @@ class ChunkedEncoder(nn.Module):
     Outputs and gradients equal those of the encoder alone, if the encoder treats every instance by itself. Batch
     normalisation in training mode does not: it then uses the statistics of each chunk (ghost batch normalisation,
     Hoffer, Hubara and Soudry 2017), with one update of the running statistics for each chunk. A chunk that is computed
-    again updates no buffer a second time. In evaluation mode there is no difference.
+    again updates no buffer a second time. In evaluation mode there is no difference. Layers in which processes wait for
+    each other (``SyncBatchNorm``) would wait for ever, unless the bags of all processes make equally many chunks.
 
     TorchScript cannot recompute: a scripted encoder works in chunks as well, which bounds the memory of inference.
 

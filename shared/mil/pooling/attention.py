@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from shared.mil.pooling.base import WeightedPooling, ragged_batch, scatter_to_padded
-from shared.mil.ragged import check_lengths, segment_softmax, segment_sum
+from shared.mil.ragged import at_least_single, check_lengths, segment_softmax, segment_sum
 
 __all__ = ["AttentionPooling"]
 
@@ -46,8 +46,9 @@ class AttentionPooling(WeightedPooling):
 
     def weigh(self, instances: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Return the weights of a ragged batch: ``(T, E)`` and ``(B,)`` give ``(T,)``."""
-        return segment_softmax(self.attend(instances), lengths)
+        # weights of large bags are smaller than half precision holds
+        return segment_softmax(at_least_single(self.attend(instances)), lengths)
 
     def pool(self, instances: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Pool a ragged batch: ``(T, E)`` and ``(B,)`` give ``(B, E)``."""
-        return segment_sum(self.weigh(instances, lengths).unsqueeze(1) * instances, lengths)
+        return segment_sum(self.weigh(instances, lengths).unsqueeze(1) * instances, lengths).to(instances.dtype)

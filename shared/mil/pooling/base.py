@@ -59,6 +59,8 @@ class WeightedPooling(Pooling):
     ) -> torch.Tensor:
         """Return the weights ``w``, ``(T,)`` or, for a padded batch, ``(B, N)`` with 0 where there is no instance.
 
+        The weights of half-precision instances are float32.
+
         Arguments and errors are those of :meth:`forward`.
         """
         flat, sizes = ragged_batch(instances, lengths, mask)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from shared.mil.pooling.base import WeightedPooling
-from shared.mil.ragged import check_lengths, segment_mean
+from shared.mil.ragged import at_least_single, check_lengths, segment_mean
 
 __all__ = ["MeanPooling"]
 
@@ -20,4 +20,4 @@ class MeanPooling(WeightedPooling):
     def weigh(self, instances: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Return the weights of a ragged batch: ``(T, E)`` and ``(B,)`` give ``(T,)``."""
         check_lengths(lengths, instances.shape[0])
-        return torch.repeat_interleave(1 / lengths.to(instances.dtype), lengths)
+        return torch.repeat_interleave(1 / lengths.to(at_least_single(instances).dtype), lengths)

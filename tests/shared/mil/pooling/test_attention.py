@@ -33,6 +33,15 @@ def test_logits_that_spread_over_hundreds_leave_finite_weights_and_gradients():
     assert instances.grad[2] > 0
 
 
+def test_half_precision_holds_the_weights_of_100000_instances():
+    pooling = AttentionPooling(2, 4).to(torch.float16)
+    instances = torch.ones(100_000, 2, dtype=torch.float16)
+    lengths = torch.tensor([100_000])
+    weights = pooling.instance_weights(instances, lengths)
+    torch.testing.assert_close(weights, torch.full((100_000,), 1e-5))
+    assert pooling(instances, lengths).tolist() == [[1.0, 1.0]]
+
+
 def test_the_gate_multiplies_the_hidden_units():
     pooling = GatedAttentionPooling(3, 6)
     instances = torch.randn(6, 3)
