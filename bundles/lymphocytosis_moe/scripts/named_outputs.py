@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from scripts.networks import AttributePerceptron, ImageClassifier, TwoExperts
+
 __all__ = ["NamedOutputs"]
 
 
@@ -19,7 +21,7 @@ class NamedOutputs(nn.Module):
         network: one of :mod:`scripts.networks`; its weights are shared, not copied.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: ImageClassifier | AttributePerceptron | TwoExperts) -> None:
         super().__init__()
         self.network = network
 
