@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
-
-from scripts.networks import AttributePerceptron, ImageClassifier, TwoExperts
 
 __all__ = ["NamedOutputs"]
 
@@ -18,12 +18,12 @@ class NamedOutputs(nn.Module):
     is wrapped for them.
 
     Args:
-        network: one of :mod:`scripts.networks`; its weights are shared, not copied.
+        network: a module with a method ``outputs``, such as those of :mod:`scripts.networks`; its weights are shared, not copied.
     """
 
-    def __init__(self, network: ImageClassifier | AttributePerceptron | TwoExperts) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network  # no type says of a module that it has this method
 
     def forward(
         self,
