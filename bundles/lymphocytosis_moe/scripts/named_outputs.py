@@ -18,7 +18,8 @@ class NamedOutputs(nn.Module):
     is wrapped for them.
 
     Args:
-        network: a module with a method ``outputs``, such as those of :mod:`scripts.networks`; its weights are shared, not copied.
+        network: a module with a method ``outputs``, such as those of :mod:`scripts.networks`; its weights
+            are shared, not copied.
     """
 
     def __init__(self, network: nn.Module) -> None:
