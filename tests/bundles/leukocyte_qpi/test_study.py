@@ -145,6 +145,8 @@ def test_the_default_study_has_what_it_promises(study):
             assert sum(key[:2] == (network, dropout) for key in main) >= 3
     assert settings.monte_carlo_samples == 100
     assert {run.label_noise for run in runs} == {0.0, 0.1, 0.2}
+    noisy = {(run.network, run.seed) for run in runs if run.experiment == "wrong_labels"}
+    assert noisy == {("LeNet5", 0), ("LeNet5", 1), ("LeNet5", 2), ("AlexNet", 0)}  # as further_seeds says
     assert study("settings").read_settings(n_seeds=5).seeds == [0, 1, 2, 3, 4]
 
 

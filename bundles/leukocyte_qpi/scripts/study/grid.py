@@ -61,6 +61,8 @@ def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
             for fold in folds
         ]
         runs += [Run("leave_one_source_out", network, rate, seed, source) for source in sources]
+        if seed not in seeds[: settings.further_seeds.get(network, len(seeds))]:
+            continue
         runs += [Run("explanations", network, 0.0, seed, "untrained")]
         runs += [Run("explanations", network, dropout, seed, "trained") for dropout in settings.dropout_rates]
         runs += [
@@ -79,6 +81,8 @@ def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
             return 2
         if main:
             return 3
-        return 4 if run.experiment == "leave_one_source_out" else 5 + seeds.index(run.seed)
+        if run.experiment == "leave_one_source_out":
+            return 4
+        return 5 if cheap else 6 + seeds.index(run.seed)
 
     return sorted(runs, key=stage)

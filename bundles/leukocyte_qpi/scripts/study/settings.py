@@ -31,6 +31,8 @@ class StudySettings:
         dropout_rate: the rate at which everything else is measured.
         monte_carlo_samples: samples S of Monte Carlo dropout.
         label_noise: shares of wrong training labels.
+        further_seeds: network name to the number of seeds with which wrong labels and explanations are measured: the
+            first so many of ``seeds``, all of them for a network that is not named.
         perturbations: kind to strengths, see :mod:`scripts.study.perturbations`.
         pgd_steps: steps of projected gradient descent.
         explanations: ``crops`` per section, and ``methods`` with their parameters and what counts as relevant.
@@ -47,6 +49,7 @@ class StudySettings:
     dropout_rate: float
     monte_carlo_samples: int
     label_noise: Sequence[float]
+    further_seeds: Mapping[str, int]
     perturbations: Mapping[str, Sequence[Any]]
     pgd_steps: int
     explanations: Mapping[str, Any]
