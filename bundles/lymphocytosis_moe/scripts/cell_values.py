@@ -110,13 +110,11 @@ def _two_numbers(
     attribute_expert = network.attribute_expert
     standardised = attribute_expert.standardisation(combined.attributes.to(embeddings.device))  # (1, 2)
     attribute_logit = attribute_expert.attribute_logits(standardised)[0, 0].double()
-    gate = network.gate_head
-    of_attributes = (gate.weight[0, 1:] * standardised[0]).sum().double() + gate.bias[0]
     bias = network.image_expert.head.bias[0].double()
 
     def after(means: torch.Tensor) -> torch.Tensor:
         image_logit = means[:, 0] + bias
         experts = torch.stack([image_logit, attribute_logit.expand_as(image_logit)], dim=1)  # (P, 2)
-        return network.combine(experts, gate.weight[0, 0] * means[:, 1] + of_attributes)
+        return network.combine(experts, network.gate_logit_of_kernel(means[:, 1:], standardised.expand(len(means), -1)))
 
     return torch.cat([rows.double() @ kernels.T for rows in embeddings.split(4096)]), after

@@ -99,13 +99,10 @@ class BagExperts:
         if isinstance(network, AttributePerceptron):
             return {"attributes": network.attribute_logits(network.standardisation(attributes))[:, 0]}
         assert isinstance(network, TwoExperts)
-        standardised = network.attribute_expert.standardisation(attributes)
-        logits = [network.image_expert.head(pooled), network.attribute_expert.attribute_logits(standardised)]
-        experts = torch.cat(logits, dim=1)  # (B, 2)
-        gate_logit = network.gate_logit(pooled, standardised)  # (B,)
-        named = {"image": experts[:, 0], "attributes": experts[:, 1]}
-        named[self.parts[-1]] = network.combine(experts, gate_logit)
-        return named | ({"gate": torch.sigmoid(gate_logit)} if self.parts[-1] == "mixture" else {})
+        outputs = network.from_pooled(pooled, network.attribute_expert.standardisation(attributes))
+        image, perceptron = outputs["expert_logits"].unbind(dim=1)
+        named = {"image": image, "attributes": perceptron, self.parts[-1]: outputs["logits"][:, 0]}
+        return named | ({"gate": outputs["gate"]} if self.parts[-1] == "mixture" else {})
 
     def of_subsets(
         self, embeddings: torch.Tensor, subsets: Sequence[NDArray[np.integer]], attributes: torch.Tensor

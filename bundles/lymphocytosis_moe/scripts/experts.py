@@ -17,6 +17,7 @@ from scripts.linear import FullPrecisionLinear
 from scripts.pooling import make_pooling
 from scripts.resnet import ResNetEncoder
 from shared.mil.chunked_encoder import ChunkedEncoder
+from shared.mil.ragged import at_least_single
 
 __all__ = ["AttributePerceptron", "ImageClassifier"]
 
@@ -76,15 +77,15 @@ class ImageClassifier(nn.Module):
         return {"logits": self.head(pooled), "embedding": pooled}
 
     def bag_embeddings(self, image: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the pooled embeddings p, ``(B, E)``, in single precision."""
+        """Return the pooled embeddings p, ``(B, E)``, in single precision at least."""
         if lengths is not None:
             return self.pooling(self.cell_embeddings(image), lengths)
         embeddings = self.cell_embeddings(image.flatten(0, 1))  # (B · N, E)
         return self.pooling(embeddings.unflatten(0, (image.shape[0], image.shape[1])))
 
     def cell_embeddings(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the embeddings h ``(T, E)`` of images ``(T, 3, H, W)``, in single precision."""
-        return self.encoder(self.centring(image)).float()
+        """Return the embeddings h ``(T, E)`` of images ``(T, 3, H, W)``, in single precision at least."""
+        return at_least_single(self.encoder(self.centring(image)))
 
     def instance_weights(self, image: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Return the weights of the images in their bags, ``(T,)`` or ``(B, N)``.

@@ -60,8 +60,16 @@ class TwoExperts(nn.Module):
             ``logits`` ``(B, 1)``; ``expert_logits`` ``(B, 2)`` of the expert on images and of the one on attributes;
             ``gate`` ``(B,)``, the weight of the expert on images; ``embedding`` ``(B, E)``, pooled over the images.
         """
-        pooled = self.image_expert.bag_embeddings(image, lengths)  # (B, E)
         standardised = self.attribute_expert.standardised(image, lengths, attributes)  # (B, 2)
+        return self.from_pooled(self.image_expert.bag_embeddings(image, lengths), standardised)
+
+    def from_pooled(self, pooled: torch.Tensor, standardised: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what :meth:`outputs` does, of bags that are encoded and pooled already.
+
+        Args:
+            pooled: pooled embeddings ``(B, E)``.
+            standardised: standardised attributes ``(B, 2)``.
+        """
         experts = torch.cat(
             [self.image_expert.head(pooled), self.attribute_expert.attribute_logits(standardised)], dim=1
         )  # (B, 2)
@@ -138,7 +146,11 @@ class MixtureOfExperts(TwoExperts):
 
     def gate_logit(self, pooled: torch.Tensor, standardised: torch.Tensor) -> torch.Tensor:
         """Return the logit of equation 15, ``(B,)``."""
-        return self.gate_head(torch.cat([self.gate_kernel(pooled), standardised], dim=1))[:, 0]
+        return self.gate_logit_of_kernel(self.gate_kernel(pooled), standardised)
+
+    def gate_logit_of_kernel(self, kernel: torch.Tensor, standardised: torch.Tensor) -> torch.Tensor:
+        """Return the logit of equation 15, ``(B,)``, of ``θ_A · p`` ``(B, 1)`` and standardised attributes."""
+        return self.gate_head(torch.cat([kernel, standardised], dim=1))[:, 0]
 
     def combine(self, experts: torch.Tensor, gate_logit: torch.Tensor) -> torch.Tensor:
         """Return the logit of equation 17, ``(B,)``."""

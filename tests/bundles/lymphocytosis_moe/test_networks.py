@@ -161,6 +161,7 @@ class TestEquations:
         network = build("MixtureOfExperts").double()
         labels = torch.tensor([1, 0, 1])
         outputs = network.outputs(images.double(), LENGTHS, ATTRIBUTES)
+        assert {value.dtype for value in outputs.values()} == {torch.float64}
         loss = scripts("losses").BagLoss()(outputs, labels)
         pi, experts = outputs["gate"], outputs["expert_logits"].sigmoid()
         p = pi * experts[:, 0] + (1 - pi) * experts[:, 1]
