@@ -70,6 +70,16 @@ def test_bfloat16_runs_the_encoder_in_it(scripts, build, images):
     assert kinds == [torch.float32, torch.bfloat16]
 
 
+def test_the_inferer_leaves_the_engine_s_own_precision_alone(scripts, build, images):
+    """MONAI's engines call it within the autocast that ``amp`` asks for."""
+    network = build("ImageClassifier")
+    kinds = []
+    network.encoder.register_forward_hook(lambda _module, _inputs, output: kinds.append(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scripts("inferers").BagInferer(False)(images, network, lengths=LENGTHS)
+    assert kinds == [torch.bfloat16]
+
+
 def test_bag_statistics_written_slowly(scripts, images):
     found = scripts("bag_statistics").bag_statistics(images, LENGTHS, ATTRIBUTES)
     for index, bag in enumerate(images.split(LENGTHS.tolist())):
