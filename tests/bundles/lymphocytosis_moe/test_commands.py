@@ -83,6 +83,12 @@ def test_a_checkpoint_says_by_itself_how_its_input_is_read(trained, data):
     assert 0.3 < float(state["image_expert.centring.mean_image"].mean()) < 1
 
 
+def test_calibration_records_how_its_data_were_read(trained):
+    recorded = read(trained, "models/calibration.json")["prepared_with"]
+    assert recorded["clinical"]["attributes"]["reference_date"] == "2020-01-01"
+    assert recorded["check"]["minimum_images"] == 5
+
+
 def test_tensorboard_shows_both_experts_and_the_gate(trained):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     tags: set[str] = set()
