@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from scripts.attributes import ATTRIBUTES
 from scripts.experts import AttributePerceptron, ImageClassifier
 from scripts.linear import FullPrecisionLinear
+from scripts.settings_record import refuse_another_network
 from shared.data.errors import DataError
 
 __all__ = ["AttributePerceptron", "AveragedClassifier", "ImageClassifier", "MixtureOfExperts", "TwoExperts", "assemble"]
@@ -38,6 +39,7 @@ class TwoExperts(nn.Module):
         super().__init__()
         self.image_expert = image_expert
         self.attribute_expert = attribute_expert
+        self.register_load_state_dict_pre_hook(refuse_another_network)
 
     def forward(
         self,

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from scripts.networks import ImageClassifier, TwoExperts
-from shared.mil.chunked_encoder import ChunkedEncoder
 
 __all__ = ["OneCell"]
 
@@ -35,8 +34,7 @@ class OneCell(nn.Module):
         if not isinstance(expert, ImageClassifier):
             raise TypeError(f"{type(network).__name__} does not look at cells, so that none can be explained")
         # recomputation would run the encoder behind the back of methods that hook its layers
-        encoder = expert.encoder
-        self.encoder = encoder.encoder if isinstance(encoder, ChunkedEncoder) else encoder
+        self.encoder = expert.resnet
         self.centring = expert.centring
         self.head = expert.head
 

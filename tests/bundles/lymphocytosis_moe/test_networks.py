@@ -114,7 +114,7 @@ class TestEquations:
     def single(self, network, images, attributes):
         """Return the logits of both experts and the gate for one patient, step by step."""
         image_expert, perceptron = network.image_expert, network.attribute_expert
-        h = [image_expert.encoder.encoder((x - image_expert.centring.mean_image)[None])[0] for x in images]
+        h = [image_expert.resnet((x - image_expert.centring.mean_image)[None])[0] for x in images]
         p = sum(h) / len(h)
         cnn = float(image_expert.head.weight[0] @ p + image_expert.head.bias)
         values = [ATTRIBUTES[:, 0].double(), ATTRIBUTES[:, 1].double().log()]
@@ -338,4 +338,4 @@ class TestAttributes:
 
     def test_statistics_are_part_of_the_weights(self, build):
         names = build("MixtureOfExperts").state_dict()
-        assert {"attribute_expert.standardisation.centre", "image_expert.centring.mean_image"} <= set(names)
+        assert {"attribute_expert.standardisation.centre", "image_expert.encoder.encoder.centring.mean_image"} <= set(names)
