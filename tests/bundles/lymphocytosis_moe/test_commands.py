@@ -80,7 +80,7 @@ def test_a_checkpoint_says_by_itself_how_its_input_is_read(trained, data):
     centre = state["attribute_expert.standardisation.centre"]
     np.testing.assert_allclose(centre, [ages.mean(), counts.mean()], rtol=1e-5)
     np.testing.assert_allclose(state["attribute_expert.standardisation.scale"], [ages.std(), counts.std()], rtol=1e-5)
-    assert 0.3 < float(state["image_expert.centring.mean_image"].mean()) < 1
+    assert 0.3 < float(state["image_expert.encoder.encoder.centring.mean_image"].mean()) < 1
 
 
 def test_calibration_records_how_its_data_were_read(trained):

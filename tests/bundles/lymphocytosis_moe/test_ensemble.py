@@ -85,5 +85,5 @@ def test_a_manifest_makes_the_members_that_it_names(load, repository, tmp_path):
     assert ensemble.temperatures.tolist() == [2, 4]
     first, second = ensemble.members
     assert type(first).__name__ == "AveragedClassifier"
-    assert first.image_expert.encoder.encoder.width == 3
+    assert first.image_expert.resnet.width == 3
     assert first.image_expert.head.weight is not second.image_expert.head.weight

@@ -338,4 +338,6 @@ class TestAttributes:
 
     def test_statistics_are_part_of_the_weights(self, build):
         names = build("MixtureOfExperts").state_dict()
-        assert {"attribute_expert.standardisation.centre", "image_expert.encoder.encoder.centring.mean_image"} <= set(names)
+        assert {"attribute_expert.standardisation.centre", "image_expert.encoder.encoder.centring.mean_image"} <= set(
+            names
+        )
