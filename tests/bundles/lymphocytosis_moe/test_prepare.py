@@ -76,7 +76,7 @@ def test_both_layouts_to_a_datalist(preparation, write_source, tmp_path, layout)
         assert [Path(path).name for path in record["image"]] == [f"{index:06d}.jpg" for index in range(6)]
         assert {Path(path).parent.name for path in record["image"]} == {name}
     sizes = [len(content[name]) for name in SECTIONS]
-    assert sizes == [8, 2, 2]
+    assert sizes == [7, 3, 2]
     assert all({record["label"] for record in content[name]} == {0, 1} for name in SECTIONS)
     assert [record["id"] for record in content["unlabelled"]] == ["P12", "P13"]
     assert all("label" not in record and record["age"] > 50 for record in content["unlabelled"])
@@ -98,7 +98,7 @@ def test_images_stay_where_they_are_and_the_whole_can_be_moved(preparation, writ
     content = json.loads((tmp_path / "here" / "data" / "datalist.json").read_text())
     assert content["training"][0]["image"][0].startswith("../source/images/P")
     (tmp_path / "here").rename(tmp_path / "there")
-    assert len(load_section(tmp_path / "there" / "data" / "datalist.json", "training")) == 8
+    assert len(load_section(tmp_path / "there" / "data" / "datalist.json", "training")) == 7
 
 
 def test_a_second_call_does_nothing_and_changes_are_noticed(preparation, write_source, tmp_path):
