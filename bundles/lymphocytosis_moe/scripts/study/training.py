@@ -22,7 +22,7 @@ __all__ = ["Trained", "check_keys", "deciding_sections", "train", "training_sect
 
 TRAIN_CONFIG = BUNDLE_ROOT / "configs" / "train.json"
 # the study resumes by whole runs and has one progress bar for all of them
-NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler")
+NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler", "CellSaliencyHandler")
 # what a training learns does not depend on where its files are
 PLACES = ("bundle_root", "dataset_dir", "ckpt_dir", "output_dir", "tensorboard_dir", "datalist", "model_file", "device")
 REFERENCE = re.compile(r"[@%]([A-Za-z_]\w*(?:#\w+)*)")
