@@ -83,7 +83,7 @@ def test_both_layouts_to_a_datalist(preparation, write_source, tmp_path, layout)
     assert not _excluded(output).size
     info = content["info"]
     assert info["image_size"] == [24, 24]
-    assert info["images"] == {"training": 48, "validation": 12, "test": 12, "unlabelled": 12}
+    assert info["images"] == {"training": 42, "validation": 18, "test": 12, "unlabelled": 12}
     assert info["age_on"] == ("2020-01-01" if layout == "challenge" else None)
     assert info["patients"]["training"] == sorted(record["id"] for record in content["training"])
     assert summary.counts.loc["unlabelled", "unlabelled"] == 2
