@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from scripts.ensemble import refuse_ensemble
 from scripts.networks import AttributePerceptron, AveragedClassifier, ImageClassifier, TwoExperts
 from shared.mil.pooling.attention import AttentionPooling
 
@@ -67,9 +68,14 @@ class BagExperts:
     Attributes:
         parts: those of ``PARTS`` that the network has, the whole network last.
         image_expert: the expert on images; ``None`` for a network without one.
+
+    Raises:
+        DataError: if it is an ensemble of them.
+        TypeError: if it is anything else.
     """
 
     def __init__(self, network: nn.Module) -> None:
+        refuse_ensemble(network)
         self.network = network
         self.image_expert: ImageClassifier | None = None
         if isinstance(network, ImageClassifier):
