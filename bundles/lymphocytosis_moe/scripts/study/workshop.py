@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from scripts.study.grid import Run, required_runs
 from scripts.study.patients import Patients
+from scripts.study.precision import precision_name
+from scripts.study.resolved import metadata_values
 from scripts.study.settings import StudySettings
 from scripts.study.training import training_sections
 from shared.data.errors import DataError
@@ -19,6 +21,9 @@ from shared.study.splits import Split, cross_validation
 
 __all__ = ["Workshop"]
 
+# raised whenever the code of networks, training or their preprocessing changes what is learned
+NETWORK_VERSION = 1
+#: settings besides the models' own that decide what a result says
 DECIDING = ("folds", "validation_share", "cells", "image_sets", "cell_numbers")
 
 
@@ -84,7 +89,8 @@ class Workshop:
     def recipe(self, run: Run) -> str:
         """Return what the result of a run depends on, as JSON; a result with another recipe is not reused.
 
-        The code is not part of it: delete the study's folder after changing how networks or training work.
+        Of the code the version of the networks' is part of it: delete the study's folder after changing how others
+        work.
         """
         settings = asdict(self.settings)
         models = {needed.model: self._learning(needed) for needed in [*required_runs(self.settings, run), run]}
@@ -92,10 +98,7 @@ class Workshop:
             {
                 "run": asdict(run),
                 "models": models,
-                "settings": {
-                    name: settings[name]
-                    for name in ("folds", "validation_share", "cells", "image_sets", "cell_numbers")
-                },
+                "settings": {name: settings[name] for name in DECIDING},
                 "data": self.patients.sha256,
             },
             sort_keys=True,
@@ -106,5 +109,12 @@ class Workshop:
         model = dict(self.settings.models[run.model])
         learning = {key: value for key, value in model.items() if key not in ("title", "inputs", "minutes")}
         if model["kind"] == "network":
-            learning |= {"training": dict(self.settings.training), "train.json": training_sections()}
+            training = dict(self.settings.training)
+            learning |= {
+                "training": training,
+                "train.json": training_sections(),
+                "metadata.json": metadata_values({**training, **model["overrides"]}),
+                "precision": precision_name({**training, **model["overrides"]}, self.settings.device),
+                "version": NETWORK_VERSION,
+            }
         return learning
