@@ -87,7 +87,7 @@ class CentredCells(Sequence[Mapping[str, Any]]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, index: Any) -> Mapping[str, Any]:
+    def __getitem__(self, index: int) -> Mapping[str, Any]:  # type: ignore[override]
         """Return ``image`` ``(3, H, W)``, centred, and ``label`` of a cell."""
         patient = self.dataset[self.places()[index]]
         device = next(self.one_cell.parameters()).device

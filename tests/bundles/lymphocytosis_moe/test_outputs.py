@@ -80,7 +80,9 @@ def test_the_inferer_leaves_the_engine_s_own_precision_alone(scripts, build, ima
     assert kinds == [torch.bfloat16]
 
 
-def test_bag_statistics_written_slowly(scripts, images):
+@pytest.mark.parametrize("images_at_a_time", [256, 4])
+def test_bag_statistics_written_slowly(scripts, images, images_at_a_time, monkeypatch):
+    monkeypatch.setattr(scripts("bag_statistics"), "CHUNK_IMAGES", images_at_a_time)
     found = scripts("bag_statistics").bag_statistics(images, LENGTHS, ATTRIBUTES)
     for index, bag in enumerate(images.split(LENGTHS.tolist())):
         pixels = bag.numpy() / 255
