@@ -7,7 +7,9 @@ from monai.data import MetaTensor
 from torch.utils.data import DataLoader
 
 from shared.data.errors import DataError
-from shared.mil.bags import BagDataset, PrepareBags, bags_from_arrays, collate_bags, split_bags
+from shared.mil.bag_arrays import bags_from_arrays
+from shared.mil.bag_dataset import BagDataset
+from shared.mil.bags import PrepareBags, collate_bags, split_bags
 from shared.training.epoch_seed import EpochSeed
 
 RAGGED = ("image", "coordinates", "cell")
