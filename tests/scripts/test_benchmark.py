@@ -73,16 +73,45 @@ def test_ragged_and_padded_ways_compute_the_same(benchmark, monkeypatch):
             torch.testing.assert_close(padded_gradient.sum((0, 1)), gradient.sum(0))
 
 
-def test_chunked_and_whole_bags_compute_the_same(benchmark, monkeypatch):
+@pytest.fixture
+def lymphocytosis_benchmark(benchmark, bundle_scripts):
+    """The benchmarks that use the other bundle's networks."""
+    bundle_scripts("lymphocytosis_moe")
+    return benchmark
+
+
+def test_chunked_and_whole_bags_compute_the_same(lymphocytosis_benchmark, monkeypatch):
     import torch
 
     module = __import__("benchmarks.encoder_chunks", fromlist=["comparisons"])
-    for name, value in {"WIDTH": 4, "IMAGE_SIZE": 64}.items():
+    for name, value in {"WIDTH": 4, "IMAGE_SIZE": 64, "TIMED_BAG": 7, "TIMED_CHUNK": 3}.items():
         monkeypatch.setattr(module, name, value)
     memory, time = module.comparisons(torch.device("cpu"), 0)
     assert memory.unit == "MiB"
     (rival,) = time.rivals.values()
     torch.testing.assert_close(time.subject(), rival())
+
+
+def test_a_pass_for_each_image_gives_the_same_diagnosis(lymphocytosis_benchmark, monkeypatch):
+    import numpy as np
+    import torch
+
+    module = __import__("benchmarks.patient_inference", fromlist=["comparisons"])
+    for name, value in {"WIDTH": 4, "IMAGE_SIZE": 32, "NUMBERS": (2, 5), "LIMIT_NUMBER": 5}.items():
+        monkeypatch.setattr(module, name, value)
+    of_two, of_five, per_image = module.comparisons(torch.device("cpu"), 0)
+    diagnosis, one_by_one = (
+        function.args[0]() for function in (of_five.subject, of_five.rivals["a pass for each image"])
+    )
+    assert diagnosis["probabilities"].shape == (1, 2)
+    assert diagnosis["extra_gate"].shape == (1,)
+    for name, found in diagnosis.items():
+        if found.dtype != object:
+            np.testing.assert_allclose(found, one_by_one[name], rtol=1e-3, atol=1e-5)
+    assert "the time allowed" not in of_two.rivals
+    assert of_five.rivals["the time allowed"]() == module.LIMIT_MS
+    assert per_image.goals == {"one image of 2": module.LINEAR}
+    assert module.microseconds_for_each(lambda: module.time.sleep(0.1), 10) == pytest.approx(10_000, rel=0.5)
 
 
 def test_writes_times_ratios_and_versions(benchmark, tmp_path, monkeypatch):
