@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From generated data to an explained report: prepare, training, calibrating, evaluating, explaining.
+# From generated data to an explained report: prepare, training, calibrating, evaluating, explaining, and repeating where
+# a bundle has it.
 set -euo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -66,6 +67,10 @@ for bundle in "${bundles[@]}"; do
     stage calibrating "$root/models/calibration.json" "$root/models/model.pt" monai calibrating train calibrate
     stage evaluating "$root/eval/metrics.json" "$root/models/calibration.json" monai evaluating train evaluate
     stage explaining "$root/eval/explanations/index.json" "$root/eval/metrics.json" monai explaining inference explain
+    if [ -e "$root/configs/repeatability.json" ]; then
+        stage repeating "$root/eval/repeatability.json" "$root/models/calibration.json" \
+            monai repeating inference repeatability
+    fi
     reports+=("$repository/$root/eval/report.html")
 done
 echo
