@@ -108,7 +108,7 @@ def test_patients_are_read_as_preparing_reads_them(load, write_source, tmp_path)
 def network_of(load, workshop, run):
     """Build the network anew from train.json and load the weights that the study kept."""
     overrides = load("study.network_run").training_overrides(workshop, run)
-    config = load("study.training").TRAIN_CONFIG
+    config = load("study.settings").BUNDLE_ROOT / "configs" / "train.json"
     parser = load("ensemble").member_config(config, overrides)
     return load_weights(parser.get_parsed_content("network_def"), workshop.weights_path(run)).eval()
 

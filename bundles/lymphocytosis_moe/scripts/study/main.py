@@ -10,12 +10,12 @@ from scripts.study.keep_ensemble import best_model, keep_ensemble
 from scripts.study.one_run import do_run
 from scripts.study.patients import read_patients
 from scripts.study.rivals import extract_features
-from scripts.study.settings import read_settings
+from scripts.study.settings import BUNDLE_ROOT, read_settings
 from scripts.study.table import Results, build_table
-from scripts.study.training import check_keys
 from scripts.study.workshop import Workshop
 from shared.study.page import write_table
 from shared.study.pool import Pool
+from shared.study.training import check_keys, read_train_config
 
 __all__ = ["run_study"]
 
@@ -47,7 +47,8 @@ def run_study(
     runs = all_runs(settings)
     for name in {run.model for run in runs if settings.models[run.model]["kind"] == "network"}:
         model = settings.models[name]
-        check_keys({**settings.training, **model["overrides"], **model.get("weights_from", {})})
+        overrides = {**settings.training, **model["overrides"], **model.get("weights_from", {})}
+        check_keys(read_train_config(BUNDLE_ROOT), overrides)
     failures: dict[str, str] = {}
     if not table_only:
         if any(settings.models[run.model]["kind"] == "classical" for run in runs):

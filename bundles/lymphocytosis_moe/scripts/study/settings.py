@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.data.errors import DataError
-from shared.study.settings import read_mode
+from shared.study.settings import as_settings, read_mode
 
 __all__ = ["BUNDLE_ROOT", "KINDS", "StudySettings", "read_settings"]
 
@@ -93,10 +93,7 @@ def read_settings(mode: str = "default", repeats: int | None = None, path: Path 
             {**stage, "repeats": [repeat for repeat in stage["repeats"] if repeat < repeats]}
             for stage in values["stages"]
         ]
-    try:
-        settings = StudySettings(**values)
-    except TypeError as error:
-        raise DataError(f"{file}: the settings '{mode}' do not fit: {error}") from error
+    settings = as_settings(StudySettings, values, f"{file}, '{mode}'")
     _check_models(file, settings)
     return settings
 
