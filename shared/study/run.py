@@ -1,10 +1,11 @@
-"""What a study consists of."""
+"""What a study consists of, and what comes of it."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
 
-__all__ = ["AnyRun", "Run"]
+__all__ = ["AnyRun", "Outcome", "Run"]
 
 
 class Run(Protocol):
@@ -16,3 +17,15 @@ class Run(Protocol):
 
 
 AnyRun = TypeVar("AnyRun", bound=Run)
+
+
+class Outcome(NamedTuple):
+    """What a study leaves behind.
+
+    Attributes:
+        written: files and folders with what it found.
+        failures: the traceback of each run that failed, by its key.
+    """
+
+    written: list[Path]
+    failures: dict[str, str]

@@ -82,7 +82,7 @@ def run_small(load, small_settings, features, write_source, tmp_path, monkeypatc
 
     def run(**options):
         chosen["settings"] = dataclasses.replace(small_settings, **options.pop("settings", {}))
-        assert main.run_study(tmp_path / "data", tmp_path / "out", workers=0, **options) == 0
+        assert main.run_study(tmp_path / "data", tmp_path / "out", workers=0, **options).failures == {}
         patients = load("study.patients").read_patients(tmp_path / "data", tmp_path / "out")
         return load("study.workshop").Workshop(tmp_path / "out", patients, chosen["settings"])
 

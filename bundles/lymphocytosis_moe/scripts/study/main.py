@@ -15,6 +15,7 @@ from scripts.study.table import Results, build_table
 from scripts.study.workshop import Workshop
 from shared.study.page import write_table
 from shared.study.pool import Pool
+from shared.study.run import Outcome
 from shared.study.training import check_keys, read_train_config
 
 __all__ = ["run_study"]
@@ -27,7 +28,7 @@ def run_study(
     seeds: int | None = None,
     workers: int = 2,
     table_only: bool = False,
-) -> int:
+) -> Outcome:
     """Do all runs that are not yet done, write the table, and keep the best model's folds as an ensemble.
 
     Args:
@@ -37,9 +38,6 @@ def run_study(
         seeds: at most so many repeats of the cross-validation.
         workers: processes.
         table_only: only write table and ensemble of what is there.
-
-    Returns:
-        0, or 1 if a run failed.
     """
     settings = read_settings(mode, seeds)
     patients = read_patients(data, output, settings.patients, settings.cells, workers)
@@ -68,8 +66,4 @@ def run_study(
     best = best_model(settings, results.found)
     if best is not None:
         written.append(keep_ensemble(workshop, best, results.found[best]))
-    for path in written:
-        print(path)  # noqa: T201 - the command's result
-    for key, text in failures.items():
-        print(f"failed: {key}: {text.strip().splitlines()[-1]}")  # noqa: T201
-    return 1 if failures else 0
+    return Outcome(written, failures)
