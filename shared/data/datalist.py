@@ -15,7 +15,15 @@ from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
 from shared.data.splits import check_group_disjoint
 
-__all__ = ["GROUP_KEYS", "PATH_KEYS", "find_datalist", "load_section", "read_datalist", "write_datalist"]
+__all__ = [
+    "GROUP_KEYS",
+    "PATH_KEYS",
+    "datalist_files",
+    "find_datalist",
+    "load_section",
+    "read_datalist",
+    "write_datalist",
+]
 
 PATH_KEYS = ("image", "truth")
 GROUP_KEYS = ("donor", "patient")
@@ -77,6 +85,12 @@ def find_datalist(path: str | os.PathLike[str]) -> Path | None:
     source = Path(path)
     file = source / "datalist.json" if source.is_dir() else source
     return file if file.name == "datalist.json" and file.is_file() else None
+
+
+def datalist_files(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the datalist that a path is or that the folder there holds, as a list to be hashed; empty if none is."""
+    datalist = find_datalist(path)
+    return [] if datalist is None else [datalist]
 
 
 def load_section(

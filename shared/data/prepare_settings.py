@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
 from shared.data.datalist import read_datalist
 from shared.data.errors import DataError
+from shared.data.files import read_json
 
-__all__ = ["PREPARED_WITH", "read_prepare_settings", "recorded_settings"]
+__all__ = ["PREPARED_WITH", "calibrated_settings", "read_prepare_settings", "recorded_settings", "tell_settings"]
 
 #: key of a datalist's ``info``, and of a calibration file, under which settings of preparing are recorded
 PREPARED_WITH = "prepared_with"
@@ -20,6 +23,40 @@ PREPARED_WITH = "prepared_with"
 def recorded_settings(datalist_path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Return the settings that a data set was prepared with, as its datalist records them; ``None`` if it does not."""
     return read_datalist(datalist_path).get("info", {}).get(PREPARED_WITH)
+
+
+def calibrated_settings(calibration_file: str | os.PathLike[str] | None) -> dict[str, Any] | None:
+    """Return the settings that the calibrated data were prepared with; ``None`` if there are none to be had.
+
+    Args:
+        calibration_file: ``models/calibration.json``; need not exist.
+    """
+    file = None if calibration_file is None else Path(calibration_file)
+    return read_json(file).get(PREPARED_WITH) if file is not None and file.is_file() else None
+
+
+def tell_settings(
+    logger: logging.Logger,
+    what: str,
+    calibration_file: str | os.PathLike[str] | None,
+    overrides: Mapping[str, Any] | None = None,
+) -> None:
+    """Log with which settings raw data are prepared: with those of the calibrated data, or warn that they are unknown.
+
+    Args:
+        logger: of the module that prepares.
+        what: what happens, e.g. ``crops are made``.
+        calibration_file: see :func:`calibrated_settings`.
+        overrides: values that replace the recorded ones.
+    """
+    replaced = f", but for {', '.join(overrides)}" if overrides else ""
+    if calibrated_settings(calibration_file) is not None:
+        logger.info(f"{what} as those that {calibration_file} was fitted to{replaced}")
+    elif calibration_file is not None and Path(calibration_file).is_file():
+        logger.warning(
+            f"{calibration_file} does not say how its data were prepared: {what} as configs/prepare.json "
+            f"says{replaced}; prepare and calibrate anew to have that recorded"
+        )
 
 
 def read_prepare_settings(

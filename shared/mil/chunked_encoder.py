@@ -21,11 +21,14 @@ class ChunkedEncoder(nn.Module):
     not computed twice, since the backward pass begins with it. Memory for activations is thus that of one chunk,
     whatever T is, for at most one more forward pass in time.
 
-    Outputs and gradients equal those of the encoder alone, if the encoder treats every instance by itself. Batch
-    normalisation in training mode does not: it then uses the statistics of each chunk (ghost batch normalisation,
-    Hoffer, Hubara and Soudry 2017), with one update of the running statistics for each chunk. A chunk that is computed
-    again updates no buffer a second time. In evaluation mode there is no difference. Layers in which processes wait for
-    each other (``SyncBatchNorm``) would wait for ever, unless the bags of all processes make equally many chunks.
+    Outputs and gradients equal those of the encoder alone, if the encoder treats every instance by itself. With group
+    normalisation, or batch normalisation in evaluation mode, it does, and the chunk size is a matter of memory alone.
+
+    Batch normalisation in training mode does not: it uses the statistics of each chunk (ghost batch normalisation,
+    Hoffer, Hubara and Soudry 2017). The chunk size is then part of the model, like the batch size: another one trains
+    another network, and a bag smaller than a chunk is normalised by itself. Each chunk updates the running statistics
+    once; one that is computed again updates no buffer a second time. Layers in which processes wait for each other
+    (``SyncBatchNorm``) would wait for ever, unless the bags of all processes make equally many chunks.
 
     TorchScript cannot recompute: a scripted encoder works in chunks as well, which bounds the memory of inference.
 

@@ -42,11 +42,13 @@ def render_page(sources: Sources) -> str:
         "codes": code_spans,
     }
     stylesheet = environment.loader.get_source(environment, "report.css")[0]  # type: ignore[union-attr]
+    headline = sections.headline_section(sources)
     return environment.get_template("report.html.j2").render(
         css=Markup(stylesheet),
         commands={station: command(station, sources.bundle) for station in ("calibrating", "evaluating", "explaining")},
         purpose=sections.purpose_section(sources),
-        headline=sections.headline_section(sources),
+        headline=headline,
+        unit=headline["resampled"]["unit"],
         confusion=sections.confusion_section(sources),
         discrimination=sections.discrimination_section(sources),
         shortcuts=sections.shortcut_section(sources),

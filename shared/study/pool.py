@@ -31,7 +31,8 @@ class Pool(Generic[AnyRun]):
         workers: processes, each with one thread; 0 does the runs in this process.
         cost: a run's expected share of the whole, for the time that is left.
         requires: runs whose results a run needs. It waits for them, and fails if they do.
-        seconds: no run is started after so many; ``None`` for no limit.
+        seconds: no run is started that is not expected to end within so many; ``None`` for no limit.
+        expected: seconds that a run is expected to take.
         runs_of_a_process: after so many runs a fresh process takes over. Starting one takes seconds, which is little
             beside ten trainings.
     """
@@ -43,6 +44,7 @@ class Pool(Generic[AnyRun]):
     cost: Callable[[AnyRun], float] = lambda _: 1.0
     requires: Callable[[AnyRun], Sequence[AnyRun]] = lambda _: ()
     seconds: float | None = None
+    expected: Callable[[AnyRun], float] = lambda _: 0.0
     runs_of_a_process: int = 10
     failures: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -92,6 +94,9 @@ class Pool(Generic[AnyRun]):
             bar.set_postfix_str(f"run {done} of {total}, {len(self.failures)} failed, last {run.key}")
             bar.update(self.cost(run))
 
+        def fits(run: AnyRun) -> bool:
+            return self.seconds is None or time.monotonic() - started + self.expected(run) < self.seconds
+
         while True:
             in_time = self.seconds is None or time.monotonic() - started < self.seconds
             while in_time and len(running) < most:
@@ -99,7 +104,9 @@ class Pool(Generic[AnyRun]):
                 for run in [run for run in left if self._lacking(run, finished, waited_for)]:
                     left.remove(run)
                     record(run, f"needs {', '.join(self._lacking(run, finished, waited_for))}, which has no result")
-                ready = next((run for run in left if all(r.key in finished for r in self.requires(run))), None)
+                ready = next(
+                    (run for run in left if fits(run) and all(r.key in finished for r in self.requires(run))), None
+                )
                 if ready is None:
                     break
                 left.remove(ready)

@@ -19,7 +19,13 @@ from shared.training.weights import load_weights
 __all__ = ["Trained", "check_keys", "deciding_sections", "read_train_config", "train"]
 
 # a study resumes by whole runs and has one progress bar for all of them
-NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler", "SaliencyTensorBoardHandler")
+NOT_NEEDED = (
+    "TrainingState",
+    "EpochProgress",
+    "TensorBoardStatsHandler",
+    "SaliencyTensorBoardHandler",
+    "CellSaliencyHandler",
+)
 # what a training learns does not depend on where its files are
 PLACES = ("bundle_root", "dataset_dir", "ckpt_dir", "output_dir", "tensorboard_dir", "datalist", "model_file", "device")
 REFERENCE = re.compile(r"[@%]([A-Za-z_]\w*(?:#\w+)*)")

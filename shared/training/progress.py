@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ignite.distributed as idist
+import torch
 from ignite.engine import Engine, Events
 from tqdm.auto import tqdm
 
@@ -89,7 +90,7 @@ class EpochProgress(IterationProgress):
         output = engine.state.output
         first = output[0] if isinstance(output, list) else output
         if isinstance(first, dict) and "loss" in first:
-            shown["loss"] = f"{float(first['loss']):.3f}"
+            shown["loss"] = f"{float(torch.as_tensor(first['loss']).detach()):.3f}"
         if self.evaluator is not None and self.metric is not None and self.metric in self.evaluator.state.metrics:
             shown[self.metric] = f"{float(self.evaluator.state.metrics[self.metric]):.3f}"
         self.bar.set_postfix(shown)

@@ -37,6 +37,8 @@ def load_weights(network: torch.nn.Module, path: str | os.PathLike[str]) -> torc
         ) from error
     try:
         network.load_state_dict(state)
+    except DataError as error:  # of a network that keeps its settings among its weights
+        raise DataError(f"{file}: {error}") from error
     except (RuntimeError, AttributeError, TypeError) as error:
         raise DataError(
             f"{file}: these weights are not those of {type(network).__name__}; "

@@ -18,9 +18,8 @@ from scripts.single_cells import SingleCellReader, list_images
 from shared.data.arrays import IMAGE_SUFFIXES, read_image
 from shared.data.datalist import PATH_KEYS, find_datalist, load_section, read_datalist
 from shared.data.errors import DataError
-from shared.data.files import read_json
 from shared.data.integrity import Exclusion, check_records, write_excluded
-from shared.data.prepare_settings import PREPARED_WITH, read_prepare_settings
+from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
 from shared.data.summary import left_out
 
 __all__ = ["inference_records", "pixel_size_um"]
@@ -72,14 +71,13 @@ def inference_records(
             folder holds both holograms and crops, or if an override names no key of ``prepare_config``.
     """
     source, output = Path(path), None if output_dir is None else Path(output_dir)
-    recorded = _recorded(calibration_file)
-    parser = read_prepare_settings(prepare_config, prepare_overrides or {}, recorded)
+    parser = read_prepare_settings(prepare_config, prepare_overrides or {}, calibrated_settings(calibration_file))
     extraction: CellExtraction = parser.get_parsed_content("extraction")
     hologram_reader: HologramReader = parser.get_parsed_content("holograms")
     reader: SingleCellReader = parser.get_parsed_content("single_cells")
     excluded: list[Exclusion] = []
     if not (datalist := find_datalist(source)):
-        _tell_settings(calibration_file, recorded, prepare_overrides)
+        tell_settings(logger, "crops are made", calibration_file, prepare_overrides)
     if datalist:
         sections = [section] if isinstance(section, str) else section
         records = [record for name in sections for record in load_section(datalist, name, require_files=False)]
@@ -135,31 +133,10 @@ def pixel_size_um(
     """
     datalist = find_datalist(path)
     info = read_datalist(datalist).get("info", {}) if datalist else {}
-    settings = read_prepare_settings(prepare_config, prepare_overrides or {}, _recorded(calibration_file))
+    settings = read_prepare_settings(prepare_config, prepare_overrides or {}, calibrated_settings(calibration_file))
     general = info.get("pixel_size_um", settings.get_parsed_content("pixel_size_um"))
     sizes = {record.get("pixel_size_um", general) for record in records} or {general}
     return sizes.pop() if len(sizes) == 1 else None
-
-
-def _recorded(calibration_file: str | os.PathLike[str] | None) -> dict[str, Any] | None:
-    """Return the settings that the calibrated data were prepared with; None if there are none to be had."""
-    file = None if calibration_file is None else Path(calibration_file)
-    return read_json(file).get(PREPARED_WITH) if file is not None and file.is_file() else None
-
-
-def _tell_settings(
-    calibration_file: str | os.PathLike[str] | None,
-    recorded: Mapping[str, Any] | None,
-    overrides: Mapping[str, Any] | None,
-) -> None:
-    replaced = f", but for {', '.join(overrides)}" if overrides else ""
-    if recorded is not None:
-        logger.info(f"crops are made as those that {calibration_file} was fitted to{replaced}")
-    elif calibration_file is not None and Path(calibration_file).is_file():
-        logger.warning(
-            f"{calibration_file} does not say how its data were prepared: crops are made as configs/prepare.json "
-            f"says{replaced}; prepare and calibrate anew to have that recorded"
-        )
 
 
 def _from_frames(

@@ -37,7 +37,7 @@ class AttributeStandardisation(nn.Module):
         Args:
             attributes: age in years and lymphocyte count in 10⁹/L, ``(B, 2)``.
         """
-        return (self.transform(attributes.float()) - self.centre) / self.scale
+        return (self.transform(attributes.to(self.centre.dtype)) - self.centre) / self.scale
 
     def transform(self, attributes: torch.Tensor) -> torch.Tensor:
         """Take the logarithm of the count, if that is what is standardised; ``(B, 2)`` to ``(B, 2)``."""

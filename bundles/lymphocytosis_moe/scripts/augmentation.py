@@ -51,8 +51,10 @@ class RandBagColourd(Randomizable, MapTransform):
 
     Equation 19 of Sahasrabudhe et al. 2020 (after Krizhevsky et al. 2012): ``Σ_k α_k λ_k e_k`` is added to every
     pixel, with eigenvalues λ and eigenvectors e of the covariance of RGB values, and ``α_k ~ N(0, σ²)`` drawn for each
-    image. λ has the square of the pixels' unit, so the shift depends on the scale: here it is [0, 1]. Nothing is
-    clipped.
+    image. λ has the square of the pixels' unit, so the shift depends on the scale: here it is [0, 1], on which it is
+    small. With the eigenvalues 0.0894, 0.0010 and 0.0001 of a set of real patients and σ = 0.1, the standard deviation
+    of the shift along the first component is 0.009, or 2.3 grey levels of 255: between 1 and 2 grey levels in each
+    colour. Nothing is clipped.
 
     Args:
         keys: keys of bags of images ``(N, 3, H, W)``: ``uint8``, or floats in [0, 1]. They become floats.

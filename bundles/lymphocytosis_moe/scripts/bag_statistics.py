@@ -8,6 +8,8 @@ from shared.mil.ragged import segment_mean
 
 __all__ = ["bag_statistics"]
 
+CHUNK_IMAGES = 256  # a bag of integers becomes floats by so many images at a time
+
 
 def bag_statistics(image: torch.Tensor, lengths: torch.Tensor, attributes: torch.Tensor) -> torch.Tensor:
     """Return eight statistics of each patient.
@@ -24,9 +26,13 @@ def bag_statistics(image: torch.Tensor, lengths: torch.Tensor, attributes: torch
         ``(B, 8)``: over a patient's images the mean of their mean red, green and blue, and of their standard deviations
         (on the scale [0, 1]); the age in years; the logarithm of the count.
     """
-    pixels = image.flatten(2).float()  # (T, 3, H · W)
-    deviation, mean = torch.std_mean(pixels, dim=2, correction=0)
-    colours = segment_mean(torch.cat([mean, deviation], dim=1), lengths)  # (B, 6)
+    colours = segment_mean(torch.cat([_colours(part) for part in image.split(CHUNK_IMAGES)]), lengths)  # (B, 6)
     if image.dtype == torch.uint8:
         colours = colours / 255
     return torch.cat([colours, attributes[:, :1], attributes[:, 1:].log()], dim=1)
+
+
+def _colours(image: torch.Tensor) -> torch.Tensor:
+    """Return mean and standard deviation of each colour of each image, ``(n, 6)``, in the images' units."""
+    deviation, mean = torch.std_mean(image.flatten(2).float(), dim=2, correction=0)
+    return torch.cat([mean, deviation], dim=1)

@@ -8,12 +8,11 @@ bias, and the gate weighs by the attributes alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from scripts.embedded_bags import BagExperts
 from scripts.networks import AveragedClassifier, ImageClassifier, MixtureOfExperts, TwoExperts
 from shared.mil.levels import EmbeddingLevel
 from shared.mil.pooling.attention import AttentionPooling
@@ -24,21 +23,21 @@ from shared.mil.shapley.prefix_values import PooledPrefixes
 from shared.mil.shapley.result import ShapleyValues
 from shared.mil.shapley.running_pooling import RunningWeightedMean
 
-__all__ = ["cell_values", "image_expert_values"]
+__all__ = ["CellValues", "cell_values", "image_expert_values"]
+
+ROWS = 4096
 
 
-@torch.no_grad()
-def image_expert_values(expert: ImageClassifier, embeddings: torch.Tensor) -> ShapleyValues:
-    """Return the exact Shapley values of the cells for the logit of the expert on images.
+class CellValues(NamedTuple):
+    """Shapley values of one patient's cells.
 
-    Args:
-        expert: the expert.
-        embeddings: of one patient's cells, ``(N, E)``.
+    Attributes:
+        whole: for the logit of the whole network.
+        expert: for the logit of the expert on images; the same object if that is the whole network.
     """
-    # the exact formulas ask for a plain linear layer, of which the expert's is a variant
-    head = nn.Linear(expert.embedding_size, 1, device=embeddings.device)
-    head.load_state_dict(expert.head.state_dict())
-    return instance_shapley(EmbeddingLevel(expert.pooling, head), embeddings)
+
+    whole: ShapleyValues
+    expert: ShapleyValues
 
 
 @torch.no_grad()
@@ -47,20 +46,22 @@ def cell_values(
     embeddings: torch.Tensor,
     attributes: torch.Tensor,
     *,
+    exact_dimensions: int | None = None,
     standard_error: float | None = None,
     max_permutations: int = 1000,
     seed: int = 0,
-) -> ShapleyValues:
-    """Return the Shapley values of the cells for the logit of the whole network.
+) -> CellValues:
+    """Return the Shapley values of the cells for the logits of the whole network and of the expert on images.
 
-    They are exact for the expert on images alone, and for the average of the experts, of which they are half. The
-    logit of a mixture is not linear in those of its experts: there permutations are sampled, and the values come with
-    standard errors.
+    Those of the expert are exact, see :func:`image_expert_values`, and so are those of the average of both experts,
+    which are half of them. The logit of a mixture is not linear in those of its experts: there permutations are
+    sampled, and the values come with standard errors.
 
     Args:
         network: with an expert on images.
         embeddings: of one patient's cells, ``(N, E)``.
         attributes: age in years and lymphocyte count in 10⁹/L, ``(2,)``.
+        exact_dimensions: see :func:`image_expert_values`.
         standard_error: stop sampling when no value has a larger one, in units of the logit.
         max_permutations: permutations at most.
         seed: of the permutations.
@@ -68,55 +69,90 @@ def cell_values(
     Raises:
         TypeError: if the network is another.
     """
-    if isinstance(network, ImageClassifier):
-        return image_expert_values(network, embeddings)
-    if isinstance(network, AveragedClassifier):
-        exact = image_expert_values(network.image_expert, embeddings)
-        return exact._replace(values=exact.values / 2, efficiency_gap=exact.efficiency_gap / 2)
-    if not isinstance(network, MixtureOfExperts):
-        raise TypeError(f"{type(network).__name__} has no expert on images whose cells could be valued")
     options: dict[str, Any] = {"standard_error": standard_error, "max_permutations": max_permutations, "seed": seed}
-    combined = _Combined(network, attributes)
-    zero = embeddings.new_zeros(1, embeddings.shape[1])
-    empty = float(combined(zero)[0, 0])
+    if isinstance(network, ImageClassifier):
+        expert = image_expert_values(network, embeddings, exact_dimensions=exact_dimensions, **options)
+        return CellValues(expert, expert)
+    if not isinstance(network, AveragedClassifier | MixtureOfExperts):
+        raise TypeError(f"{type(network).__name__} has no expert on images whose cells could be valued")
+    expert = image_expert_values(network.image_expert, embeddings, exact_dimensions=exact_dimensions, **options)
+    if isinstance(network, AveragedClassifier):
+        return CellValues(_half(expert), expert)
+    return CellValues(_mixture_values(network, embeddings, attributes, **options), expert)
+
+
+@torch.no_grad()
+def image_expert_values(
+    expert: ImageClassifier, embeddings: torch.Tensor, *, exact_dimensions: int | None = None, **options: Any
+) -> ShapleyValues:
+    """Return the Shapley values of the cells for the logit of the expert on images.
+
+    They are exact for every pooling. With log-mean-exp they take one integral for each dimension of the embeddings,
+    which is minutes for all patients of a data set: beyond a limit they are sampled, and have standard errors.
+
+    Args:
+        expert: the expert.
+        embeddings: of one patient's cells, ``(N, E)``.
+        exact_dimensions: greatest E at which log-mean-exp pooling is solved exactly; ``None`` for any.
+        options: of the sampling, see :func:`cell_values`.
+    """
+    # the exact formulas ask for a plain linear layer, of which the expert's is a variant
+    head = nn.Linear(expert.embedding_size, 1, device=embeddings.device)
+    head.load_state_dict(expert.head.state_dict())
+    level = EmbeddingLevel(expert.pooling, head)
+    return instance_shapley(level, embeddings, sampled=True, exact_dimensions=exact_dimensions, **options)
+
+
+def _half(game: ShapleyValues) -> ShapleyValues:
+    """Return the values of half the game."""
+    errors = None if game.standard_errors is None else game.standard_errors / 2
+    return game._replace(values=game.values / 2, efficiency_gap=game.efficiency_gap / 2, standard_errors=errors)
+
+
+def _mixture_values(
+    network: MixtureOfExperts, embeddings: torch.Tensor, attributes: torch.Tensor, **options: Any
+) -> ShapleyValues:
+    """Return sampled values for the logit of a mixture.
+
+    Heads and gate see two numbers of a pooled embedding p, ``θ_C · p`` and ``θ_A · p``.
+    """
+    kernels = torch.cat([network.image_expert.head.weight, network.gate_kernel.weight]).double()  # (2, E)
+    logit = _logit_of_two_numbers(network, attributes.to(embeddings.device))
+    empty = float(logit(kernels.new_zeros(1, 2))[0])
     pooling = network.image_expert.pooling
     if type(pooling) is not MeanPooling and not isinstance(pooling, AttentionPooling):
-        return instance_shapley(EmbeddingLevel(pooling, combined), embeddings, empty=empty, sampled=True, **options)
-    # a weighted mean commutes with linear maps: two numbers of each cell are all that the experts use of it
-    projected, after = _two_numbers(network, combined, embeddings)
+        level = EmbeddingLevel(pooling, _Head(lambda pooled: logit(pooled @ kernels.T)))
+        return instance_shapley(level, embeddings, empty=empty, sampled=True, **options)
+    # a weighted mean commutes with linear maps: the two numbers of each cell are all that is needed of it
+    projected = torch.cat([rows.double() @ kernels.T for rows in embeddings.split(ROWS)])  # (N, 2)
     logits = pooling.attention_logits(embeddings[None])[0] if isinstance(pooling, AttentionPooling) else None
-    prefixes = PooledPrefixes(RunningWeightedMean(projected, logits), after, empty)
+    prefixes = PooledPrefixes(RunningWeightedMean(projected, logits), logit, empty)
     return permutation_shapley(prefixes, len(embeddings), device=embeddings.device, **options)
 
 
-class _Combined(nn.Module):
-    """The mixture's logit ``(P, 1)`` of pooled embeddings ``(P, E)`` of one patient."""
+def _logit_of_two_numbers(
+    network: MixtureOfExperts, attributes: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a function from ``θ_C · p`` and ``θ_A · p`` ``(P, 2)`` to the mixture's logits ``(P,)`` of one patient."""
+    standardised = network.attribute_expert.standardisation(attributes[None].float())  # (1, 2)
+    attribute_logit = network.attribute_expert.attribute_logits(standardised).double()  # (1, 1)
+    bias = network.image_expert.head.bias.double()  # (1,)
 
-    def __init__(self, network: MixtureOfExperts, attributes: torch.Tensor) -> None:
+    def logit(numbers: torch.Tensor) -> torch.Tensor:
+        experts = torch.cat([numbers[:, :1] + bias, attribute_logit.expand(len(numbers), 1)], dim=1)  # (P, 2)
+        return network.combine(
+            experts, network.gate_logit_of_kernel(numbers[:, 1:], standardised.expand(len(numbers), 2))
+        )
+
+    return logit
+
+
+class _Head(nn.Module):
+    """A head without weights of its own, of which a copy costs nothing: ``(P, E)`` to logits ``(P, 1)``."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
-        # not a submodule: it is used as it is, and stays in single precision
-        self._experts = (BagExperts(network),)
-        self.attributes = attributes[None].float()
+        self.function = function
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
-        return self._experts[0](pooled.float(), self.attributes)["mixture"][:, None]
-
-
-def _two_numbers(
-    network: MixtureOfExperts, combined: _Combined, embeddings: torch.Tensor
-) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-    """Return ``θ_C · h`` and ``θ_A · h`` of the cells ``(N, 2)``, and the mixture's logit ``(P,)`` of their means."""
-    kernels = torch.cat([network.image_expert.head.weight, network.gate_kernel.weight]).double()  # (2, E)
-    attribute_expert = network.attribute_expert
-    standardised = attribute_expert.standardisation(combined.attributes.to(embeddings.device))  # (1, 2)
-    attribute_logit = attribute_expert.attribute_logits(standardised)[0, 0].double()
-    gate = network.gate_head
-    of_attributes = (gate.weight[0, 1:] * standardised[0]).sum().double() + gate.bias[0]
-    bias = network.image_expert.head.bias[0].double()
-
-    def after(means: torch.Tensor) -> torch.Tensor:
-        image_logit = means[:, 0] + bias
-        experts = torch.stack([image_logit, attribute_logit.expand_as(image_logit)], dim=1)  # (P, 2)
-        return network.combine(experts, gate.weight[0, 0] * means[:, 1] + of_attributes)
-
-    return torch.cat([rows.double() @ kernels.T for rows in embeddings.split(4096)]), after
+        return self.function(pooled)[:, None]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from scripts.ensemble import refuse_ensemble
 from scripts.networks import AttributePerceptron, AveragedClassifier, ImageClassifier, TwoExperts
 from shared.mil.pooling.attention import AttentionPooling
 
@@ -67,9 +68,14 @@ class BagExperts:
     Attributes:
         parts: those of ``PARTS`` that the network has, the whole network last.
         image_expert: the expert on images; ``None`` for a network without one.
+
+    Raises:
+        DataError: if it is an ensemble of them.
+        TypeError: if it is anything else.
     """
 
     def __init__(self, network: nn.Module) -> None:
+        refuse_ensemble(network)
         self.network = network
         self.image_expert: ImageClassifier | None = None
         if isinstance(network, ImageClassifier):
@@ -99,13 +105,10 @@ class BagExperts:
         if isinstance(network, AttributePerceptron):
             return {"attributes": network.attribute_logits(network.standardisation(attributes))[:, 0]}
         assert isinstance(network, TwoExperts)
-        standardised = network.attribute_expert.standardisation(attributes)
-        logits = [network.image_expert.head(pooled), network.attribute_expert.attribute_logits(standardised)]
-        experts = torch.cat(logits, dim=1)  # (B, 2)
-        gate_logit = network.gate_logit(pooled, standardised)  # (B,)
-        named = {"image": experts[:, 0], "attributes": experts[:, 1]}
-        named[self.parts[-1]] = network.combine(experts, gate_logit)
-        return named | ({"gate": torch.sigmoid(gate_logit)} if self.parts[-1] == "mixture" else {})
+        outputs = network.from_pooled(pooled, network.attribute_expert.standardisation(attributes))
+        image, perceptron = outputs["expert_logits"].unbind(dim=1)
+        named = {"image": image, "attributes": perceptron, self.parts[-1]: outputs["logits"][:, 0]}
+        return named | ({"gate": outputs["gate"]} if self.parts[-1] == "mixture" else {})
 
     def of_subsets(
         self, embeddings: torch.Tensor, subsets: Sequence[NDArray[np.integer]], attributes: torch.Tensor

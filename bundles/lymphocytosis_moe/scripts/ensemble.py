@@ -13,11 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from scripts.named_outputs import NamedOutputs
-from scripts.networks import TwoExperts
 from shared.data.errors import DataError
 from shared.data.files import read_json
 
-__all__ = ["MANIFEST", "FoldEnsemble", "read_ensemble"]
+__all__ = ["MANIFEST", "FoldEnsemble", "read_ensemble", "refuse_ensemble"]
 
 MANIFEST = "ensemble.json"
 
@@ -48,11 +47,6 @@ class FoldEnsemble(nn.Module):
         self.image_size = image_size
         self.temperatures: torch.Tensor
         self.register_buffer("temperatures", torch.tensor(temperatures, dtype=torch.float32))
-
-    @property
-    def has_two_experts(self) -> bool:
-        """Whether the members have an expert on images and one on attributes."""
-        return isinstance(self.members[0], TwoExperts)
 
     def forward(
         self,
@@ -97,6 +91,21 @@ def mean_probability_logit(logits: torch.Tensor) -> torch.Tensor:
         tensor(0.4000)
     """
     return torch.logsumexp(F.logsigmoid(logits), dim=0) - torch.logsumexp(F.logsigmoid(-logits), dim=0)
+
+
+def refuse_ensemble(network: nn.Module) -> None:
+    """Refuse an ensemble where cells are looked at one by one, which only a network of its own can be asked about.
+
+    Raises:
+        DataError: if the network is one.
+    """
+    if isinstance(network, FoldEnsemble):
+        raise DataError(
+            f"found an ensemble of {len(network.members)} networks, expected one network: `explaining` and `repeating` "
+            "ask one at a time about its cells. Leave ensemble.json out of --config_file, and give one member by "
+            "--model_file (STUDY/weights/<model>/repeat1_fold1.pt) with the keys under 'overrides' in the ensemble's "
+            f"{MANIFEST} (--width, --pooling and so on)"
+        )
 
 
 def read_ensemble(folder: str | os.PathLike[str], config_file: str | os.PathLike[str]) -> FoldEnsemble:

@@ -6,17 +6,19 @@ Arguments, shapes and the source of the equations are those of :mod:`scripts.net
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from scripts.attributes import ATTRIBUTES, AttributeStandardisation
-from scripts.image_centring import ImageCentring
+from scripts.image_centring import CentredEncoder, ImageCentring
 from scripts.linear import FullPrecisionLinear
-from scripts.pooling import make_pooling
+from scripts.pooling import make_pooling, pooling_settings
 from scripts.resnet import ResNetEncoder
+from scripts.settings_record import SettingsRecord, refuse_another_network
 from shared.mil.chunked_encoder import ChunkedEncoder
+from shared.mil.ragged import at_least_single
 
 __all__ = ["AttributePerceptron", "ImageClassifier"]
 
@@ -35,9 +37,12 @@ class ImageClassifier(nn.Module):
         pooling: name of an operator, see :func:`~scripts.pooling.make_pooling`.
         pooling_options: further arguments of that operator.
         global_pooling: whether the encoder averages over the positions instead of flattening.
+        normalisation: ``batch`` or ``group``, see :class:`~scripts.resnet.ResNetEncoder`.
         chunk_size: images that are encoded at a time: it sets the memory, whatever the bags hold. What does not fit
             into one chunk is computed twice in training, see :class:`~shared.mil.chunked_encoder.ChunkedEncoder`.
     """
+
+    __jit_unused_properties__: ClassVar = ["centring", "resnet"]
 
     def __init__(
         self,
@@ -46,15 +51,38 @@ class ImageClassifier(nn.Module):
         pooling: str = "mean",
         pooling_options: Mapping[str, Any] | None = None,
         global_pooling: bool = False,
+        normalisation: str = "batch",
         chunk_size: int = 256,
     ) -> None:
         super().__init__()
-        encoder = ResNetEncoder(width, image_size, global_pooling)
-        self.embedding_size = encoder.embedding_size
-        self.centring = ImageCentring(image_size)
-        self.encoder = ChunkedEncoder(encoder, chunk_size)
-        self.pooling = make_pooling(pooling, encoder.embedding_size, **(pooling_options or {}))
-        self.head = FullPrecisionLinear(encoder.embedding_size, 1)
+        options = pooling_settings(pooling, pooling_options or {})
+        resnet = ResNetEncoder(width, image_size, global_pooling, normalisation)
+        self.embedding_size = resnet.embedding_size
+        self.images_interact = normalisation == "batch"
+        self.encoder = ChunkedEncoder(CentredEncoder(image_size, resnet), chunk_size)
+        self.pooling = make_pooling(pooling, resnet.embedding_size, **options)
+        self.head = FullPrecisionLinear(resnet.embedding_size, 1)
+        self.settings = SettingsRecord(
+            {
+                "width": width,
+                "image_size": image_size,
+                "pooling": pooling,
+                "pooling_options": options,
+                "global_pooling": global_pooling,
+                "normalisation": normalisation,
+            }
+        )
+        self.register_load_state_dict_pre_hook(refuse_another_network)
+
+    @property
+    def centring(self) -> ImageCentring:
+        """The centring of the images, with their mean."""
+        return self.encoder.encoder.centring  # type: ignore[return-value]
+
+    @property
+    def resnet(self) -> ResNetEncoder:
+        """The encoder of centred images, without chunks."""
+        return self.encoder.encoder.resnet  # type: ignore[return-value]
 
     def forward(
         self,
@@ -76,15 +104,22 @@ class ImageClassifier(nn.Module):
         return {"logits": self.head(pooled), "embedding": pooled}
 
     def bag_embeddings(self, image: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the pooled embeddings p, ``(B, E)``, in single precision."""
+        """Return the pooled embeddings p, ``(B, E)``, in single precision at least."""
         if lengths is not None:
             return self.pooling(self.cell_embeddings(image), lengths)
         embeddings = self.cell_embeddings(image.flatten(0, 1))  # (B · N, E)
         return self.pooling(embeddings.unflatten(0, (image.shape[0], image.shape[1])))
 
     def cell_embeddings(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the embeddings h ``(T, E)`` of images ``(T, 3, H, W)``, in single precision."""
-        return self.encoder(self.centring(image)).float()
+        """Return the embeddings h ``(T, E)`` of images ``(T, 3, H, W)``, in single precision at least.
+
+        Batch normalisation in training sees the images of a chunk. Chunks of neighbours would hold few patients, whose
+        own stain it would take away in training but not afterwards: the images are dealt out to the chunks at random.
+        """
+        if self.training and self.images_interact and image.shape[0] > self.encoder.chunk_size:
+            order = torch.randperm(image.shape[0]).to(image.device)
+            return at_least_single(self.encoder(image[order]))[torch.argsort(order)]
+        return at_least_single(self.encoder(image))
 
     def instance_weights(self, image: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Return the weights of the images in their bags, ``(T,)`` or ``(B, N)``.
@@ -110,6 +145,8 @@ class AttributePerceptron(nn.Module):
     def __init__(self, log_count: bool = True) -> None:
         super().__init__()
         self.standardisation = AttributeStandardisation(log_count)
+        self.settings = SettingsRecord({"log_count": log_count})
+        self.register_load_state_dict_pre_hook(refuse_another_network)
         self.hidden = FullPrecisionLinear(len(ATTRIBUTES), HIDDEN_UNITS)
         self.head = FullPrecisionLinear(HIDDEN_UNITS, 1)
 

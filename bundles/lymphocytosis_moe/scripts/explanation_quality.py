@@ -8,11 +8,84 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scripts.cell_maps import CellMaps
+from scripts.cell_truth import abnormal_cells, cause_mask, cells_with_cause
 from scripts.embedded_bags import TITLES
+from scripts.patient_values import PatientValues
 from shared.evaluation.instance_ranking import instance_ranking
-from shared.saliency.quality import MapQuality, summarise_quality
+from shared.saliency.quality import MapQuality, map_quality, summarise_quality
+from shared.saliency.titles import method_title
 
-__all__ = ["CellRanking", "MapPool"]
+__all__ = ["CellRanking", "ExplanationQuality", "MapPool"]
+
+
+class ExplanationQuality:
+    """Measures the explanations of patients whose cells are known.
+
+    Args:
+        parts: of the network, see :class:`~scripts.embedded_bags.BagExperts`.
+        maps: of single cells.
+        cells: cells of each patient on which maps are measured, drawn at random.
+        truth_bit: bit of the truth images that marks the cause of a cell's class.
+        seed: of the draws and of the bootstrap.
+    """
+
+    def __init__(
+        self, parts: Sequence[str], maps: CellMaps, cells: int = 10, truth_bit: int = 8, seed: int = 0
+    ) -> None:
+        self.maps = maps
+        self.cells = cells
+        self.truth_bit = truth_bit
+        self.seed = seed
+        self.ranking = CellRanking(parts)
+        self.pool = MapPool(list(maps.methods))
+
+    def add(self, index: int, record: Mapping[str, Any], target: int, patient: PatientValues) -> None:
+        """Measure one more patient.
+
+        Args:
+            index: of the patient, on which alone the draw of the cells depends.
+            record: with ``truth`` and ``instance_label``.
+            target: class index whose maps are measured.
+            patient: the values of the cells.
+        """
+        columns = {name: rows for name, rows in patient.columns().items() if not name.startswith("standard_error")}
+        self.ranking.add(columns, abnormal_cells(record))
+        masks = self._causes(index, record, target, patient.image.shape[2:])
+        if not masks:
+            return
+        truth, image = np.stack(list(masks.values())), patient.image[list(masks)]
+        for name, method in self.maps.methods.items():
+            self.pool.add(name, map_quality(self.maps(name, image, target), truth, sign=method.sign), index)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the index's methods: what cells were ranked by, and the maps."""
+        maps = {
+            name: {
+                "title": method_title(name),
+                "parameters": {
+                    "class": f"{type(method).__module__}.{type(method).__qualname__}",
+                    "sign": method.sign,
+                    "explains": "expert on images, this cell alone",
+                },
+                **self.pool.summary(name, self.seed),
+            }
+            for name, method in self.maps.methods.items()
+        }
+        return {**self.ranking.summary(self.seed), **maps}
+
+    def _causes(
+        self, index: int, record: Mapping[str, Any], target: int, shape: Sequence[int]
+    ) -> dict[int, NDArray[np.bool_]]:
+        """Return by cell where the cause of the class lies, in as many cells as are measured, ``(H, W)`` each."""
+        masks: dict[int, NDArray[np.bool_]] = {}
+        for cell in np.random.default_rng([self.seed, index]).permutation(cells_with_cause(record, target)).tolist():
+            if len(masks) == self.cells:
+                break
+            mask = cause_mask(record["truth"][cell], self.truth_bit, shape)
+            if mask is not None:
+                masks[cell] = mask
+        return masks
 
 
 class CellRanking:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-__all__ = ["ImageCentring"]
+__all__ = ["CentredEncoder", "ImageCentring"]
 
 
 class ImageCentring(nn.Module):
@@ -57,3 +57,21 @@ class ImageCentring(nn.Module):
             )
         self.mean_image.copy_(mean_image)
         return self
+
+
+class CentredEncoder(nn.Module):
+    """Centring and encoder in one, so that a bag of integers becomes floats a chunk at a time, and never as a whole.
+
+    Args:
+        image_size: height and width of the images in pixels.
+        resnet: maps centred images ``(T, 3, H, W)`` to embeddings ``(T, E)``.
+    """
+
+    def __init__(self, image_size: int, resnet: nn.Module) -> None:
+        super().__init__()
+        self.centring = ImageCentring(image_size)
+        self.resnet = resnet
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings ``(T, E)`` of images ``(T, 3, H, W)``, as :class:`ImageCentring` takes them."""
+        return self.resnet(self.centring(image))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from scripts.source_layout import SourceLayout, recognise
 from shared.data.datalist import find_datalist, load_section
 from shared.data.errors import DataError
 from shared.data.integrity import write_excluded
-from shared.data.prepare_settings import read_prepare_settings
+from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
 from shared.data.summary import left_out
 
 __all__ = ["inference_records"]
+
+logger = logging.getLogger("inference_records")
 
 PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json"
 
@@ -27,8 +30,12 @@ def inference_records(
     output_dir: str | os.PathLike[str] | None = None,
     prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
     prepare_overrides: Mapping[str, Any] | None = None,
+    calibration_file: str | os.PathLike[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one record per patient, with ``id``, ``image`` (paths), ``age`` and ``lymphocyte_count``.
+
+    A source that was not prepared is read with the settings that the calibrated data were prepared with: the day that
+    ages are counted to, the columns and their ranges, the least number of images. The log says so.
 
     Args:
         path: ``datalist.json``, a folder with one, or a folder in a layout that preparing knows (a table and a folder
@@ -36,16 +43,17 @@ def inference_records(
         section: section of a prepared datalist, or several.
         output_dir: folder for ``excluded.csv``, which says what of a source was left out and why; without it nothing
             is written.
-        prepare_config: settings of preparing, which hold here too.
-        prepare_overrides: values in place of those of ``prepare_config``, e.g. ``{"minimum_images": 1}``; nested
-            mappings replace single nested keys.
+        prepare_config: settings of preparing, for all that is not recorded.
+        prepare_overrides: values in place of the recorded ones and those of ``prepare_config``, e.g.
+            ``{"minimum_images": 1}``; nested mappings replace single nested keys.
+        calibration_file: records the settings that the calibrated data were prepared with; need not exist.
 
     Raises:
         DataError: if the path does not exist, if nothing there can be used, or if an override names no key of
             ``prepare_config``.
     """
     source = Path(path)
-    settings = read_prepare_settings(prepare_config, prepare_overrides or {})
+    settings = read_prepare_settings(prepare_config, prepare_overrides or {}, calibrated_settings(calibration_file))
     if datalist := find_datalist(source):
         sections = [section] if isinstance(section, str) else section
         records = [record for name in sections for record in load_section(datalist, name)]
@@ -57,9 +65,12 @@ def inference_records(
             f"{source}: found {'a file' if source.exists() else 'nothing'}, expected datalist.json or a folder with "
             "the table of patients and their images"
         )
-    layouts: Sequence[SourceLayout] = settings.get_parsed_content("prepare#layouts")
+    tell_settings(logger, "tables and images are read", calibration_file, prepare_overrides)
+    layouts: Mapping[str, SourceLayout] = settings.get_parsed_content("prepare#layouts")
     check: ImageCheck = settings.get_parsed_content("check")
-    records, excluded, _ = patient_records(recognise(source, layouts), check, source, workers=settings["workers"])
+    records, excluded, _ = patient_records(
+        recognise(source, list(layouts.values())), check, source, workers=settings["workers"]
+    )
     if output_dir is not None:
         write_excluded(Path(output_dir) / "excluded.csv", excluded)
     if not records:

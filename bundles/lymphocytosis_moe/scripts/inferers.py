@@ -28,7 +28,7 @@ class BagInferer(Inferer):
     training step takes less than half the time in it; on others it is slower than single precision.
 
     Args:
-        bfloat16: whether the network runs under autocast to bfloat16.
+        bfloat16: whether the network runs under autocast to bfloat16; otherwise in what surrounds the call.
     """
 
     def __init__(self, bfloat16: bool = False) -> None:
@@ -36,7 +36,9 @@ class BagInferer(Inferer):
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
         """Return what the network returns."""
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+        if not self.bfloat16:  # a context that is not enabled would switch off the engine's own
+            return network(inputs, *args, **kwargs)
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
             return network(inputs, *args, **kwargs)
 
 

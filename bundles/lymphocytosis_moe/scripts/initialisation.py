@@ -92,6 +92,8 @@ def load_expert(expert: nn.Module, name: str, path: str | os.PathLike[str]) -> N
         prefix = f"{name}."
         own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         expert.load_state_dict(own or state)
+    except DataError as error:  # the file's settings are not those of this expert
+        raise DataError(f"{file}: {error}") from error
     except Exception as error:  # torch.load raises many types, depending on where the file is damaged
         raise DataError(
             f"{file}: not the weights of {type(expert).__name__}; were it trained with the same width, image_size and "

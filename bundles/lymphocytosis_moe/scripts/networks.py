@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from scripts.attributes import ATTRIBUTES
 from scripts.experts import AttributePerceptron, ImageClassifier
 from scripts.linear import FullPrecisionLinear
+from scripts.settings_record import refuse_another_network
 from shared.data.errors import DataError
 
 __all__ = ["AttributePerceptron", "AveragedClassifier", "ImageClassifier", "MixtureOfExperts", "TwoExperts", "assemble"]
@@ -38,6 +39,7 @@ class TwoExperts(nn.Module):
         super().__init__()
         self.image_expert = image_expert
         self.attribute_expert = attribute_expert
+        self.register_load_state_dict_pre_hook(refuse_another_network)
 
     def forward(
         self,
@@ -60,8 +62,16 @@ class TwoExperts(nn.Module):
             ``logits`` ``(B, 1)``; ``expert_logits`` ``(B, 2)`` of the expert on images and of the one on attributes;
             ``gate`` ``(B,)``, the weight of the expert on images; ``embedding`` ``(B, E)``, pooled over the images.
         """
-        pooled = self.image_expert.bag_embeddings(image, lengths)  # (B, E)
         standardised = self.attribute_expert.standardised(image, lengths, attributes)  # (B, 2)
+        return self.from_pooled(self.image_expert.bag_embeddings(image, lengths), standardised)
+
+    def from_pooled(self, pooled: torch.Tensor, standardised: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what :meth:`outputs` does, of bags that are encoded and pooled already.
+
+        Args:
+            pooled: pooled embeddings ``(B, E)``.
+            standardised: standardised attributes ``(B, 2)``.
+        """
         experts = torch.cat(
             [self.image_expert.head(pooled), self.attribute_expert.attribute_logits(standardised)], dim=1
         )  # (B, 2)
@@ -138,7 +148,11 @@ class MixtureOfExperts(TwoExperts):
 
     def gate_logit(self, pooled: torch.Tensor, standardised: torch.Tensor) -> torch.Tensor:
         """Return the logit of equation 15, ``(B,)``."""
-        return self.gate_head(torch.cat([self.gate_kernel(pooled), standardised], dim=1))[:, 0]
+        return self.gate_logit_of_kernel(self.gate_kernel(pooled), standardised)
+
+    def gate_logit_of_kernel(self, kernel: torch.Tensor, standardised: torch.Tensor) -> torch.Tensor:
+        """Return the logit of equation 15, ``(B,)``, of ``θ_A · p`` ``(B, 1)`` and standardised attributes."""
+        return self.gate_head(torch.cat([kernel, standardised], dim=1))[:, 0]
 
     def combine(self, experts: torch.Tensor, gate_logit: torch.Tensor) -> torch.Tensor:
         """Return the logit of equation 17, ``(B,)``."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from scripts.ensemble import refuse_ensemble
 from scripts.networks import ImageClassifier, TwoExperts
-from shared.mil.chunked_encoder import ChunkedEncoder
 
 __all__ = ["OneCell"]
 
@@ -26,17 +26,18 @@ class OneCell(nn.Module):
         network: with an expert on images; shared, not copied.
 
     Raises:
+        DataError: if it is an ensemble of networks.
         TypeError: if the network does not look at cells.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
+        refuse_ensemble(network)
         expert = network.image_expert if isinstance(network, TwoExperts) else network
         if not isinstance(expert, ImageClassifier):
             raise TypeError(f"{type(network).__name__} does not look at cells, so that none can be explained")
         # recomputation would run the encoder behind the back of methods that hook its layers
-        encoder = expert.encoder
-        self.encoder = encoder.encoder if isinstance(encoder, ChunkedEncoder) else encoder
+        self.encoder = expert.resnet
         self.centring = expert.centring
         self.head = expert.head
 

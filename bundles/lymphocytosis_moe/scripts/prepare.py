@@ -19,6 +19,7 @@ from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, write_excluded
 from shared.data.preparation import PreparedFolder
+from shared.data.prepare_settings import PREPARED_WITH
 from shared.data.splits import check_group_disjoint, split_records
 from shared.data.summary import Nouns, Summary, left_out
 
@@ -40,7 +41,7 @@ class Preparation:
 
     Args:
         classes: names of the classes in the order of the labels.
-        layouts: the layouts that a source may have.
+        layouts: the layouts that a source may have, by their keys in ``configs/prepare.json``.
         check: which images can be used.
         fractions: share of each section.
         seed: seed of the split.
@@ -48,7 +49,7 @@ class Preparation:
     """
 
     classes: Sequence[str]
-    layouts: Sequence[SourceLayout]
+    layouts: Mapping[str, SourceLayout]
     check: ImageCheck
     fractions: Mapping[str, float]
     seed: int = 0
@@ -74,7 +75,7 @@ class Preparation:
                 prepared from another source or with other settings and ``overwrite`` is false.
         """
         source, output = Path(source), Path(output)
-        layout = recognise(source, self.layouts)
+        layout = recognise(source, list(self.layouts.values()))
         folder = PreparedFolder(
             output,
             source,
@@ -119,6 +120,7 @@ class Preparation:
             "table": layout.table,
             "image": "stained blood smear, RGB, 8 bits",
             "image_size": size,
+            PREPARED_WITH: self._reading(layout),
             "age_on": layout.attributes.reference_date if "birth_date" in layout.columns else None,
             "split_by": "patient",
             "seed": self.seed,
@@ -127,6 +129,14 @@ class Preparation:
             "excluded": len(excluded),
         }
         return sections, info
+
+    def _reading(self, layout: SourceLayout) -> dict[str, Any]:
+        """Return what decides how tables and images are read, by the keys of ``configs/prepare.json``, for raw data."""
+        (name,) = (key for key, known in self.layouts.items() if known is layout)
+        settings = asdict(layout)
+        # how smears are named is no matter of how a patient is diagnosed
+        del settings["smear_pattern"]
+        return {name: settings, "check": asdict(self.check)}
 
 
 def patient_records(

@@ -1,7 +1,8 @@
 """Repeatability: does a patient's diagnosis depend on which cells were photographed, and on how many?
 
 Section 5.1 and table 5 of Sahasrabudhe et al. 2020 (hal-03032875). Every cell is encoded once; sets and smaller numbers
-of cells are pooled from what was encoded.
+of cells are pooled from what was encoded. The temperature of ``calibration.json`` divides the logit of the whole
+network, for which it was fitted; what one expert of two says by itself is not calibrated, as in the predictions file.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scripts.disagreement import disagreement, fewer_disagreements, majority_vot
 from scripts.embedded_bags import TITLES, BagExperts, attention_weights, embed_cells
 from scripts.image_sets import RANDOM_SUBSETS, SMEARS, ImageSets, image_sets
 from scripts.networks import ImageClassifier, TwoExperts
+from shared.calibration.calibration_file import read_calibration
 from shared.data.errors import DataError
 from shared.data.files import atomic_path, write_json
 from shared.evaluation.metrics_file import json_ready
@@ -41,6 +43,7 @@ class RepeatabilityStudy:
     Args:
         network: with an expert on images.
         model_file: its weights.
+        calibration_file: what was fitted to them.
         dataset: items with ``image`` ``(N, 3, H, W)`` and ``attributes`` ``(2,)``.
         records: the record of each item, with ``id``, ``image`` (paths), ``label``, and ``smear`` where known.
         classes: class names in the order of the labels.
@@ -61,6 +64,7 @@ class RepeatabilityStudy:
         self,
         network: ImageClassifier | TwoExperts,
         model_file: str | os.PathLike[str],
+        calibration_file: str | os.PathLike[str],
         dataset: Sequence[Mapping[str, Any]],
         records: Sequence[Mapping[str, Any]],
         classes: Sequence[str],
@@ -82,6 +86,8 @@ class RepeatabilityStudy:
         self.image_expert = self.experts.image_expert
         self.network = network
         self.model_file = model_file
+        self.calibration_file = calibration_file
+        self.temperature = 1.0
         self.dataset = dataset
         self.records = [dict(record) for record in records]
         self.classes = list(classes)
@@ -99,9 +105,10 @@ class RepeatabilityStudy:
         """Measure and write ``repeatability.json`` and ``repeatability.csv``; return the first.
 
         Raises:
-            DataError: if no patient has as many images as there are sets.
+            DataError: if no patient has as many images as there are sets, or the weights were not calibrated.
         """
         load_weights(self.network, self.model_file)
+        self.temperature = float(read_calibration(self.calibration_file, self.model_file)["temperature"]["value"])
         rows, curves, skews, left_out = [], [], [], []
         for index in tqdm(self.labelled, desc="repeating", unit="patient"):
             record = self.records[index]
@@ -121,6 +128,7 @@ class RepeatabilityStudy:
             "classes": self.classes,
             "n": len(rows),
             "sets": self.sets,
+            "temperature": self.temperature,
             "origin": self._origin([sets for _, sets, _ in rows]),
             "left_out": left_out,
             **self._agreement(rows),
@@ -143,6 +151,7 @@ class RepeatabilityStudy:
     ) -> dict[str, NDArray[np.float64]]:
         """Return the probability of tumoral by each part of the network for each subset, ``(S,)``."""
         logits = self.experts.of_subsets(embeddings, subsets, attributes)
+        logits[self.experts.parts[-1]] /= self.temperature
         return {part: expit(logits[part]) for part in self.experts.parts}
 
     def _by_number(
@@ -186,7 +195,11 @@ class RepeatabilityStudy:
             for row, (record, sets, _) in enumerate(rows)
         ]
         measured = {
-            part: {"title": TITLES[part], "measures": disagreement(table, labels, **self.bootstrap)}
+            part: {
+                "title": TITLES[part],
+                "calibrated": part == self.experts.parts[-1],
+                "measures": disagreement(table, labels, **self.bootstrap),
+            }
             for part, table in tables.items()
         }
         content: dict[str, Any] = {"models": measured, "patients": patients}

@@ -7,37 +7,42 @@ import math
 import torch
 from torch import nn
 
+from shared.data.errors import DataError
+
 __all__ = ["ResNetEncoder", "ResidualBlock"]
 
+NORMALISATIONS = ("batch", "group")
+GROUP_CHANNELS = 8
 HALVINGS = 5  # conv1, max pooling, conv3, conv4, conv5
 
 
 class ResidualBlock(nn.Module):
     """Two 3 × 3 convolutions with a shortcut around them (He et al. 2016, figure 2).
 
-    Each convolution is followed by batch normalisation and a rectifier, the second rectifier behind the sum. Where the
-    shape changes, the shortcut is a 1 × 1 convolution with batch normalisation (option B of He et al.), else the
+    Each convolution is followed by a normalisation and a rectifier, the second rectifier behind the sum. Where the
+    shape changes, the shortcut is a 1 × 1 convolution with normalisation (option B of He et al.), else the
     identity. Every rectifier is a module of its own, as guided backpropagation needs it.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
         stride: 1, or 2 to halve the size.
+        normalisation: see :class:`ResNetEncoder`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, normalisation: str = "batch") -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.bn1 = _normalisation(normalisation, out_channels)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.bn2 = _normalisation(normalisation, out_channels)
         self.relu2 = nn.ReLU()
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False),
-                nn.BatchNorm2d(out_channels),
+                _normalisation(normalisation, out_channels),
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -68,30 +73,40 @@ class ResNetEncoder(nn.Module):
         image_size: height and width of the images in pixels.
         global_pooling: average over the positions instead of flattening; the embedding then has 8K elements whatever
             the image size.
+        normalisation: ``batch``, as in the paper, or ``group`` (Wu and He 2018), in groups of 8 channels. Group
+            normalisation treats every image by itself: in training as in evaluation, and whatever the chunks, the
+            embedding of an image is the same.
 
     Attributes:
         embedding_size: number of elements E of an embedding.
 
     Raises:
         ValueError: if ``width`` or ``image_size`` is not positive.
+        DataError: if the normalisation is another.
     """
 
-    def __init__(self, width: int = 32, image_size: int = 224, global_pooling: bool = False) -> None:
+    def __init__(
+        self, width: int = 32, image_size: int = 224, global_pooling: bool = False, normalisation: str = "batch"
+    ) -> None:
         super().__init__()
         if width < 1 or image_size < 1:
             raise ValueError(f"width and image_size must be positive, found {width} and {image_size}")
+        if normalisation not in NORMALISATIONS:
+            raise DataError(f"normalisation is {normalisation!r}, expected one of {', '.join(NORMALISATIONS)}")
         self.width = width
         self.image_size = image_size
         self.global_pooling = global_pooling
         positions = 1 if global_pooling else math.ceil(image_size / 2**HALVINGS) ** 2
         self.embedding_size = positions * 8 * width
         self.conv1 = nn.Sequential(
-            nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False),
+            _normalisation(normalisation, width),
+            nn.ReLU(),
         )
-        self.conv2 = nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), ResidualBlock(width, width, stride=1))
-        self.conv3 = ResidualBlock(width, 2 * width, stride=2)
-        self.conv4 = ResidualBlock(2 * width, 4 * width, stride=2)
-        self.conv5 = ResidualBlock(4 * width, 8 * width, stride=2)
+        self.conv2 = nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), ResidualBlock(width, width, 1, normalisation))
+        self.conv3 = ResidualBlock(width, 2 * width, 2, normalisation)
+        self.conv4 = ResidualBlock(2 * width, 4 * width, 2, normalisation)
+        self.conv5 = ResidualBlock(4 * width, 8 * width, 2, normalisation)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -110,3 +125,10 @@ class ResNetEncoder(nn.Module):
         """Return the maps of the last block, ``(T, 8K, ⌈H / 32⌉, ⌈W / 32⌉)``."""
         z = self.conv2(self.conv1(image))  # (T, K, H / 4, W / 4)
         return self.conv5(self.conv4(self.conv3(z)))
+
+
+def _normalisation(name: str, channels: int) -> nn.Module:
+    """Return the normalisation of a layer's output."""
+    if name == "group":
+        return nn.GroupNorm(channels // math.gcd(channels, GROUP_CHANNELS), channels)
+    return nn.BatchNorm2d(channels)

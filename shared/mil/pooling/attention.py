@@ -15,7 +15,8 @@ class AttentionPooling(WeightedPooling):
     """Weighted mean with learned weights (Ilse, Tomczak and Welling 2018, equations 7 and 8).
 
     ``z = Σ_i w_i h_i`` with ``w = softmax(a)`` over the bag and ``a_i = vᵀ tanh(V h_i + c)``. The paper writes no bias
-    ``c``, its authors' program has one; a bias of ``v`` would cancel.
+    ``c``, its authors' program has one; a bias of ``v`` would cancel. The logits are computed in the precision of the
+    layer's own weights, also under autocast: rounded to half precision, instances that differ would weigh the same.
 
     Args:
         embedding: dimensions of an instance, E.
@@ -42,6 +43,17 @@ class AttentionPooling(WeightedPooling):
 
     def attend(self, instances: torch.Tensor) -> torch.Tensor:
         """Return the attention logits ``(T,)`` of instances ``(T, E)``."""
+        if torch.jit.is_scripting():
+            return self.logits(instances.to(self.score.weight.dtype))
+        return self._without_autocast(instances)
+
+    @torch.jit.unused
+    def _without_autocast(self, instances: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(instances.device.type, enabled=False):
+            return self.logits(instances.to(self.score.weight.dtype))
+
+    def logits(self, instances: torch.Tensor) -> torch.Tensor:
+        """Return the attention logits ``(T,)`` of instances ``(T, E)`` in the precision of the weights."""
         return self.score(self.hidden(instances)).squeeze(1)
 
     def weigh(self, instances: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -25,6 +25,6 @@ class GatedAttentionPooling(AttentionPooling):
         super().__init__(embedding, hidden)
         self.gate = nn.Sequential(nn.Linear(embedding, hidden), nn.Sigmoid())
 
-    def attend(self, instances: torch.Tensor) -> torch.Tensor:
-        """Return the attention logits ``(T,)`` of instances ``(T, E)``."""
+    def logits(self, instances: torch.Tensor) -> torch.Tensor:
+        """Return the attention logits ``(T,)`` of instances ``(T, E)`` in the precision of the weights."""
         return self.score(self.hidden(instances) * self.gate(instances)).squeeze(1)

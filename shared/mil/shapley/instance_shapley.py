@@ -42,6 +42,7 @@ def instance_shapley(
     empty: float | None = None,
     output: Output | None = None,
     sampled: bool = False,
+    exact_dimensions: int | None = None,
     standard_error: float | None = None,
     max_permutations: int = 1000,
     seed: int = 0,
@@ -63,6 +64,8 @@ def instance_shapley(
         empty: logit of the empty bag; by default the bias of the head's last layer.
         output: function of the logits ``(P,)``, such as ``torch.sigmoid``, to explain instead of the logit.
         sampled: sample permutations where there is no exact formula, instead of refusing.
+        exact_dimensions: a linear head after log-mean-exp pooling counts as having no exact formula if the embeddings
+            have more dimensions than so many, each of which is a game that takes milliseconds; ``None`` for no limit.
         standard_error: where the sampling stops; see :func:`~shared.mil.shapley.permutation.permutation_shapley`.
         max_permutations: largest number of permutations.
         seed: of the permutations.
@@ -83,12 +86,17 @@ def instance_shapley(
     if last is not None and not 0 <= target < last.out_features:
         raise ValueError(f"target {target} does not exist: the classifier has {last.out_features} logits")
     value = _empty_value(last, target) if empty is None else empty
-    exact = _exact_values(classifier, embeddings, target, value, output)
+    limited = (
+        exact_dimensions is not None and embeddings.shape[1] > exact_dimensions and _solved_by_dimension(classifier)
+    )
+    exact = None if limited else _exact_values(classifier, embeddings, target, value, output)
     if exact is not None:
         return exact
     if not sampled:
         raise TypeError(
-            f"no exact Shapley values for {_description(classifier, output)}; pass sampled=True to sample permutations"
+            f"no exact Shapley values for {_description(classifier, output)}"
+            f"{f', asked for up to {exact_dimensions} dimensions' if limited else ''}; pass sampled=True to sample "
+            "permutations"
         )
     prefixes = _prefix_values(classifier, embeddings, target, value, output)
     return permutation_shapley(
@@ -122,6 +130,11 @@ def _exact_values(
         return _exact_by_dimension(pooling, embeddings, weight, bias, empty)
     scores = _by_rows(lambda rows: rows @ weight + bias, embeddings)
     return _exact_pooling(pooling, scores, embeddings, empty)
+
+
+def _solved_by_dimension(classifier: EmbeddingLevel | InstanceLevel) -> bool:
+    """Return whether the exact values take one integral for each dimension of the embeddings."""
+    return isinstance(classifier, EmbeddingLevel) and type(classifier.pooling) is LogMeanExpPooling
 
 
 def _exact_pooling(pooling: Pooling, scores: Tensor, instances: Tensor, empty: float) -> ShapleyValues | None:

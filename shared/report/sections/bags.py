@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.report.bag_figures import expert_scatter_figure, expert_split_figure
-from shared.report.bags import bag_count, read_bags, read_experts, words
+from shared.report.bags import EXPERTS, ExpertSplit, bag_count, read_bags, read_experts, words
 from shared.report.sources import Sources
 
 __all__ = ["bag_section"]
@@ -30,5 +31,30 @@ def bag_section(sources: Sources) -> dict[str, Any] | None:
         "total": bag_count(sources),
         "splits": splits,
         "apart": [split for split in splits if (split.image > 0.5) != (split.attributes > 0.5)],
+        "alone": _alone(splits, positive),
         "scatter": expert_scatter_figure(splits, sources.classes, positive, "experts") if splits else None,
     }
+
+
+def _alone(splits: Sequence[ExpertSplit], positive: str) -> list[dict[str, Any]]:
+    """What each expert would diagnose by itself.
+
+    Returns:
+        For each expert its ``name``, how many bags it ``calls`` positive, how many of the labelled ones it has
+        ``right``, and whether it says the ``same`` of all but one in twenty.
+    """
+    experts = []
+    for name in EXPERTS if splits else ():
+        says = [getattr(split, name) > 0.5 for split in splits]
+        experts.append(
+            {
+                "name": name,
+                "calls": sum(says),
+                "right": sum(
+                    said == (split.label == positive) for said, split in zip(says, splits, strict=True) if split.label
+                ),
+                "labelled": sum(bool(split.label) for split in splits),
+                "same": min(sum(says), len(says) - sum(says)) <= len(says) / 20,
+            }
+        )
+    return experts

@@ -76,29 +76,74 @@ def game(scripts, network, image, attributes):
     return embeddings, known.__getitem__
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "log_mean_exp", "attention"])
 @pytest.mark.parametrize("name", ["ImageClassifier", "AveragedClassifier"])
 def test_exact_values_equal_all_subsets(scripts, build, patient, name, pooling):
     network, (image, attributes) = build(name, pooling), patient
     embeddings, values_of = game(scripts, network, image, attributes)
-    found = scripts("cell_values").cell_values(network, embeddings, attributes)
+    found = scripts("cell_values").cell_values(network, embeddings, attributes).whole
     np.testing.assert_allclose(found.values, brute_force(values_of), atol=2e-5)
     assert found.standard_errors is None
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "log_mean_exp", "attention"])
 def test_mixtures_values_lie_within_their_errors_of_all_subsets(scripts, build, patient, pooling):
     network, (image, attributes) = build("MixtureOfExperts", pooling), patient
     embeddings, values_of = game(scripts, network, image, attributes)
-    found = scripts("cell_values").cell_values(network, embeddings, attributes, max_permutations=4000)
+    both = scripts("cell_values").cell_values(network, embeddings, attributes, max_permutations=4000)
+    found = both.whole
     expected = brute_force(values_of)
     error = (found.values.numpy() - expected) / found.standard_errors.numpy()
     assert np.abs(error).max() < 4
     assert np.abs(expected).max() > 20 * found.standard_errors.max()
     assert float(found.values.sum()) == pytest.approx(values_of(frozenset(range(6))) - values_of(frozenset()), abs=1e-4)
     # the gate matters: the values are not those of the expert on images
-    image_only = scripts("cell_values").image_expert_values(network.image_expert, embeddings)
-    assert np.abs(image_only.values.numpy() - expected).max() > 1e-3
+    assert np.abs(both.expert.values.numpy() - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["ImageClassifier", "AveragedClassifier", "MixtureOfExperts"])
+def test_log_mean_exp_of_many_dimensions_is_sampled_within_its_errors(scripts, build, patient, name):
+    network, (image, attributes) = build(name, "log_mean_exp"), patient
+    embeddings, values_of = game(scripts, network, image, attributes)
+    dimensions = embeddings.shape[1]
+    cell_values = scripts("cell_values").cell_values
+    exact = cell_values(network, embeddings, attributes, exact_dimensions=dimensions)
+    assert exact.expert.standard_errors is None
+    sampled = cell_values(network, embeddings, attributes, exact_dimensions=dimensions - 1, max_permutations=2000)
+    error = (sampled.expert.values - exact.expert.values) / sampled.expert.standard_errors
+    assert sampled.expert.permutations == 2000
+    assert error.abs().max() < 4
+    assert exact.expert.values.abs().max() > 20 * sampled.expert.standard_errors.max()
+    whole = sampled.whole.values.numpy() - brute_force(values_of)
+    assert np.abs(whole / sampled.whole.standard_errors.numpy()).max() < 4
+
+
+def test_values_of_the_expert_are_computed_once(scripts, build, patient, monkeypatch):
+    """Those of the whole network follow from them, unless it is a mixture."""
+    module, (image, attributes) = scripts("cell_values"), patient
+    calls = []
+    original = module.image_expert_values
+    monkeypatch.setattr(module, "image_expert_values", lambda *a, **k: calls.append(1) or original(*a, **k))
+    for name in ("ImageClassifier", "AveragedClassifier", "MixtureOfExperts"):
+        network = build(name)
+        embeddings = scripts("embedded_bags").embed_cells(network, image)
+        whole, expert = module.cell_values(network, embeddings, attributes)
+        assert (whole is expert) == (name == "ImageClassifier")
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "log_mean_exp", "attention"])
+@pytest.mark.parametrize("name", ["ImageClassifier", "AveragedClassifier", "MixtureOfExperts"])
+def test_no_encoder_is_copied(scripts, build, patient, monkeypatch, name, pooling):
+    network, (image, attributes) = build(name, pooling), patient
+    embeddings = scripts("embedded_bags").embed_cells(network, image)
+
+    def refuse(self, memo):
+        raise AssertionError(f"{type(self).__name__} was copied")
+
+    monkeypatch.setattr(type(getattr(network, "image_expert", network).encoder), "__deepcopy__", refuse, raising=False)
+    found = scripts("cell_values").cell_values(network, embeddings, attributes, max_permutations=4)
+    assert found.whole.values.shape == (6,)
 
 
 def test_attributes_alone_have_no_cells_to_value(scripts, build, patient):

@@ -80,14 +80,22 @@ def test_a_checkpoint_says_by_itself_how_its_input_is_read(trained, data):
     centre = state["attribute_expert.standardisation.centre"]
     np.testing.assert_allclose(centre, [ages.mean(), counts.mean()], rtol=1e-5)
     np.testing.assert_allclose(state["attribute_expert.standardisation.scale"], [ages.std(), counts.std()], rtol=1e-5)
-    assert 0.3 < float(state["image_expert.centring.mean_image"].mean()) < 1
+    assert 0.3 < float(state["image_expert.encoder.encoder.centring.mean_image"].mean()) < 1
 
 
-def test_tensorboard_shows_both_experts_and_the_gate(trained):
+def test_calibration_records_how_its_data_were_read(trained):
+    recorded = read(trained, "models/calibration.json")["prepared_with"]
+    assert recorded["clinical"]["attributes"]["reference_date"] == "2020-01-01"
+    assert recorded["check"]["minimum_images"] == 5
+
+
+def test_tensorboard_shows_both_experts_the_gate_and_explained_cells(trained):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     tags: set[str] = set()
     for file in (trained / "logs").rglob("events*"):
-        tags |= set(accumulator.EventAccumulator(str(file)).Reload().Tags()["scalars"])
+        found = accumulator.EventAccumulator(str(file)).Reload().Tags()
+        tags |= {*found["scalars"], *found["images"]}
+    assert "guided_backpropagation_x_input" in tags
     for part in ("train", "val"):
         assert {f"{part}_loss", f"{part}_loss_image_expert", f"{part}_loss_attribute_expert", f"{part}_gate"} <= tags
     assert "val_auc" in tags
@@ -195,6 +203,7 @@ def test_one_expert_alone_goes_through_all_stations(data, tmp_path, network_name
 def test_low_precision_chunks_and_the_paper_s_schedule(data, tmp_path):
     """bfloat16 on the processor, bags larger than a chunk, and the schedule that counts iterations."""
     schedule = {"iterations": 9, "decay_interval": 4, "batch_size": 8, "chunk_size": 16, "amp": True, **NETWORK}
+    schedule |= {"normalisation": "group", "pooling": "log_mean_exp", "pooling_options": '{"r": 5}'}
     run(
         command("training", ["train", "paper_schedule"], dataset_dir=data, **folders(tmp_path), **schedule),
         tmp_path,
@@ -246,8 +255,22 @@ class TestBadInput:
     def test_another_width(self, trained, data, tmp_path):
         common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path, "image_size": 32}
         done = run(command("inferring", ["inference"], **common, width=8), tmp_path, check=False)
-        assert "these weights are not those of MixtureOfExperts" in done.stderr
+        assert "model.pt: width is 4 in the weights, expected 8" in done.stderr.strip().splitlines()[-1]
         assert done.returncode != 0
+
+    @pytest.mark.parametrize(
+        ("key", "value", "found"),
+        [("pooling", "max", "pooling is 'mean'"), ("log_count", False, "log_count is True")],
+    )
+    def test_another_setting_that_no_shape_tells(self, trained, data, tmp_path, key, value, found):
+        common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path, **NETWORK}
+        line = self.last_line(command("inferring", ["inference"], **common, **{key: value}), tmp_path)
+        assert f"model.pt: {found} in the weights, expected {value!r}" in line
+
+    def test_an_option_that_the_operator_does_not_have(self, data, tmp_path):
+        settings = {**FAST, "dataset_dir": data, **folders(tmp_path), "pooling_options": '{"r": 5}'}
+        line = self.last_line(command("training", ["train"], **settings), tmp_path)
+        assert "pooling_options: mean has no option r; its options: none" in line
 
     def test_experts_are_missing(self, data, tmp_path):
         settings = {**FAST, "dataset_dir": data, **folders(tmp_path), "paradigm": "P3"}

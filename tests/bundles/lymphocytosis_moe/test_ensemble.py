@@ -85,5 +85,14 @@ def test_a_manifest_makes_the_members_that_it_names(load, repository, tmp_path):
     assert ensemble.temperatures.tolist() == [2, 4]
     first, second = ensemble.members
     assert type(first).__name__ == "AveragedClassifier"
-    assert first.image_expert.encoder.encoder.width == 3
+    assert first.image_expert.resnet.width == 3
     assert first.image_expert.head.weight is not second.image_expert.head.weight
+
+
+@pytest.mark.parametrize("name", ["one_cell.OneCell", "embedded_bags.BagExperts"])
+def test_what_asks_one_network_says_what_to_do_with_an_ensemble(load, name):
+    module, class_name = name.split(".")
+    ensemble = load("ensemble").FoldEnsemble(members_of(load, "MixtureOfExperts"), TEMPERATURES, image_size=32)
+    with pytest.raises(DataError, match=r"ensemble of 3 networks.*--model_file"):
+        getattr(load(module), class_name)(ensemble)
+    assert getattr(load(module), class_name)(ensemble.members[0])

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
+from shared.data.files import sha256_file
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "lymphocytosis_moe" / "configs"
 SMALL = {"image_size": 32, "width": 4}
@@ -74,8 +76,18 @@ def test_explaining_writes_what_its_index_lists(work):
         assert row["gate"] == pytest.approx(rows.loc[row["id"], "gate"], abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["repeatability.json", "explanations/index.json"])
+def test_files_say_which_data_and_weights_they_come_from(work, name):
+    provenance = json.loads((work / "eval" / name).read_text())["provenance"]
+    for key, files in (("data", ["data/datalist.json"]), ("weights", ["models/model.pt", "models/calibration.json"])):
+        assert [entry["sha256"] for entry in provenance[key]] == [sha256_file(work / file) for file in files]
+
+
 def test_repeating_takes_the_smears_for_sets(work):
     content = json.loads((work / "eval" / "repeatability.json").read_text())
+    assert (
+        content["temperature"] == json.loads((work / "models" / "calibration.json").read_text())["temperature"]["value"]
+    )
     assert content["origin"] == {"smears": content["n"], "disjoint random subsets": 0}
     assert content["patients"][0]["sets"] == ["S1", "S2", "S3", "S4", "S5"]
 

@@ -21,6 +21,7 @@ from shared.saliency.controls import RandomMap
 from shared.saliency.guided_backpropagation_x_input import GuidedBackpropagationXInput
 
 SIZE, CLASSES = 24, ["reactive", "tumoral"]
+SHOWN = "guided_backpropagation_x_input"
 
 
 class RedSpots(nn.Module):
@@ -49,7 +50,7 @@ def build(scripts):
         torch.manual_seed(0)
         networks, linear = scripts("networks"), scripts("linear")
         image = networks.ImageClassifier(width=2, image_size=SIZE, pooling=pooling, chunk_size=8)
-        image.encoder, image.head, image.embedding_size = RedSpots(), linear.FullPrecisionLinear(1, 1), 1
+        image.encoder.encoder.resnet, image.head, image.embedding_size = RedSpots(), linear.FullPrecisionLinear(1, 1), 1
         if pooling == "attention":
             image.pooling = scripts("pooling").make_pooling(pooling, 1)
         attributes = networks.AttributePerceptron()
@@ -116,18 +117,44 @@ def predictions(network, dataset):
         logit = network(item["image"], torch.tensor([len(item["image"])]), item["attributes"][None]).item()
         confidence = abs(2 / (1 + np.exp(-logit)) - 1)
         named = {"id": item["id"], "prediction": CLASSES[int(logit > 0)], "confidence": confidence}
-        rows.append({**named, "decision": "accept", "reason": ""})
+        rows.append({**named, "decision": "accept", "reason": "", **experts_said(network, item)})
     return rows
 
 
+def experts_said(network, item):
+    """The columns that inferring adds to the predictions of two experts."""
+    outputs = network.outputs(item["image"], torch.tensor([len(item["image"])]), item["attributes"][None])
+    if "gate" not in outputs:
+        return {}
+    image, attributes = outputs["expert_logits"].sigmoid()[0].tolist()
+    said = {"expert_probability_image": image, "expert_probability_attributes": attributes}
+    return said | {"gate": outputs["gate"].item()}
+
+
 def explain(scripts, network, dataset, records, output, **options):
-    one = scripts("one_cell").OneCell(network)
-    name = "guided_backpropagation_x_input"
-    methods = {name: GuidedBackpropagationXInput(one), "random_map": RandomMap(one)}
-    explainer = scripts("explanations").BagExplainer(
-        network, methods, name, dataset, records, CLASSES, output, **{"cells": 3, "standard_error": 0.02, **options}
-    )
+    """Explain with few samples; options go to whichever component has them, as the keys of explain.json do."""
+    settings = {"cells": 3, "standard_error": 0.02, **options}
+    explainer = build_explainer(scripts, network, dataset, records, output, **settings)
     return json.loads(explainer.run(predictions(network, dataset)).read_text())
+
+
+def build_explainer(scripts, network, dataset, records, output, shown_method=SHOWN, cells=8, **options):
+    one = scripts("one_cell").OneCell(network)
+    maps = scripts("cell_maps").CellMaps(one, {SHOWN: GuidedBackpropagationXInput(one), "random_map": RandomMap(one)})
+    chosen = {
+        key: options.pop(key) for key in ("samples_per_class", "wrong_samples", "measured_samples") & options.keys()
+    }
+    valuation = scripts("patient_values").PatientValuation(network, **options)
+    files = scripts("cell_files").CellFiles(output)
+    return scripts("explanations").BagExplainer(
+        valuation,
+        scripts("patient_choice").PatientChoice(**chosen),
+        scripts("shown_patients").ShownPatients(files, maps, shown_method, cells),
+        scripts("explanation_quality").ExplanationQuality(valuation.parts, maps),
+        dataset,
+        records,
+        CLASSES,
+    )
 
 
 @pytest.fixture
@@ -242,8 +269,47 @@ def test_settings_that_cannot_work_are_refused(scripts, build, dataset, records,
         explain(scripts, build(), dataset, records, tmp_path, samples_per_class=0, wrong_samples=0, measured_samples=0)
     with pytest.raises(DataError, match="no patients to explain"):
         explain(scripts, build(), [], [], tmp_path)
-    with pytest.raises(ValueError, match="shown_method"):
-        scripts("explanations").BagExplainer(build(), {}, "lime", dataset, records, CLASSES, tmp_path)
+    with pytest.raises(ValueError, match="shown_method 'lime' is none"):
+        explain(scripts, build(), dataset, records, tmp_path, shown_method="lime")
+    explainer = build_explainer(scripts, build(), dataset, records, tmp_path)
+    rows = predictions(build(), dataset)
+    del rows[0]["gate"]
+    with pytest.raises(ValueError, match="predictions of a mixture have no gate"):
+        explainer.run(rows)
+    with pytest.raises(ValueError, match="those of the records"):
+        explainer.run(rows[1:])
+
+
+def test_only_patients_that_are_shown_or_measured_are_encoded_again(
+    scripts, build, dataset, records, tmp_path, monkeypatch
+):
+    network, encoded = build(), []
+    explainer = build_explainer(
+        scripts, network, dataset, records, tmp_path, samples_per_class=1, wrong_samples=0, measured_samples=0
+    )
+    rows = predictions(network, dataset)
+    original = type(network.image_expert).cell_embeddings
+
+    def counted(self, image):
+        encoded.append(len(image))
+        return original(self, image)
+
+    monkeypatch.setattr(type(network.image_expert), "cell_embeddings", counted)
+    content = json.loads(explainer.run(rows).read_text())
+    assert 0 < len(content["samples"]) < len(records)
+    assert sum(encoded) == sum(sample["bag"]["n"] for sample in content["samples"])
+    # what the experts say is told of all patients, even so
+    assert len(content["experts"]) == len(records)
+
+
+def test_sampled_values_of_the_expert_have_their_errors_in_the_table(scripts, build, dataset, records, tmp_path):
+    network = build("ImageClassifier", "log_mean_exp")
+    content = explain(scripts, network, dataset, records, tmp_path, exact_dimensions=0, max_permutations=64)
+    sample = content["samples"][0]
+    table = pd.read_csv(tmp_path / sample["bag"]["instances_csv"])
+    assert not sample["bag"]["shapley"]["exact"]
+    assert sample["bag"]["highest"][0]["standard_error"] == pytest.approx(table["standard_error_image"][0])
+    assert table["standard_error_image"].max() > 0
 
 
 def test_ranking_leaves_out_patients_of_one_kind(scripts):

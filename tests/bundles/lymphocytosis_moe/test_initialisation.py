@@ -99,7 +99,7 @@ def test_what_goes_wrong_is_named(scripts, build, statistics, average, tmp_path)
         initialise(build("MixtureOfExperts"), statistics, "P3", file)
     with pytest.raises(DataError, match=r"absent\.pt: no such weights"):
         initialise(build("MixtureOfExperts"), statistics, "P3", tmp_path / "absent.pt", file)
-    with pytest.raises(DataError, match=r"average\.pt: not the weights of ImageClassifier; .* same width"):
+    with pytest.raises(DataError, match=r"average\.pt: width is 4 in the weights, expected 8"):
         initialise(build("MixtureOfExperts", width=8), statistics, "P3", file, file)
 
 

@@ -114,7 +114,7 @@ class TestEquations:
     def single(self, network, images, attributes):
         """Return the logits of both experts and the gate for one patient, step by step."""
         image_expert, perceptron = network.image_expert, network.attribute_expert
-        h = [image_expert.encoder.encoder((x - image_expert.centring.mean_image)[None])[0] for x in images]
+        h = [image_expert.resnet((x - image_expert.centring.mean_image)[None])[0] for x in images]
         p = sum(h) / len(h)
         cnn = float(image_expert.head.weight[0] @ p + image_expert.head.bias)
         values = [ATTRIBUTES[:, 0].double(), ATTRIBUTES[:, 1].double().log()]
@@ -161,6 +161,7 @@ class TestEquations:
         network = build("MixtureOfExperts").double()
         labels = torch.tensor([1, 0, 1])
         outputs = network.outputs(images.double(), LENGTHS, ATTRIBUTES)
+        assert {value.dtype for value in outputs.values()} == {torch.float64}
         loss = scripts("losses").BagLoss()(outputs, labels)
         pi, experts = outputs["gate"], outputs["expert_logits"].sigmoid()
         p = pi * experts[:, 0] + (1 - pi) * experts[:, 1]
@@ -337,4 +338,6 @@ class TestAttributes:
 
     def test_statistics_are_part_of_the_weights(self, build):
         names = build("MixtureOfExperts").state_dict()
-        assert {"attribute_expert.standardisation.centre", "image_expert.centring.mean_image"} <= set(names)
+        assert {"attribute_expert.standardisation.centre", "image_expert.encoder.encoder.centring.mean_image"} <= set(
+            names
+        )

@@ -70,7 +70,19 @@ def test_bfloat16_runs_the_encoder_in_it(scripts, build, images):
     assert kinds == [torch.float32, torch.bfloat16]
 
 
-def test_bag_statistics_written_slowly(scripts, images):
+def test_the_inferer_leaves_the_engine_s_own_precision_alone(scripts, build, images):
+    """MONAI's engines call it within the autocast that ``amp`` asks for."""
+    network = build("ImageClassifier")
+    kinds = []
+    network.encoder.register_forward_hook(lambda _module, _inputs, output: kinds.append(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scripts("inferers").BagInferer(False)(images, network, lengths=LENGTHS)
+    assert kinds == [torch.bfloat16]
+
+
+@pytest.mark.parametrize("images_at_a_time", [256, 4])
+def test_bag_statistics_written_slowly(scripts, images, images_at_a_time, monkeypatch):
+    monkeypatch.setattr(scripts("bag_statistics"), "CHUNK_IMAGES", images_at_a_time)
     found = scripts("bag_statistics").bag_statistics(images, LENGTHS, ATTRIBUTES)
     for index, bag in enumerate(images.split(LENGTHS.tolist())):
         pixels = bag.numpy() / 255

@@ -76,14 +76,14 @@ def test_both_layouts_to_a_datalist(preparation, write_source, tmp_path, layout)
         assert [Path(path).name for path in record["image"]] == [f"{index:06d}.jpg" for index in range(6)]
         assert {Path(path).parent.name for path in record["image"]} == {name}
     sizes = [len(content[name]) for name in SECTIONS]
-    assert sizes == [8, 2, 2]
+    assert sizes == [7, 3, 2]
     assert all({record["label"] for record in content[name]} == {0, 1} for name in SECTIONS)
     assert [record["id"] for record in content["unlabelled"]] == ["P12", "P13"]
     assert all("label" not in record and record["age"] > 50 for record in content["unlabelled"])
     assert not _excluded(output).size
     info = content["info"]
     assert info["image_size"] == [24, 24]
-    assert info["images"] == {"training": 48, "validation": 12, "test": 12, "unlabelled": 12}
+    assert info["images"] == {"training": 42, "validation": 18, "test": 12, "unlabelled": 12}
     assert info["age_on"] == ("2020-01-01" if layout == "challenge" else None)
     assert info["patients"]["training"] == sorted(record["id"] for record in content["training"])
     assert summary.counts.loc["unlabelled", "unlabelled"] == 2
@@ -98,7 +98,7 @@ def test_images_stay_where_they_are_and_the_whole_can_be_moved(preparation, writ
     content = json.loads((tmp_path / "here" / "data" / "datalist.json").read_text())
     assert content["training"][0]["image"][0].startswith("../source/images/P")
     (tmp_path / "here").rename(tmp_path / "there")
-    assert len(load_section(tmp_path / "there" / "data" / "datalist.json", "training")) == 8
+    assert len(load_section(tmp_path / "there" / "data" / "datalist.json", "training")) == 7
 
 
 def test_a_second_call_does_nothing_and_changes_are_noticed(preparation, write_source, tmp_path):

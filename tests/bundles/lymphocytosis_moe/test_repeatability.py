@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from shared.data.errors import DataError
+from shared.data.files import sha256_file, write_json
 from shared.report.sections import repeatability_section
 from shared.report.sources import read_sources
 
 SIZE, CLASSES = 32, ["reactive", "tumoral"]
+TEMPERATURE = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,8 @@ def build(scripts, tmp_path):
                 # the cells are noise: exaggerated, so that sets disagree
                 image.head.weight.mul_(200)
         torch.save(network.state_dict(), tmp_path / "model.pt")
+        calibration = {"weights_sha256": sha256_file(tmp_path / "model.pt"), "temperature": {"value": TEMPERATURE}}
+        write_json(tmp_path / "calibration.json", calibration)
         return network
 
     return make
@@ -67,7 +71,14 @@ def build(scripts, tmp_path):
 def study(scripts, network, dataset, records, folder, **options):
     settings = {"cell_numbers": [1, 5, 1000], "draws": 3, "resamples": 30, "seed": 4, **options}
     runner = scripts("repeatability").RepeatabilityStudy(
-        network, folder / "model.pt", dataset, records, CLASSES, folder / "eval", **settings
+        network,
+        folder / "model.pt",
+        folder / "calibration.json",
+        dataset,
+        records,
+        CLASSES,
+        folder / "eval",
+        **settings,
     )
     return json.loads(runner.run().read_text())
 
@@ -86,7 +97,9 @@ def test_every_set_is_what_the_network_says_of_it(scripts, build, dataset, recor
         for place, members in enumerate(sets.members):
             found = network.outputs(image[members], torch.tensor([len(members)]), attributes[None])
             said = patient["models"]["mixture"]["probabilities"][place]
-            assert said == pytest.approx(found["logits"].sigmoid().item(), abs=1e-5)
+            assert said == pytest.approx((found["logits"] / TEMPERATURE).sigmoid().item(), abs=1e-5)
+            expert = patient["models"]["image"]["probabilities"][place]
+            assert expert == pytest.approx(found["expert_logits"][0, 0].sigmoid().item(), abs=1e-5)
             assert patient["models"]["mixture"]["predictions"][place] == CLASSES[int(said > 0.5)]
     disagreement = scripts("disagreement")
     table = [patient["models"]["image"]["probabilities"] for patient in content["patients"]]
@@ -150,6 +163,18 @@ def test_files_are_table_5_and_are_read_by_the_report(scripts, build, dataset, r
     assert len(section["bags"]) == 4
 
 
+def test_the_expert_on_images_is_calibrated_where_it_is_the_whole_network(scripts, build, dataset, records, tmp_path):
+    network = build("ImageClassifier")
+    content = study(scripts, network, dataset, records, tmp_path)
+    assert content["models"]["image"]["calibrated"]
+    assert content["temperature"] == TEMPERATURE
+    patient = content["patients"][0]
+    sets = scripts("image_sets").image_sets(records[0], 5, np.random.default_rng([4, 0]))
+    logit = network(dataset[0]["image"][sets.members[0]], torch.tensor([len(sets.members[0])])).item()
+    expected = 1 / (1 + np.exp(-logit / TEMPERATURE))
+    assert patient["models"]["image"]["probabilities"][0] == pytest.approx(expected, abs=1e-5)
+
+
 def test_what_cannot_be_repeated_is_refused(scripts, build, dataset, records, tmp_path):
     network = build()
     unlabelled = [{key: value for key, value in record.items() if key != "label"} for record in records]
@@ -161,3 +186,10 @@ def test_what_cannot_be_repeated_is_refused(scripts, build, dataset, records, tm
         study(scripts, build("AttributePerceptron"), dataset, records, tmp_path)
     with pytest.raises(DataError, match="no such weights"):
         study(scripts, network, dataset, records, tmp_path / "elsewhere")
+    build("ImageClassifier")
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    with pytest.raises(DataError, match="run calibrating again for these weights"):
+        study(scripts, network, dataset, records, tmp_path)
+    (tmp_path / "calibration.json").unlink()
+    with pytest.raises(DataError, match="no such file; run calibrating"):
+        study(scripts, network, dataset, records, tmp_path)

@@ -167,6 +167,7 @@ def test_from_patients_to_table_and_ensemble(load, run_small, tmp_path):
     text = (workshop.output / "table.md").read_text(encoding="utf-8")
     assert "another test set of 42 patients" in text
     assert "Not in this study" in text
+    assert "trained in float32" in text
 
     check_ensemble(load, workshop, runs, tmp_path)
 
@@ -206,6 +207,10 @@ def check_ensemble(load, workshop, runs, tmp_path):
         accepted = np.abs(2 * held.after[0] - 1) >= calibration["confidence"]["accept"]
         assert 1 - right[accepted].mean() <= 0.05 + 1e-9
     assert calibration["temperature"]["value"] == 1
+    assert "the single member" in calibration["confidence"]["fitted_on"]
+    outlier = calibration["outlier"]
+    assert (outlier["n_training"], outlier["n_validation"]) == (PATIENTS, 0)
+    assert outlier["split"].startswith("all patients")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -206,6 +207,23 @@ def test_experts_that_disagree_are_counted_and_listed(page, eval_dir):
     assert row[2:] == [
         percent(apart[0][key]).replace("\u202f", " ") for key in ("image", "attributes", "gate", "whole")
     ]
+
+
+def test_what_each_expert_would_say_alone_is_counted(page, eval_dir, tmp_path):
+    rows = json.loads((eval_dir / "explanations" / "index.json").read_text())["experts"]
+    says = [row["image"] > 0.5 for row in rows]
+    right = sum(said == (row["label"] == "tumoral") for said, row in zip(says, rows, strict=True))
+    assert f"the expert on images would call {sum(says)} of 12 patients tumoral, right in {right} of 12;" in page.text
+    assert "is no diagnosis" not in page.text
+
+    changed = shutil.copytree(eval_dir.parent, tmp_path / "lymphocytosis_moe") / "eval" / "explanations" / "index.json"
+    content = json.loads(changed.read_text())
+    for row in content["experts"]:
+        row["image"] = 0.99
+    changed.write_text(json.dumps(content))
+    text = Page(build_report(changed.parents[1]).read_text("utf-8")).text
+    assert "would call 12 of 12 patients tumoral, right in 6 of 12;" in text
+    assert "An expert that says the same of nearly all patients is no diagnosis" in text
 
 
 def test_two_classes_head_the_page_with_their_own_measures(page, eval_dir):

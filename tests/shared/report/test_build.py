@@ -34,6 +34,14 @@ def test_each_part_alone_makes_a_page_that_says_what_is_missing(four_classes, tm
     assert "intended_use in configs/metadata.json (file not found" in page.text
 
 
+def test_no_command_promises_outliers_that_the_data_do_not_have(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda content: content.pop("outliers"))
+    text = Page(build_report(eval_dir).read_text("utf-8")).text
+    reason = "It needs outlier records in the datalist, and those evaluated here have none."
+    assert f"Outlier detection: not measured. {reason}" in text
+    assert f"{reason} This would" not in text
+
+
 def test_command_for_a_missing_part_names_the_bundle(four_classes, tmp_path):
     bundle = tmp_path / "leukocyte_qpi"
     (bundle / "configs").mkdir(parents=True)

@@ -47,6 +47,16 @@ def test_one_donor_has_no_interval_and_a_fall_back_is_shown(four_classes, tmp_pa
     assert text.count("Interval: see the warning above.") == 3
 
 
+def test_samples_are_called_patients_where_each_is_another_one(four_classes, tmp_path):
+    def change(content):
+        content["resampled"] = {"by": "patient", "n": content["n"]}
+
+    text = Page(build_report(edited(four_classes, tmp_path, "eval/metrics.json", change)).read_text("utf-8")).text
+    for words in ("on N = 320 patients", "resamples 320 patients, drawn one by one", "Among patients for which"):
+        assert words in text
+    assert "N = 320 samples" not in text
+
+
 def test_without_a_warning_no_headline_interval_is_doubted(page):
     assert "see the warning" not in page.text
     assert "Warning" not in page.text

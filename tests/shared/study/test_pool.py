@@ -71,6 +71,15 @@ def test_no_run_is_started_when_the_time_is_up(make_pool):
     assert did == ["a", "b"]
 
 
+def test_what_would_not_end_in_time_is_not_started(make_pool):
+    did = []
+
+    pool = make_pool(lambda run: did.append(run.key), seconds=60.0, expected=lambda run: 600.0 * (run.key == "a"))
+    assert pool(LETTERS) == {}
+    assert "a" not in did
+    assert did  # shorter ones behind it are done
+
+
 def write_letter(run):
     if run.key.endswith("b"):
         raise ValueError("no b")

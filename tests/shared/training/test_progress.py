@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
+import torch
 from ignite.engine import Engine
 
 from shared.training.progress import EpochProgress, IterationProgress
@@ -31,9 +34,12 @@ def test_closed_and_raised_on_error(handler):
 def test_loss_and_metric_are_shown(capsys):
     evaluator = Engine(lambda engine, batch: None)
     evaluator.state.metrics = {"f1": 0.75}
-    trainer = Engine(lambda engine, batch: {"loss": 0.25})
+    loss = torch.tensor(0.25, requires_grad=True)
+    trainer = Engine(lambda engine, batch: {"loss": 1 * loss})
     EpochProgress(evaluator, "f1").attach(trainer)
-    trainer.run([0], max_epochs=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer.run([0], max_epochs=3)
     shown = capsys.readouterr().err
     assert "3/3" in shown
     assert "loss=0.250, f1=0.750" in shown

@@ -34,6 +34,12 @@ INFERENCE_CONFIG = BUNDLE_ROOT / "configs" / "inference.json"
 #: keys of ``train.json`` on which the network depends, and ``network_def#…``
 NETWORK_KEYS = ("network_name", "width", "pooling", "log_count", "image_size")
 HELD_OUT = "held-out folds"
+IN_SAMPLE = "all patients of the study, those that the statistics were fitted to"
+#: what the accepted confidence was fitted on, which is not quite what it is applied to
+FITTED_ON = (
+    "confidences of {}; it is applied to those of the mean of all members, which is never more confident than its "
+    "members are on average, so that coverage and risk on new patients are others than these"
+)
 STATISTICS_FILE = "outlier_statistics.npz"
 SMALLEST = 1e-12
 
@@ -58,9 +64,11 @@ def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
     """Write ``ensemble.json``, ``model.pt``, ``calibration.json`` and the outlier statistics.
 
     The members are the model's folds in all repeats that are done, each with the temperature of its own validation
-    patients. The confidence from which predictions are accepted comes from the held-out predictions: a patient's mean
-    over repeats, which each member that had not seen the patient made alone. The outlier statistics come from all
-    patients.
+    patients. The confidence from which predictions are accepted is fitted on the held-out predictions: of each repeat
+    that of the one member that had not seen the patient, averaged over the repeats. It is applied to the mean of all
+    members, for which no patient is held out, and which is never more confident than its members are on average:
+    coverage and risk of the ensemble are not those in the file, which says so (``fitted_on``). The outlier statistics
+    and their threshold come from all patients, the ones that they are measured on.
 
     Args:
         workshop: of the study.
@@ -153,6 +161,7 @@ def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut) -> dict
             "risk_bound": None,
             "n": len(labels),
             "split": HELD_OUT,
+            "fitted_on": fitted_on(len(predictions.repeats)),
             "divided_by": None,
         },
         "outlier": {
@@ -161,12 +170,23 @@ def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut) -> dict
             "kept": float((sure & usual).mean()),
             "members": list(detector.members),
             "n_training": len(labels),
-            "n_validation": len(labels),
+            "n_validation": 0,
+            "split": IN_SAMPLE,
             "statistics": STATISTICS_FILE,
             "statistics_sha256": detector.save(folder / STATISTICS_FILE),
         },
         "provenance": provenance(0, [], [folder / "model.pt"]),
     }
+
+
+def fitted_on(repeats: int) -> str:
+    """Say what the accepted confidence was fitted on.
+
+    Args:
+        repeats: of the cross-validation, each with one member for each patient that had not seen it.
+    """
+    single = "the single member that had not seen the patient"
+    return FITTED_ON.format(single if repeats == 1 else f"the mean of {repeats} members that had not seen the patient")
 
 
 def _detector(workshop: Workshop, sure: NDArray[np.bool_]) -> tuple[OutlierDetector, NDArray[np.bool_]]:

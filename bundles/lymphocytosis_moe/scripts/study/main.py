@@ -59,6 +59,7 @@ def run_study(
             cost=lambda run: settings.models[run.model]["minutes"],
             requires=lambda run: required_runs(settings, run),
             seconds=None if settings.hours is None else 3600 * settings.hours,
+            expected=lambda run: 60 * settings.models[run.model]["minutes"],
         )
         failures = pool(runs)
     results = Results(workshop, runs)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scripts.embedded_bags import BagExperts, embed_cells
+from scripts.embedded_bags import BagExperts, attention_weights, embed_cells
 from scripts.network_input import network_input
 from scripts.study.grid import Run
 from scripts.study.patients import write_split
@@ -17,7 +17,6 @@ from scripts.study.settings import BUNDLE_ROOT
 from scripts.study.subsets import CellSets, cell_sets, in_arrays
 from scripts.study.workshop import Workshop
 from shared.data.files import atomic_path
-from shared.mil.pooling.attention import AttentionPooling
 from shared.study.training import train
 
 __all__ = ["average_run", "network_run", "training_overrides"]
@@ -118,12 +117,9 @@ def _outputs(
         sets.append(cell_sets(record, int(index), run.repeat, settings))
         wanted = sets[-1].all if subsets else sets[-1].everything
         parts.append(experts.of_subsets(embeddings, wanted, bag["attributes"]))
-        pooling = experts.image_expert.pooling
-        if isinstance(pooling, AttentionPooling):
-            lengths = torch.tensor([len(embeddings)], device=embeddings.device)
-            with torch.no_grad():
-                weights = pooling.instance_weights(embeddings, lengths)
-            attention.append(weights.double().cpu().numpy())
+        weights = attention_weights(experts.image_expert, embeddings)
+        if weights is not None:
+            attention.append(weights)
     whole = experts.parts[-1]
     arrays: Arrays = {"test_logits": np.array([part[whole][0] for part in parts])}
     if subsets:

@@ -84,7 +84,7 @@ def read_patients(
     preparation: Preparation = read_prepare_settings(
         BUNDLE_ROOT / "configs" / "prepare.json", {"bundle_root": str(BUNDLE_ROOT)}
     ).get_parsed_content("prepare")
-    layout = recognise(folder, preparation.layouts)
+    layout = recognise(folder, list(preparation.layouts.values()))
     found, excluded, _ = patient_records(layout, preparation.check, folder, max(workers, 1))
     write_excluded(output / "excluded.csv", excluded)
     records = [record for record in found if "label" in record]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from sklearn.base import clone
 
 from scripts.rivals.attribute_classifiers import attribute_classifiers, attribute_inputs
 from scripts.rivals.bag_classifier import BagClassifier
+from scripts.rivals.bags import append_attributes
 from scripts.rivals.feature_extraction import FeatureExtraction
 from scripts.shortcuts import shortcut_probabilities
 from scripts.study.choices import choose, settings_of
@@ -19,7 +22,7 @@ from scripts.study.grid import Run
 from scripts.study.subsets import cell_sets, in_arrays
 from scripts.study.workshop import Workshop
 
-__all__ = ["attribute_run", "classical_run", "extract_features", "shortcut_run"]
+__all__ = ["attribute_run", "bag_classifier", "classical_run", "extract_features", "shortcut_run"]
 
 Arrays = dict[str, NDArray[Any]]
 Result = tuple[Arrays, dict[str, Any]]
@@ -75,8 +78,7 @@ def classical_run(workshop: Workshop, run: Run) -> Result:
     bags = _bags(workshop, with_attributes=bool(model.get("attributes", False)))
 
     def fit(setting: dict[str, Any]) -> BagClassifier:
-        parser = ConfigParser({"classifier": {**model["classifier"], **setting}})
-        classifier: BagClassifier = parser.get_parsed_content("classifier")
+        classifier = bag_classifier({**model["classifier"], **setting}, run.repeat)
         return classifier.fit([bags[i] for i in split.training], patients.labels[split.training])
 
     def scores(classifier: BagClassifier) -> NDArray[np.float64]:
@@ -93,16 +95,42 @@ def classical_run(workshop: Workshop, run: Run) -> Result:
     return arrays, {"chosen": {**setting, **fraction}, "calibrate": True}
 
 
+def bag_classifier(config: dict[str, Any], repeat: int) -> BagClassifier:
+    """Return a multiple-instance classifier, not fitted.
+
+    Args:
+        config: ``_target_`` with arguments, as the settings have it; ``@repeat`` in it is the repeat.
+        repeat: of the cross-validation.
+    """
+    parser = ConfigParser({"repeat": repeat, "classifier": config})
+    classifier: BagClassifier = parser.get_parsed_content("classifier")
+    return classifier
+
+
 def _bags(workshop: Workshop, with_attributes: bool) -> list[NDArray[np.float64]]:
     """Return the features of each patient's cells, ``(N, 94)``, or ``(N, 96)`` with age and log count."""
     patients = workshop.patients
-    paths = [path for record in patients.records for path in record["image"]]
-    features = FeatureExtraction().many(paths, cache=workshop.features_path)
-    bags = np.split(features, np.cumsum(patients.lengths)[:-1])
-    if not with_attributes:
-        return bags
-    rows = attribute_inputs(patients.attributes)
-    return [np.column_stack([bag, np.tile(row, (len(bag), 1))]) for bag, row in zip(bags, rows, strict=True)]
+    paths = tuple(str(path) for record in patients.records for path in record["image"])
+    features = _features(paths, patients.sha256, workshop.features_path)
+    if with_attributes:
+        features = append_attributes(features, patients.lengths, attribute_inputs(patients.attributes))
+    return np.split(features, np.cumsum(patients.lengths)[:-1])
+
+
+@lru_cache(maxsize=1)
+def _features(paths: tuple[str, ...], contents: str, file: Path) -> NDArray[np.float64]:  # noqa: ARG001
+    """Return the features of images, ``(T, 94)``, once for all runs of a process.
+
+    To know which of the kept features are those of an image, each image is read.
+
+    Args:
+        paths: the images.
+        contents: hash of what is in them, which tells the cache when they changed.
+        file: where features are kept.
+    """
+    features = FeatureExtraction().many(paths, cache=file)
+    features.flags.writeable = False  # all runs share it
+    return features
 
 
 def _logits(model: Any, attributes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.study.precision import with_precision
 from shared.data.errors import DataError
 from shared.study.settings import as_settings, read_mode
 
@@ -32,15 +33,17 @@ class StudySettings:
         patients: so many patients only, both classes in their shares; None for all.
         cells: at most so many cells of each patient; None for all.
         device: torch device of the networks, as a config's expression.
-        training: keys of ``train.json`` that all networks are trained with.
-        models: name to ``kind`` (see :data:`KINDS`), ``title``, ``inputs``, ``minutes`` (expected of one run, on one
-            core) and what the kind needs:
+        training: keys of ``train.json`` that all networks are trained with; ``amp`` null lowers the precision where
+            that is faster, see :func:`~scripts.study.precision.with_precision`.
+        models: name to ``kind`` (see :data:`KINDS`), ``title``, ``inputs``, ``minutes`` (expected of one run of the
+            default study, on one core) and what the kind needs:
 
             - ``attributes``: ``classifier``, a name of :func:`~scripts.rivals.attribute_classifiers`; ``grid``,
               parameter to the values to choose from; ``refit``, whether it is fitted to the validation patients too,
               after the choice, and then left uncalibrated;
             - ``shortcut``: ``features`` of :func:`~scripts.shortcuts.shortcut_features`;
-            - ``classical``: ``classifier``, a config's ``_target_`` with arguments; ``grid``; ``attributes``, whether
+            - ``classical``: ``classifier``, a config's ``_target_`` with arguments, in which ``@repeat`` is the number
+              of the repeat, a seed; ``grid``; ``attributes``, whether
               each cell has them beside its 94 features;
             - ``network``: ``overrides``, keys of ``train.json``; ``weights_from``, key of ``train.json`` to the model
               of the same fold whose weights' file it is given;
@@ -93,6 +96,8 @@ def read_settings(mode: str = "default", repeats: int | None = None, path: Path 
             {**stage, "repeats": [repeat for repeat in stage["repeats"] if repeat < repeats]}
             for stage in values["stages"]
         ]
+    if "training" in values and "device" in values:
+        values["training"] = with_precision(values["training"], values["device"])
     settings = as_settings(StudySettings, values, f"{file}, '{mode}'")
     _check_models(file, settings)
     return settings

@@ -16,6 +16,7 @@ from scripts.study.further_sections import (
 from scripts.study.grid import Run, all_runs
 from scripts.study.held_out import HeldOut, held_out
 from scripts.study.measures import Meter
+from scripts.study.precision import precision_name
 from scripts.study.settings import StudySettings
 from scripts.study.workshop import Workshop
 from shared.study.repeats import whole_repeats
@@ -114,6 +115,11 @@ def left_out(settings: StudySettings, everything: StudySettings) -> list[str]:
         if 0 < len(repeats_here[name]) < number:
             fewer.setdefault((len(repeats_here[name]), number), []).append(everything.models[name]["title"])
     texts += [f"{n} instead of {of} repeats: {'; '.join(titles)}" for (n, of), titles in sorted(fewer.items())]
+    texts += [
+        f"Networks trained with {key} {settings.training.get(key)} instead of {value}"
+        for key, value in everything.training.items()
+        if key != "amp" and settings.training.get(key) != value
+    ]
     if settings.folds != everything.folds or settings.patients is not None or settings.cells is not None:
         texts.append("A smoke test on a part of the data: its numbers mean nothing")
     return texts
@@ -124,7 +130,8 @@ def _facts(workshop: Workshop, done: set[Run]) -> list[str]:
     patients, settings = workshop.patients, workshop.settings
     counts = ", ".join(f"{name} {int((patients.labels == k).sum())}" for k, name in enumerate(patients.classes))
     facts = {run: workshop.facts(run) for run in done}
-    training = ", ".join(f"{key} {value}" for key, value in settings.training.items())
+    training = ", ".join(f"{key} {value}" for key, value in settings.training.items() if key != "amp")
+    precision = precision_name(settings.training, settings.device)
     return [
         f"Patients: {len(patients)} ({counts}), {int(patients.lengths.sum())} cells, {patients.lengths.min()} to "
         f"{patients.lengths.max()} each; sha256 of the data {patients.sha256[:16]}…",
@@ -132,7 +139,7 @@ def _facts(workshop: Workshop, done: set[Run]) -> list[str]:
         f"{100 * settings.validation_share:g} % of the patients outside the held-out fold choose epoch, parameters of "
         "the rivals and threshold, and give the temperature; the fraction of SPEC_MIL is chosen by three-fold "
         "cross-validation on the training patients, as in the paper. The held-out fold decides nothing.",
-        f"Networks: the bundle's train.json{' with ' + training if training else ''}",
+        f"Networks: the bundle's train.json{' with ' + training if training else ''}; trained in {precision}",
         *_epochs(facts),
         f"Time of all runs together: {sum(fact['seconds'] for fact in facts.values()) / 60:.0f} minutes of one worker",
     ]

@@ -10,6 +10,8 @@ from typing import Any
 
 from scripts.study.grid import Run, required_runs
 from scripts.study.patients import Patients
+from scripts.study.precision import precision_name
+from scripts.study.resolved import metadata_values
 from scripts.study.settings import BUNDLE_ROOT, StudySettings
 from shared.study.folder import StudyFolder
 from shared.study.splits import Split, cross_validation
@@ -17,6 +19,9 @@ from shared.study.training import deciding_sections, read_train_config
 
 __all__ = ["Workshop"]
 
+# raised whenever the code of networks, training or their preprocessing changes what is learned
+NETWORK_VERSION = 1
+#: settings besides the models' own that decide what a result says
 DECIDING = ("folds", "validation_share", "cells", "image_sets", "cell_numbers")
 
 
@@ -53,7 +58,11 @@ class Workshop(StudyFolder[Run]):
         return super().is_done(run) and (not weighted or self.weights_path(run).is_file())
 
     def recipe(self, run: Run) -> str:
-        """Return run, data, models and settings that its result depends on, as JSON."""
+        """Return run, data, models and settings that its result depends on, as JSON.
+
+        Of the code the version of the networks' is part of it: delete the study's folder after changing how others
+        work.
+        """
         settings = asdict(self.settings)
         models = {needed.model: self._learning(needed) for needed in [*required_runs(self.settings, run), run]}
         return json.dumps(
@@ -71,7 +80,14 @@ class Workshop(StudyFolder[Run]):
         model = dict(self.settings.models[run.model])
         learning = {key: value for key, value in model.items() if key not in ("title", "inputs", "minutes")}
         if model["kind"] == "network":
-            learning |= {"training": dict(self.settings.training), "train.json": _training_sections()}
+            training = dict(self.settings.training)
+            learning |= {
+                "training": training,
+                "train.json": _training_sections(),
+                "metadata.json": metadata_values({**training, **model["overrides"]}),
+                "precision": precision_name({**training, **model["overrides"]}, self.settings.device),
+                "version": NETWORK_VERSION,
+            }
         return learning
 
 

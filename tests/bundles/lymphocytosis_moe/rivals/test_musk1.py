@@ -13,7 +13,10 @@ PUBLISHED = {
     "mi_svm.MISVM": 0.779,  # Andrews et al. 2003
     "miles.MILES": 0.863,  # Chen et al. 2006
     "em_dd.EMDD": 0.848,  # Andrews et al. 2003, of Zhang and Goldman's method
+    "specialising_mil.SpecialisingMIL": 0.779,  # that of MI-SVM, which it generalises
 }
+# one shape is enough for the smell of musk: nearly the rule of MI-SVM, without choosing the fraction anew in each fold
+ARGUMENTS = {"specialising_mil.SpecialisingMIL": {"fraction": 0.1}}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,6 @@ def test_mean_accuracy_is_near_the_published_one(bundle_scripts, musk1, name):
     bags, labels, folds = musk1
     accuracy = []
     for training in folds:
-        classifier = make().fit([bags[i] for i in np.flatnonzero(training)], labels[training])
+        classifier = make(**ARGUMENTS.get(name, {})).fit([bags[i] for i in np.flatnonzero(training)], labels[training])
         accuracy.append(classifier.score([bags[i] for i in np.flatnonzero(~training)], labels[~training]))
     assert np.mean(accuracy) > PUBLISHED[name] - 0.08

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from shared.mil.pooling.attention import AttentionPooling
@@ -53,3 +54,17 @@ def test_the_gate_multiplies_the_hidden_units():
     with torch.no_grad():
         pooling.gate[0].bias.fill_(-40.0)
     torch.testing.assert_close(pooling.attention_logits(instances, LENGTHS), torch.zeros(6))
+
+
+@pytest.mark.parametrize("operator", [AttentionPooling, GatedAttentionPooling])
+def test_autocast_does_not_round_the_logits(operator):
+    torch.manual_seed(0)
+    pooling, instances = operator(64, 16), torch.randn(6, 64)
+    expected = pooling.attention_logits(instances, LENGTHS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = pooling.attention_logits(instances, LENGTHS)
+        weights = pooling.instance_weights(instances, LENGTHS)
+        assert pooling.hidden(instances).dtype == torch.bfloat16, "autocast is on, and gives other logits"
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+    assert torch.equal(weights, pooling.instance_weights(instances, LENGTHS))

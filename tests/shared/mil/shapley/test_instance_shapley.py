@@ -128,6 +128,20 @@ def test_everything_else_is_sampled_when_told(level, name, kind, output, embeddi
     assert (result.values - expected).abs().max() < 0.2 * expected.abs().max()
 
 
+def test_log_mean_exp_of_more_dimensions_than_the_limit_is_sampled(embeddings):
+    model = classifier("embedding", "log-mean-exp")
+    exact = instance_shapley(model, embeddings, exact_dimensions=E)
+    assert exact.standard_errors is None
+    sampled = instance_shapley(model, embeddings, exact_dimensions=E - 1, sampled=True, max_permutations=2000)
+    assert sampled.permutations == 2000
+    assert ((sampled.values - exact.values) / sampled.standard_errors).abs().max() < 4
+    with pytest.raises(TypeError, match=f"asked for up to {E - 1} dimensions; pass sampled=True"):
+        instance_shapley(model, embeddings, exact_dimensions=E - 1)
+    # the others take no integral for each dimension
+    for other in (classifier("embedding", "max"), classifier("instance", "log-mean-exp")):
+        assert instance_shapley(other, embeddings, exact_dimensions=1, sampled=True).standard_errors is None
+
+
 def test_exact_where_it_can_be_although_sampling_is_permitted(embeddings):
     assert instance_shapley(classifier("embedding", "attention"), embeddings, sampled=True).permutations is None
 
