@@ -46,7 +46,7 @@ def main() -> int:
     study = importlib.import_module("scripts.study.main")
     chosen = "quick" if arguments.quick else "full" if arguments.full else "default"
     folder = arguments.study if chosen == "default" else f"{arguments.study}_{chosen}"
-    return study.run_study(
+    outcome = study.run_study(
         data=arguments.data.resolve(),
         output=(arguments.output or REPOSITORY / "studies" / folder).resolve(),
         mode=chosen,
@@ -54,6 +54,11 @@ def main() -> int:
         workers=arguments.workers,
         table_only=arguments.table_only,
     )
+    for path in outcome.written:
+        print(path)
+    for key, text in outcome.failures.items():
+        print(f"failed: {key}: {text.strip().splitlines()[-1]}")
+    return 1 if outcome.failures else 0
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class Estimate:
         repeat_sd: standard deviation over the repeats; None for one.
         null_low: lower bound of what 95 % of perfect predictors get; None where the measure has no such band.
         null_high: upper bound of it.
+        chance: what a guess gets; None where that is not given.
         published: the figure of a paper, measured on other samples; None where there is none.
     """
 
@@ -49,6 +50,7 @@ class Estimate:
     repeat_sd: float | None = None
     null_low: float | None = None
     null_high: float | None = None
+    chance: float | None = None
     published: float | None = None
 
 

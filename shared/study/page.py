@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.data.files import atomic_path
-from shared.study.table import DASH, Table, html_cell, long_frame, markdown
+from shared.study.table import Table, html_cell, long_frame, markdown
 
 __all__ = ["write_table"]
 
@@ -25,7 +25,7 @@ def write_table(folder: Path, table: Table) -> list[Path]:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    page = environment.get_template("table.html.j2").render(table=table, cell=html_cell, dash=DASH)
+    page = environment.get_template("table.html.j2").render(table=table, cell=html_cell)
     for name, text in {"table.md": markdown(table), "table.html": page}.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
-import torch
 from tqdm import tqdm
 
 from shared.data.files import write_json
+from shared.study.run import AnyRun
+from shared.study.workers import Here, RenewedProcesses
 
-__all__ = ["Pool", "Run"]
-
-
-class Run(Protocol):
-    """What is done in one go."""
-
-    @property
-    def key(self) -> str:
-        """Its name, which no other run of the study has."""
-
-
-AnyRun = TypeVar("AnyRun", bound=Run)
+__all__ = ["Pool"]
 
 
 @dataclass
@@ -44,7 +31,10 @@ class Pool(Generic[AnyRun]):
         workers: processes, each with one thread; 0 does the runs in this process.
         cost: a run's expected share of the whole, for the time that is left.
         requires: runs whose results a run needs. It waits for them, and fails if they do.
-        seconds: no run is started after so many; ``None`` for no limit.
+        seconds: no run is started that is not expected to end within so many; ``None`` for no limit.
+        expected: seconds that a run is expected to take.
+        runs_of_a_process: after so many runs a fresh process takes over. Starting one takes seconds, which is little
+            beside ten trainings.
     """
 
     action: Callable[[AnyRun], None]
@@ -54,6 +44,8 @@ class Pool(Generic[AnyRun]):
     cost: Callable[[AnyRun], float] = lambda _: 1.0
     requires: Callable[[AnyRun], Sequence[AnyRun]] = lambda _: ()
     seconds: float | None = None
+    expected: Callable[[AnyRun], float] = lambda _: 0.0
+    runs_of_a_process: int = 10
     failures: dict[str, str] = field(default_factory=dict, init=False)
 
     def __call__(self, runs: Sequence[AnyRun]) -> dict[str, str]:
@@ -74,13 +66,8 @@ class Pool(Generic[AnyRun]):
             desc="study",
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left{postfix}",
         ) as bar:
-            # a forked child would inherit torch's threads in an unknown state
-            spawn = multiprocessing.get_context("spawn")
-            executor: Executor = (
-                ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=_quiet_worker)
-                if self.workers and left
-                else _Here()
-            )
+            workers = min(self.workers, len(left))
+            executor = RenewedProcesses(workers, self.runs_of_a_process) if workers else Here()
             try:
                 self._work_off(left, finished, executor, bar, len(runs))
             except BrokenProcessPool as error:
@@ -95,6 +82,7 @@ class Pool(Generic[AnyRun]):
     def _work_off(self, left: list[AnyRun], finished: set[str], executor: Executor, bar: Any, total: int) -> None:
         started = time.monotonic()
         running: dict[Future[str | None], AnyRun] = {}
+        most = max(min(self.workers, len(left)), 1)
 
         def record(run: AnyRun, failure: str | None) -> None:
             if failure is None:
@@ -106,14 +94,19 @@ class Pool(Generic[AnyRun]):
             bar.set_postfix_str(f"run {done} of {total}, {len(self.failures)} failed, last {run.key}")
             bar.update(self.cost(run))
 
+        def fits(run: AnyRun) -> bool:
+            return self.seconds is None or time.monotonic() - started + self.expected(run) < self.seconds
+
         while True:
             in_time = self.seconds is None or time.monotonic() - started < self.seconds
-            while in_time and len(running) < max(self.workers, 1):
+            while in_time and len(running) < most:
                 waited_for = {run.key for run in [*left, *running.values()]}
                 for run in [run for run in left if self._lacking(run, finished, waited_for)]:
                     left.remove(run)
                     record(run, f"needs {', '.join(self._lacking(run, finished, waited_for))}, which has no result")
-                ready = next((run for run in left if all(r.key in finished for r in self.requires(run))), None)
+                ready = next(
+                    (run for run in left if fits(run) and all(r.key in finished for r in self.requires(run))), None
+                )
                 if ready is None:
                     break
                 left.remove(ready)
@@ -126,21 +119,6 @@ class Pool(Generic[AnyRun]):
     def _lacking(self, run: AnyRun, finished: set[str], waited_for: set[str]) -> list[str]:
         """Return the keys of required runs that are neither done nor to be expected."""
         return [r.key for r in self.requires(run) if r.key not in finished and r.key not in waited_for]
-
-
-class _Here(Executor):
-    """Does at once, in this process, what is submitted."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-def _quiet_worker() -> None:
-    torch.set_num_threads(1)
-    logging.disable(logging.WARNING)
-    warnings.filterwarnings("ignore")
 
 
 def _attempt(action: Callable[[AnyRun], None], run: AnyRun) -> str | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.data.errors import DataError
 from shared.data.files import read_json
 
-__all__ = ["overlaid", "read_mode"]
+__all__ = ["as_settings", "overlaid", "read_mode"]
+
+Settings = TypeVar("Settings")
 
 
 def read_mode(path: str | os.PathLike[str], mode: str = "default") -> dict[str, Any]:
@@ -27,6 +29,23 @@ def read_mode(path: str | os.PathLike[str], mode: str = "default") -> dict[str, 
     if mode not in content or "default" not in content:
         raise DataError(f"{path}: no settings '{mode}'; found {', '.join(content)}")
     return overlaid(content["default"], {} if mode == "default" else content[mode])
+
+
+def as_settings(kind: type[Settings], values: Mapping[str, Any], place: str) -> Settings:
+    """Return values as an instance of a study's settings.
+
+    Args:
+        kind: dataclass of the settings.
+        values: its arguments.
+        place: where they come from, for the error.
+
+    Raises:
+        DataError: if a value is missing, or one is there that the settings do not have.
+    """
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise DataError(f"{place}: the settings do not fit: {error}") from error
 
 
 def overlaid(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from shared.data.errors import DataError
 
-__all__ = ["Split", "cross_validation"]
+__all__ = ["Split", "cross_validation", "leave_one_group_out"]
 
 Indices = NDArray[np.intp]
 
 
 class Split(NamedTuple):
-    """Indices of each section; nothing is in two."""
+    """Indices of each section, named as in a datalist; nothing is in two."""
 
     training: Indices
     validation: Indices
@@ -43,16 +43,46 @@ def cross_validation(strata: ArrayLike, folds: int, validation_share: float, see
     if smallest < folds:
         rarest = names[np.bincount(index).argmin()]
         raise DataError(f"'{rarest}' has only {smallest} samples, too few for {folds} folds; add samples or use fewer")
-    splits = []
-    for rest, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(index, index):
-        try:
-            training, validation = train_test_split(
-                rest, test_size=validation_share, stratify=index[rest], random_state=seed
-            )
-        except ValueError as error:
-            raise DataError(
-                f"{len(rest)} samples cannot be divided into training and a share of {validation_share:g} for "
-                f"validation with all of {', '.join(map(str, names))} in both ({error}); add samples"
-            ) from error
-        splits.append(Split(np.sort(training), np.sort(validation), held_out))
-    return splits
+    return [
+        _with_validation(names[index], rest, held_out, validation_share, seed)
+        for rest, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(index, index)
+    ]
+
+
+def leave_one_group_out(strata: ArrayLike, groups: ArrayLike, validation_share: float, seed: int) -> dict[str, Split]:
+    """Hold out each group in turn: train and validate on the others, test on all of it.
+
+    Args:
+        strata: stratum of each sample ``(N,)``, in equal shares in training and validation.
+        groups: group of each sample ``(N,)``: the source that it comes from, say.
+        validation_share: share of what is not held out.
+        seed: seed of the choice of the validation samples.
+
+    Returns:
+        The split by the name of the group that is held out.
+
+    Raises:
+        DataError: if there is only one group, or a stratum has too few samples.
+    """
+    group = np.asarray(groups)
+    names = np.unique(group)
+    if len(names) < 2:
+        raise DataError(f"holding out one of several groups needs at least two, found {names.tolist()}")
+    return {
+        str(name): _with_validation(
+            np.asarray(strata), np.flatnonzero(group != name), np.flatnonzero(group == name), validation_share, seed
+        )
+        for name in names
+    }
+
+
+def _with_validation(strata: NDArray, rest: Indices, held_out: Indices, share: float, seed: int) -> Split:
+    """Divide what is not held out into training and validation."""
+    try:
+        training, validation = train_test_split(rest, test_size=share, stratify=strata[rest], random_state=seed)
+    except ValueError as error:
+        raise DataError(
+            f"{len(rest)} samples cannot be divided into training and a share of {share:g} for validation with all of "
+            f"{', '.join(map(str, np.unique(strata[rest])))} in both ({error}); add samples"
+        ) from error
+    return Split(np.sort(training), np.sort(validation), held_out)

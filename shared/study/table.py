@@ -21,12 +21,18 @@ class Row:
     """One row.
 
     Attributes:
-        names: what is measured: name of a column to text.
+        names: what is measured: name of a column to text, empty where there is nothing to be named.
         cells: name of a column to an estimate, or to a text.
     """
 
     names: Mapping[str, str]
     cells: Mapping[str, Cell]
+
+    @property
+    def counts(self) -> tuple[str, str]:
+        """Number of samples and of repeats, those of the first estimate; empty for a row of texts."""
+        first = next((cell for cell in self.cells.values() if isinstance(cell, Estimate)), None)
+        return ("", "") if first is None else (str(first.n), str(first.repeats))
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,10 @@ class Section:
         """Columns of cells, in the order in which the rows bring them up."""
         return list(dict.fromkeys(name for row in self.rows for name in row.cells))
 
+    def heads(self, row: Row) -> list[str]:
+        """Return the texts of a row before its cells; dashes for what it does not have."""
+        return [text or DASH for text in (*(row.names.get(name) for name in self.name_columns), *row.counts)]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -65,6 +75,7 @@ class Table:
         facts: sentences on data, training and cost.
         sections: those that have rows.
         left_out: what was not done, in words.
+        repeats: what the repeats are called.
     """
 
     title: str
@@ -73,6 +84,11 @@ class Table:
     facts: list[str]
     sections: list[Section]
     left_out: list[str] = field(default_factory=list)
+    repeats: str = "repeats"
+
+    def header(self, section: Section) -> list[str]:
+        """Return the names of a section's columns: what names a row, number of samples and repeats, cells."""
+        return [*section.name_columns, "N", self.repeats, *section.columns]
 
 
 def long_frame(sections: Sequence[Section]) -> pd.DataFrame:
@@ -92,12 +108,11 @@ def markdown(table: Table) -> str:
     """Return the table as Markdown."""
     lines = [f"# {table.title}", "", f"**{table.warning}** {table.reading}", "", *(f"- {fact}" for fact in table.facts)]
     for section in table.sections:
-        header = [*section.name_columns, *section.columns]
+        header = table.header(section)
         lines += ["", f"## {section.title}", "", section.note, ""]
         lines += ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
         for row in section.rows:
-            texts = [row.names.get(name, DASH) for name in section.name_columns]
-            texts += [text_cell(row.cells.get(name)) for name in section.columns]
+            texts = [*section.heads(row), *(text_cell(row.cells.get(name)) for name in section.columns)]
             lines.append("| " + " | ".join(texts) + " |")
     if table.left_out:
         lines += ["", "## Left out", "", *(f"- {text}" for text in table.left_out)]
@@ -134,5 +149,5 @@ def html_cell(cell: Cell | None) -> dict[str, str]:
 
 
 def _remarks(cell: Estimate) -> list[str]:
-    remarks = [] if cell.null_high is None else [f"null ≤ {cell.null_high:.3f}"]
-    return remarks if cell.published is None else [*remarks, f"paper {cell.published:.3f}"]
+    remarks = {"null ≤": cell.null_high, "chance": cell.chance, "paper": cell.published}
+    return [f"{name} {value:.3f}" for name, value in remarks.items() if value is not None]

@@ -1,17 +1,17 @@
-"""The study as a whole: resuming, failures, what is left out, and a small one from end to end."""
+"""The study as a whole: what is reused, what is left out, and a small one from end to end."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import operator
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from shared.data.files import read_json
 
 CLASSES = ("monocyte", "lymphocyte", "neutrophil", "eosinophil")
 
@@ -60,65 +60,67 @@ def workshop(study, cells, tmp_path):
     return study("workshop").Workshop(tmp_path, cells, "0" * 64, settings, (0.0, 1.0))
 
 
-@pytest.fixture
-def pretend(study):
-    return lambda workshop, run: pretended(study("workshop").recipe, workshop, run)
-
-
-def pretended(recipe, workshop, run):
-    """Write a result as a run would, without training."""
-    if run.part == "fold2" and run.network == "LeNet5":
-        raise MemoryError("not enough")
-    path = workshop.result_path(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, facts=np.array(json.dumps({"recipe": recipe(workshop, run)})))
-
-
-def test_failures_are_recorded_and_the_rest_goes_on(study, workshop, pretend):
+def test_a_result_is_reused_only_if_it_was_made_alike(study, workshop):
     runs = study("grid").all_runs(workshop.settings, ["a", "b"])
-    failures = study("pool").do_runs(workshop, runs, workers=0, action=pretend)
-    assert {key.rpartition("_")[2] for key in failures} == {"fold2"}
-    assert all("not enough" in text for text in failures.values())
-    written = study("settings").read_json(workshop.output / "failures.json")
-    assert written == failures
-    is_done = study("pool").is_done
-    assert all(is_done(workshop, run) == (run.key not in failures) for run in runs)
+    for run in runs[1:]:
+        workshop.write_result(run, {}, {}, seconds=1.0)
+    assert [run for run in runs if not workshop.is_done(run)] == runs[:1]
+
+    def left(**changed):
+        other = dataclasses.replace(workshop, settings=dataclasses.replace(workshop.settings, **changed))
+        return {run for run in runs[1:] if not other.is_done(run)}
+
+    slower = {"LeNet5": {**workshop.settings.networks["LeNet5"], "learning_rate": 0.1}}
+    assert left(networks=slower) == {run for run in runs if run.network == "LeNet5"}
+    assert left(pgd_steps=3) == {run for run in runs if run.perturbed}
+    explained = {run for run in runs if run.experiment == "explanations"}
+    assert left(black_rad=5.0) == set(runs[1:]) - explained
+    assert left(explanations={}) == explained
+    assert left(resamples=3, n_bins=5) == set()
 
 
-def test_a_process_is_renewed_after_some_runs(study):
-    with study("pool").RenewedWorker(tasks=2) as worker:
-        processes = [worker.submit(os.getpid).result() for _ in range(3)]
-    assert processes[0] == processes[1] != processes[2]
-    assert os.getpid() not in processes
+def test_the_recipe_of_a_run_says_what_its_result_depends_on_and_no_more(study, workshop):
+    """A word more or less and all results that are kept would count for nothing."""
+    run = study("grid").Run("cross_validation", "LeNet5", 0.5, 1, "fold2", perturbed=True)
+    recipe = json.loads(workshop.recipe(run))
+    assert workshop.recipe(run) == json.dumps(recipe, sort_keys=True)
+    assert len(recipe.pop("training")) == 64
+    settings = ("validation_share", "folds", "monte_carlo_samples", "perturbations", "pgd_steps", "black_rad")
+    assert recipe == {
+        "run": {
+            "experiment": "cross_validation",
+            "network": "LeNet5",
+            "dropout": 0.5,
+            "seed": 1,
+            "part": "fold2",
+            "label_noise": 0.0,
+            "perturbed": True,
+        },
+        "network": {"learning_rate": 0.003, "batch_size": 32, "max_epochs": 2, "patience": 2},
+        "settings": {name: getattr(workshop.settings, name) for name in settings},
+        "phase_range": [0.0, 1.0],
+        "data": "0" * 64,
+    }
 
 
-def test_processes_do_every_run_and_tell_of_failures(study, workshop):
+def test_classes_and_sources_are_in_every_fold_alike(study, workshop):
     runs = study("grid").all_runs(workshop.settings, ["a", "b"])
-    # a workshop has no items: every run fails, in a process that can import what it is to do
-    failures = study("pool").do_runs(workshop, runs, workers=2, action=operator.getitem)
-    assert set(failures) == {run.key for run in runs}
-    assert all("is not subscriptable" in text for text in failures.values())
-
-
-def test_a_second_call_does_only_what_is_left(study, workshop, pretend):
-    runs = [run for run in study("grid").all_runs(workshop.settings, ["a", "b"]) if run.part != "fold2"]
-    do_runs = study("pool").do_runs
-    do_runs(workshop, runs[2:], workers=0, action=pretend)
-    again = []
-    do_runs(workshop, runs, workers=0, action=lambda _, run: again.append(run))
-    assert again == runs[:2]
-    slower = dict(workshop.settings.networks["LeNet5"]) | {"learning_rate": 0.1}
-    changed = dataclasses.replace(
-        workshop, settings=dataclasses.replace(workshop.settings, networks={"LeNet5": slower})
-    )
-    again.clear()
-    do_runs(changed, runs, workers=0, action=lambda _, run: again.append(run))
-    assert set(again) == {run for run in runs if run.network == "LeNet5"} | set(runs[:2])
+    cells = workshop.cells
+    for run in runs:
+        if run.experiment == "explanations":
+            continue
+        split = workshop.split(run)
+        np.testing.assert_array_equal(np.sort(np.concatenate(split)), np.arange(len(cells)))
+        if run.experiment == "leave_one_source_out":
+            assert set(cells.sources[split.test]) == {run.part}
+            assert run.part not in cells.sources[np.concatenate([split.training, split.validation])]
+        else:
+            assert all((cells.strata[split.test] == name).sum() == 5 for name in np.unique(cells.strata))
 
 
 def test_the_study_shows_networks_what_the_bundle_does(study, bundle_scripts, workshop):
     """Not a pixel may differ between what is trained on, through files, and what is tested on, from memory."""
-    metadata = study("training").bundle_metadata()
+    metadata = read_json(study("settings").BUNDLE_ROOT / "configs" / "metadata.json")
     phase_range = metadata["preprocessing"]["phase_range_rad"]
     study("stand_in").write_crops(workshop.crops, workshop.cells)
     from_files = bundle_scripts("leukocyte_qpi")("network_input").network_input(phase_range)
@@ -151,35 +153,40 @@ def test_the_default_study_has_what_it_promises(study):
 
 
 @pytest.mark.slow
-def test_from_cells_to_table(study, workshop):
+def test_from_cells_to_table(study, cells, workshop, tmp_path, monkeypatch):
     """Two networks' worth of runs would add nothing: LeNet-5 at one rate goes through every experiment."""
-    study("stand_in").write_crops(workshop.crops, workshop.cells)
-    runs = study("grid").all_runs(workshop.settings, ["a", "b"])
-    assert study("pool").do_runs(workshop, runs, workers=0) == {}
-    assert not (workshop.output / "work").exists() or not list((workshop.output / "work").rglob("*.pt"))
-    for path in study("page").write_table(workshop, runs):
-        assert path.is_file()
-    table = pd.read_csv(workshop.output / "table.csv")
+    main = study("main")
+    monkeypatch.setattr(main, "read_settings", lambda mode, seeds: workshop.settings)
+    monkeypatch.setattr(main, "read_cells", lambda data, classes, peak: cells)
+    (tmp_path / "wbc_crops.npz").write_bytes(b"")
+    outcome = main.run_study(tmp_path, tmp_path / "out", workers=0)
+    assert outcome.failures == {}
+    assert all(path.is_file() for path in outcome.written)
+    assert not list((tmp_path / "out" / "work").rglob("*.pt"))
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert table["section"].nunique() == 6
     numbers = table[table["value"].notna()]
     assert (numbers["low"] <= numbers["high"]).all()
-    assert (numbers["seeds"] == 1).all()
+    assert (numbers["repeats"] == 1).all()
     crossed = numbers[(numbers["section"] == "Cross-validation") & (numbers["measure"] == "accuracy")]
     assert (crossed["n"] == 80).all()
     # squares in four corners are easy for a linear model
     assert crossed.set_index("network")["value"]["logistic regression"] > 0.9
-    page = (workshop.output / "table.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
     assert "stand-in" in page
     assert "Left out" not in page
 
     # a lost part takes its seed out of the row, and the page says so
+    runs = study("grid").all_runs(workshop.settings, ["a", "b"])
     lost = next(run for run in runs if run.network == "LeNet5" and run.part == "fold1" and run.label_noise == 0)
-    workshop.result_path(lost).unlink()
-    study("page").write_table(workshop, runs)
-    table = pd.read_csv(workshop.output / "table.csv")
+    (tmp_path / "out" / "runs" / f"{lost.key}.npz").unlink()
+    main.run_study(tmp_path, tmp_path / "out", table_only=True)
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
     left = table[(table["section"] == "Cross-validation") & table["value"].notna()]
     assert set(left["network"]) == {"logistic regression"}
-    assert "1 of 2 parts" in (workshop.output / "table.md").read_text(encoding="utf-8")
+    text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    assert f"1 of {len(runs)} runs have no result" in text
+    assert "1 of 2 parts" in text
 
 
 def test_the_command_names_what_is_missing(repository, tmp_path):

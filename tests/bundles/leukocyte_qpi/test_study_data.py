@@ -1,4 +1,4 @@
-"""The study's data: the stand-in as phases, and splits that leave each cell out exactly once."""
+"""The study's data: the stand-in as phases, and as a data list."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 from shared.data.datalist import load_section
 from shared.data.errors import DataError
+from shared.study.splits import Split
 
 CLASSES = ("monocyte", "lymphocyte", "neutrophil", "eosinophil")
 
@@ -14,11 +15,6 @@ CLASSES = ("monocyte", "lymphocyte", "neutrophil", "eosinophil")
 @pytest.fixture(scope="module")
 def stand_in(bundle_scripts):
     return bundle_scripts("leukocyte_qpi")("study.stand_in")
-
-
-@pytest.fixture(scope="module")
-def splits(bundle_scripts):
-    return bundle_scripts("leukocyte_qpi")("study.splits")
 
 
 def write_npz(folder, **changes):
@@ -83,55 +79,15 @@ def test_a_split_is_read_back_by_the_bundles_own_reader(stand_in, tmp_path):
     write_npz(tmp_path)
     cells = stand_in.read_cells(tmp_path, CLASSES, peak=6.0)
     stand_in.write_crops(tmp_path / "crops", cells)
-    sections = {"training": np.array([4, 0]), "validation": np.array([1]), "test": np.array([5])}
-    stand_in.write_split(tmp_path / "split", tmp_path / "crops", cells, sections)
+    split = Split(np.array([4, 0]), np.array([1]), np.array([5]))
+    stand_in.write_split(tmp_path / "split", tmp_path / "crops", cells, split)
     records = load_section(tmp_path / "split" / "datalist.json", "training")
     assert [(record["id"], record["label"]) for record in records] == [("b_2", 2), ("a_1", 2)]
     np.testing.assert_array_equal(np.load(records[0]["image"]), stand_in.subtract_level(cells.phase)[4])
 
 
-@pytest.fixture(scope="module")
-def population():
-    rng = np.random.default_rng(0)
-    labels = np.concatenate([rng.choice(4, 300, p=[0.1, 0.2, 0.5, 0.2]), np.repeat(np.arange(4), 10)])
-    return labels, np.where(rng.random(len(labels)) < 0.4, "a", "b")
-
-
-@pytest.mark.parametrize("folds", [2, 4])
-def test_each_cell_is_held_out_exactly_once(splits, population, folds):
-    labels, sources = population
-    parts = splits.cross_validation(labels, sources, folds, 0.25, seed=3)
-    held_out = np.concatenate([part.test for part in parts])
-    assert len(parts) == folds
-    np.testing.assert_array_equal(np.sort(held_out), np.arange(len(labels)))
-    for part in parts:
-        together = np.concatenate(part)
-        np.testing.assert_array_equal(np.sort(together), np.arange(len(labels)))
-        assert len(part.validation) == pytest.approx(0.25 * (len(part.training) + len(part.validation)), abs=1)
-        for k in range(4):
-            assert (labels[part.test] == k).sum() == pytest.approx((labels == k).sum() / folds, abs=2)
-            assert (labels[part.validation] == k).any()
-
-
-def test_partitions_differ_by_seed_alone(splits, population):
-    first, again, other = (splits.cross_validation(*population, 4, 0.25, seed)[0] for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first.training, again.training)
-    assert not np.array_equal(first.test, other.test)
-
-
-def test_a_class_too_small_for_the_folds_is_refused(splits):
-    labels = np.array([0] * 20 + [1] * 3)
-    with pytest.raises(DataError, match="only 3 cells"):
-        splits.cross_validation(labels, np.array(["a"] * 23), 4, 0.25, seed=0)
-
-
-def test_a_source_is_left_out_as_a_whole(splits, population):
-    labels, sources = population
-    parts = splits.leave_one_source_out(labels, sources, 0.25, seed=0)
-    assert set(parts) == {"a", "b"}
-    for name, part in parts.items():
-        np.testing.assert_array_equal(part.test, np.flatnonzero(sources == name))
-        assert not np.any(sources[np.concatenate([part.training, part.validation])] == name)
-        assert not set(part.training) & set(part.validation)
-    with pytest.raises(DataError, match="at least two sources"):
-        splits.leave_one_source_out(labels, np.array(["a"] * len(labels)), 0.25, seed=0)
+def test_a_stratum_is_a_class_of_a_source(stand_in, tmp_path):
+    write_npz(tmp_path)
+    cells = stand_in.read_cells(tmp_path, CLASSES, peak=6.0)
+    assert cells.strata.tolist()[:2] == ["class 2 of a", "class 0 of a"]
+    assert cells.strata.tolist()[3:5] == ["class 1 of b", "class 2 of b"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
-from shared.calibration.temperature import apply_temperature, fit_temperature
+from shared.calibration.temperature import fit_temperature
 from shared.data.errors import DataError
+from shared.study.measures import Estimate
 
 N, K = 300, 4
 
@@ -41,69 +40,41 @@ def meter(study, labels):
     return study("measures").Meter(labels, K, n_bins=15, resamples=400)
 
 
-@pytest.mark.parametrize(
-    ("name", "oracle"),
-    [("macro_f1", lambda y, p: f1_score(y, p, average="macro")), ("accuracy", accuracy_score)],
-)
-def test_metrics_are_means_over_seeds(meter, labels, probabilities, name, oracle):
-    per_seed = [oracle(labels, p.argmax(axis=1)) for p in probabilities]
-    estimate = meter.classification(name, probabilities)
-    assert estimate.value == pytest.approx(np.mean(per_seed))
-    assert estimate.seed_sd == pytest.approx(np.std(per_seed, ddof=1))
-    assert (estimate.n, estimate.seeds) == (N, 3)
-    assert estimate.low < estimate.value < estimate.high
-
-
-def test_accuracy_interval_is_that_of_a_mean_over_cells(meter, labels, probabilities):
-    right = (probabilities.argmax(axis=2) == labels).mean(axis=0)  # share of the seeds that are right, (N,)
-    half = 1.96 * right.std() / np.sqrt(N)
-    estimate = meter.classification("accuracy", probabilities)
-    assert estimate.high - estimate.low == pytest.approx(2 * half, rel=0.12)
+def test_metrics_are_means_over_seeds(meter, labels, probabilities):
+    measured = meter.classification(probabilities)
+    chosen = probabilities.argmax(axis=2)
+    expected = {
+        "macro_f1": [f1_score(labels, p, average="macro") for p in chosen],
+        "accuracy": [accuracy_score(labels, p) for p in chosen],
+    }
+    for name, per_seed in expected.items():
+        estimate = measured[name]
+        assert estimate.value == pytest.approx(np.mean(per_seed))
+        assert estimate.repeat_sd == pytest.approx(np.std(per_seed, ddof=1))
+        assert (estimate.n, estimate.repeats) == (N, 3)
+        assert estimate.low < estimate.value < estimate.high
 
 
 def test_a_change_is_paired(meter, labels, probabilities):
-    same = meter.classification_change("accuracy", probabilities, probabilities)
+    same = meter.classification_change(probabilities, probabilities)["accuracy"]
     assert (same.value, same.low, same.high) == (0, 0, 0)
     worse = probabilities.copy()
     worse[:, :30] = np.roll(worse[:, :30], 1, axis=2)
-    change = meter.classification_change("accuracy", worse, probabilities)
+    change = meter.classification_change(worse, probabilities)
     expected = (worse.argmax(2) == labels).mean() - (probabilities.argmax(2) == labels).mean()
-    assert change.value == pytest.approx(expected)
+    assert change["accuracy"].value == pytest.approx(expected)
+    scores = [[f1_score(labels, p.argmax(1), average="macro") for p in group] for group in (worse, probabilities)]
+    assert change["macro_f1"].value == pytest.approx(np.mean(scores[0]) - np.mean(scores[1]))
     assert meter.changed(worse, probabilities).value == pytest.approx(30 / N)
 
 
-def slow_calibration_error(probabilities, labels, n_bins=15):
-    """Σ over bins of |accuracy − confidence| weighted by the bin's share, cell by cell."""
-    bins: dict[int, list[tuple[float, bool]]] = {}
-    for row, label in zip(probabilities, labels, strict=True):
-        top = max(row)
-        bins.setdefault(min(int(top * n_bins), n_bins - 1), []).append((top, row.argmax() == label))
-    gaps = [abs(np.mean([hit for _, hit in b]) - np.mean([top for top, _ in b])) * len(b) for b in bins.values()]
-    return sum(gaps) / len(labels)
-
-
-def test_calibration_error_is_the_mean_of_the_seeds_errors(meter, labels, probabilities):
-    expected = [slow_calibration_error(p, labels) for p in probabilities]
-    estimate = meter.calibration_error(probabilities)
+def test_the_calibration_error_is_that_of_the_most_probable_class(meter, labels, probabilities):
+    bins = np.minimum((15 * probabilities.max(axis=2)).astype(int), 14)
+    gaps = (probabilities.argmax(axis=2) == labels) - probabilities.max(axis=2)
+    expected = [sum(abs(gap[b == k].sum()) for k in range(15)) / N for gap, b in zip(gaps, bins, strict=True)]
+    estimate = meter.calibration(probabilities)
     assert estimate.value == pytest.approx(np.mean(expected))
-    assert estimate.seed_sd == pytest.approx(np.std(expected, ddof=1))
-    assert estimate.low <= estimate.value <= estimate.high
-
-
-def test_the_null_band_holds_a_perfect_predictor_and_not_an_overconfident_one(study):
-    rng = np.random.default_rng(5)
-    honest = softmax(rng.normal(size=(N, K)), axis=1)
-    inside = overconfident = 0
-    for _ in range(60):
-        truth = np.array([rng.choice(K, p=row) for row in honest])
-        meter = study("measures").Meter(truth, K, n_bins=15, resamples=200)
-        # the same predictor under three seeds must not look better than under one
-        estimate = meter.calibration_error(np.stack([honest] * 3))
-        inside += estimate.null_low <= estimate.value <= estimate.null_high
-        sharp = apply_temperature(np.log(honest), 0.3)[None]
-        overconfident += meter.calibration_error(sharp).value > meter.calibration_error(sharp).null_high
-    assert inside >= 52  # 95 % of 60 are 57; fewer than 52 has a probability below 1 %
-    assert overconfident == 60
+    assert estimate.null_low < estimate.null_high
 
 
 def test_confidence_is_zero_at_chance(study):
@@ -113,8 +84,16 @@ def test_confidence_is_zero_at_chance(study):
     assert meter.confidence(rows[None]).value == pytest.approx(0.5)
 
 
-def write_run(path, index, validation, labels, seed, samples=0):
+@pytest.fixture
+def workshop(study, labels, tmp_path):
+    phase = np.zeros((N, 1, 1), np.float32)
+    cells = study("stand_in").Cells(np.arange(N).astype(str), phase, labels, np.array(["a"] * N), tuple("abcd"))
+    return study("workshop").Workshop(tmp_path, cells, "0" * 64, study("settings").read_settings(), (0.0, 1.0))
+
+
+def write_run(workshop, run, index, validation, seed):
     rng = np.random.default_rng(seed)
+    labels = workshop.cells.labels
     arrays = {
         "test_index": index,
         "validation_index": validation,
@@ -122,50 +101,48 @@ def write_run(path, index, validation, labels, seed, samples=0):
         "validation_logits": logits_of(labels[validation], seed + 100),
         "perturbed fgsm 0.01": logits_of(labels[index], seed + 200),
     }
-    if samples:
-        for section in ("test", "validation"):
-            noise = rng.normal(size=(len(arrays[f"{section}_logits"]), samples, K))
-            arrays[f"{section}_samples"] = arrays[f"{section}_logits"][:, None] + noise
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays, facts=np.array(json.dumps({"recipe": ""})))
+    for section in ("test", "validation"):
+        noise = rng.normal(size=(len(arrays[f"{section}_logits"]), 7, K))
+        arrays[f"{section}_samples"] = arrays[f"{section}_logits"][:, None] + noise
+    workshop.write_result(run, arrays, {}, seconds=1.0)
     return arrays
 
 
-def test_pooling_gives_each_cell_the_temperature_of_its_fold(study, labels, tmp_path):
+def test_each_cell_gets_the_temperature_of_its_fold(study, workshop, labels):
     folds = [np.arange(0, N, 2), np.arange(1, N, 2)]
-    runs, paths, written = [], [], {}
-    for seed in (0, 1):
-        for number, index in enumerate(folds):
-            run = study("grid").Run("cross_validation", "LeNet5", 0.5, seed, f"fold{number + 1}")
-            path = tmp_path / f"{run.key}.npz"
-            validation = folds[1 - number][:80]
-            written[seed, number] = write_run(path, index, validation, labels, seed=10 * seed + number, samples=7)
-            runs.append(run)
-            paths.append(path)
-    pooled = study("pooling").pool_runs(runs, paths, labels)
-    np.testing.assert_array_equal(pooled.labels, labels)
-    assert pooled.seeds == (0, 1)
-    assert pooled.after.shape == (2, N, K)
+    runs, written = {}, {}
+    for seed in (0, 2):
+        runs[seed] = [study("grid").Run("cross_validation", "LeNet5", 0.5, seed, f"fold{k + 1}") for k in range(2)]
+        for number, (run, index) in enumerate(zip(runs[seed], folds, strict=True)):
+            written[seed, number] = write_run(workshop, run, index, folds[1 - number][:80], 10 * seed + number)
+    found = study("held_out").held_out(workshop, runs)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.seeds == (0, 2)
+    assert found.after.shape == (2, N, K)
     for (seed, number), arrays in written.items():
         truth = labels[arrays["validation_index"]]
         plain = fit_temperature(arrays["validation_logits"], truth).temperature
         sampled = fit_temperature(arrays["validation_samples"], truth).temperature
-        cells = folds[number]
-        np.testing.assert_allclose(pooled.before[seed, cells], softmax(arrays["test_logits"], axis=1))
-        np.testing.assert_allclose(pooled.after[seed, cells], softmax(arrays["test_logits"] / plain, axis=1))
+        row, cells = found.seeds.index(seed), folds[number]
+        np.testing.assert_allclose(found.before[row, cells], softmax(arrays["test_logits"], axis=1))
+        np.testing.assert_allclose(found.after[row, cells], softmax(arrays["test_logits"] / plain, axis=1))
         np.testing.assert_allclose(
-            pooled.sampled_after[seed, cells], softmax(arrays["test_samples"] / sampled, axis=2).mean(axis=1)
+            found.sampled_after[row, cells], softmax(arrays["test_samples"] / sampled, axis=2).mean(axis=1)
         )
         np.testing.assert_allclose(
-            pooled.perturbed["fgsm 0.01"][seed, cells], softmax(arrays["perturbed fgsm 0.01"] / plain, axis=1)
+            found.perturbed["fgsm 0.01"][row, cells], softmax(arrays["perturbed fgsm 0.01"] / plain, axis=1)
         )
 
 
-def test_a_cell_held_out_twice_is_refused(study, labels, tmp_path):
-    run = study("grid").Run("cross_validation", "LeNet5", 0.5, 0, "fold1")
-    write_run(tmp_path / "run.npz", np.array([0, 1, 1]), np.arange(50), labels, seed=0)
-    with pytest.raises(DataError, match="twice"):
-        study("pooling").pool_runs([run], [tmp_path / "run.npz"], labels)
+def test_parts_that_do_not_fit_together_are_refused(study, workshop):
+    runs = {seed: [study("grid").Run("cross_validation", "LeNet5", 0.5, seed, "fold1")] for seed in (0, 1)}
+    write_run(workshop, runs[0][0], np.array([0, 1, 1]), np.arange(50), seed=0)
+    with pytest.raises(DataError, match="seed 0 holds out a cell twice"):
+        study("held_out").held_out(workshop, {0: runs[0]})
+    write_run(workshop, runs[0][0], np.array([0, 1, 2]), np.arange(50), seed=0)
+    write_run(workshop, runs[1][0], np.array([0, 1, 3]), np.arange(50), seed=1)
+    with pytest.raises(DataError, match="different cells"):
+        study("held_out").held_out(workshop, runs)
 
 
 @pytest.mark.parametrize(
@@ -179,15 +156,14 @@ def test_a_cell_held_out_twice_is_refused(study, labels, tmp_path):
     ],
 )
 def test_the_goal_is_a_third_or_the_null_band(study, before, after, null_high, verdict):
-    Estimate = study("measures").Estimate
     first, second = (Estimate(value, 0, 1, N, 3, null_high=null_high) for value in (before, after))
-    assert study("table").verdict(first, second) == verdict
+    assert study("comparisons").verdict(first, second) == verdict
 
 
 def test_quality_is_averaged_over_seeds_and_phantoms_that_can_be_measured(study):
     values = [np.array([0.2, np.nan, 0.6]), np.array([0.4, np.nan, 0.8])]
-    estimate = study("explanation_rows").mean_quality(values, [np.array([0.1, np.nan, 0.3])] * 2, resamples=100)
+    estimate = study("explanation_section").mean_quality(values, [np.array([0.1, np.nan, 0.3])] * 2, resamples=100)
     assert estimate.value == pytest.approx(0.5)
     assert estimate.chance == pytest.approx(0.2)
-    assert (estimate.n, estimate.seeds) == (2, 2)
-    assert estimate.seed_sd == pytest.approx(np.std([0.4, 0.6], ddof=1))
+    assert (estimate.n, estimate.repeats) == (2, 2)
+    assert estimate.repeat_sd == pytest.approx(np.std([0.4, 0.6], ddof=1))

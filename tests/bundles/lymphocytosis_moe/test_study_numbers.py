@@ -126,10 +126,7 @@ def write_result(workshop, run, seed, calibrate=True, **more):
     for section, index in (("validation", split.validation), ("test", split.test)):
         arrays[f"{section}_logits"] = 3 * rng.normal(size=len(index)) + 2 * (2 * labels[index] - 1)
     arrays |= {name: make(rng, len(split.test)) for name, make in more.items()}
-    facts = {"recipe": workshop.recipe(run), "calibrate": calibrate, "seconds": 1.0}
-    path = workshop.result_path(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays, facts=np.array(json.dumps(facts)))
+    workshop.write_result(run, arrays, {"calibrate": calibrate}, seconds=1.0)
     return arrays
 
 
@@ -377,27 +374,6 @@ def test_a_mixture_starts_from_the_experts_of_its_own_fold(study, workshop):
     assert overrides["seed"] == 2
     assert overrides["image_expert_file"].endswith("weights/cnn_mean_k32/repeat3_fold2.pt")
     assert overrides["attribute_expert_file"].endswith("weights/mlp/repeat3_fold2.pt")
-
-
-def test_only_what_decides_what_is_learned_makes_a_result_invalid(study):
-    training = study("training")
-    config = read_json(training.TRAIN_CONFIG)
-    before = training.deciding_sections(config)
-    assert training.deciding_sections({**config, "learning_rate": 0.123}) != before
-    assert training.deciding_sections({**config, "cells_in_tensorboard": 4, "output_dir": "x"}) == before
-    watched = json.loads(json.dumps(config))
-    watched["train"]["handlers"].append({"_target_": "TensorBoardStatsHandler", "log_dir": "y"})
-    assert training.deciding_sections(watched) == before
-    watched["train"]["augmentation"] = []
-    assert training.deciding_sections(watched) != before
-
-
-def test_a_key_that_train_json_does_not_have_is_refused(study):
-    check = study("training").check_keys
-    check({"learning_rate": 1, "network_def#image_expert#global_pooling": True})
-    for key in ("learnig_rate", "network_def#image_exprt#width"):
-        with pytest.raises(DataError, match=key):
-            check({key: 1})
 
 
 def test_settings_that_do_not_fit_are_named(study, tmp_path):

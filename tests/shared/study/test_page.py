@@ -15,9 +15,10 @@ from shared.study.table import DASH, Row, Section, Table, html_cell, text_cell
 def table():
     rows = [
         Row({"model": "a <b>", "inputs": "x"}, {"AUC": Estimate(0.9, 0.8, 0.95, 12, 2, 0.01, published=0.96)}),
-        Row({"model": "c"}, {"verdict": "missed: 0.900"}),
+        Row({"model": "c", "inputs": ""}, {"verdict": "missed: 0.900"}),
     ]
-    return Table("title", "beware", "read so", ["one fact"], [Section("first", "how", rows)], ["the rest"])
+    sections = [Section("first", "how", rows)]
+    return Table("title", "beware", "read so", ["one fact"], sections, ["the rest"], repeats="seeds")
 
 
 def test_csv_has_one_line_for_each_number(table, tmp_path):
@@ -36,18 +37,21 @@ def test_csv_has_one_line_for_each_number(table, tmp_path):
 def test_markdown_and_page_name_what_was_left_out(table, tmp_path):
     write_table(tmp_path, table)
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
-    assert f"| a <b> | x | 0.900 [0.800, 0.950], paper 0.960 | {DASH} |" in text
-    assert f"| c | {DASH} | {DASH} | missed: 0.900 |" in text
+    assert "| model | inputs | N | seeds | AUC | verdict |" in text
+    assert f"| a <b> | x | 12 | 2 | 0.900 [0.800, 0.950], paper 0.960 | {DASH} |" in text
+    assert f"| c | {DASH} | {DASH} | {DASH} | {DASH} | missed: 0.900 |" in text
     assert text.endswith("## Left out\n\n- the rest\n")
     page = (tmp_path / "table.html").read_text(encoding="utf-8")
     assert "a &lt;b&gt;" in page
     assert '<td class="missed">missed: 0.900</td>' in page
     assert "the rest" in page
+    assert "<th>inputs</th><th>N</th><th>seeds</th><th>AUC</th>" in page
 
 
 def test_cells():
     assert text_cell(None) == DASH == "\u2013"
     assert text_cell(Estimate(-0.1234, -0.2, 0, 3)) == "-0.123 [-0.200, 0.000]"
+    assert text_cell(Estimate(0.5, 0.25, 0.75, 10, chance=0.2)) == "0.500 [0.250, 0.750], chance 0.200"
     assert html_cell(Estimate(0.5, 0.25, 0.75, 10, null_high=0.1)) == {
         "value": "0.500",
         "interval": "0.250 to 0.750",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import pytest
 
 from shared.data.files import read_json
 from shared.study.pool import Pool
+from shared.study.workers import RenewedProcesses
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ def test_no_run_is_started_when_the_time_is_up(make_pool):
     assert did == ["a", "b"]
 
 
+def test_what_would_not_end_in_time_is_not_started(make_pool):
+    did = []
+
+    pool = make_pool(lambda run: did.append(run.key), seconds=60.0, expected=lambda run: 600.0 * (run.key == "a"))
+    assert pool(LETTERS) == {}
+    assert "a" not in did
+    assert did  # shorter ones behind it are done
+
+
 def write_letter(run):
     if run.key.endswith("b"):
         raise ValueError("no b")
@@ -84,3 +95,29 @@ def test_processes_do_the_same(tmp_path):
     assert "no b" in failures[str(tmp_path / "b")]
     assert (tmp_path / "a").is_file()
     assert (tmp_path / "c").is_file()
+
+
+def test_a_process_is_renewed_after_some_runs():
+    with RenewedProcesses(1, tasks=2) as processes:
+        seen = [processes.submit(os.getpid).result() for _ in range(3)]
+    assert seen[0] == seen[1] != seen[2]
+    assert os.getpid() not in seen
+
+
+def test_nothing_waits_in_front_of_a_busy_process():
+    with RenewedProcesses(1, tasks=2) as processes:
+        first = processes.submit(time.sleep, 0.5)
+        with pytest.raises(RuntimeError, match="all 1 processes are busy"):
+            processes.submit(os.getpid)
+        first.result()
+        assert processes.submit(os.getpid).result() != os.getpid()
+
+
+def die(run):
+    os._exit(1)
+
+
+def test_a_killed_process_ends_the_study(tmp_path):
+    pool = Pool(die, lambda run: False, tmp_path / "failures.json", workers=1)
+    with pytest.raises(RuntimeError, match="a worker was killed"):
+        pool(LETTERS)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from shared.data.errors import DataError
 from shared.data.files import write_json
-from shared.study.settings import read_mode
+from shared.study.settings import as_settings, read_mode
 
 
 def test_a_mode_replaces_single_values_and_whole_lists(tmp_path):
@@ -14,3 +16,17 @@ def test_a_mode_replaces_single_values_and_whole_lists(tmp_path):
     assert read_mode(file, "quick") == {"a": {"x": 1, "y": [3]}, "b": 2}
     with pytest.raises(DataError, match="no settings 'full'; found default, quick"):
         read_mode(file, "full")
+
+
+@dataclass
+class Two:
+    a: int
+    b: int
+
+
+def test_settings_that_do_not_fit_are_named():
+    assert as_settings(Two, {"a": 1, "b": 2}, "study.json") == Two(1, 2)
+    with pytest.raises(DataError, match=r"study\.json: the settings do not fit: .*missing.*'b'"):
+        as_settings(Two, {"a": 1}, "study.json")
+    with pytest.raises(DataError, match="unexpected keyword argument 'c'"):
+        as_settings(Two, {"a": 1, "b": 2, "c": 3}, "study.json")

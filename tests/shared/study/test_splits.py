@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
-from shared.study.splits import cross_validation
+from shared.study.splits import cross_validation, leave_one_group_out
 
 
 def test_each_sample_is_held_out_once_and_the_strata_keep_their_shares():
@@ -31,3 +31,23 @@ def test_too_few_samples_are_named():
         cross_validation([0] * 20 + [1] * 3, 4, 0.2, seed=0)
     with pytest.raises(DataError, match="cannot be divided"):
         cross_validation([0] * 4 + [1] * 2, 2, 0.1, seed=0)
+
+
+def test_a_group_is_left_out_as_a_whole():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 200)
+    groups = np.where(rng.random(200) < 0.4, "a", "b")
+    splits = leave_one_group_out(labels, groups, 0.25, seed=0)
+    assert set(splits) == {"a", "b"}
+    for name, split in splits.items():
+        np.testing.assert_array_equal(split.test, np.flatnonzero(groups == name))
+        rest = np.concatenate([split.training, split.validation])
+        np.testing.assert_array_equal(np.sort(rest), np.flatnonzero(groups != name))
+        assert len(split.validation) == pytest.approx(0.25 * len(rest), abs=1)
+        for label in range(3):
+            expected = 0.25 * (labels[rest] == label).sum()
+            assert (labels[split.validation] == label).sum() == pytest.approx(expected, abs=1)
+    other = leave_one_group_out(labels, groups, 0.25, seed=1)["a"]
+    assert not np.array_equal(other.validation, splits["a"].validation)
+    with pytest.raises(DataError, match="at least two"):
+        leave_one_group_out(labels, ["a"] * 200, 0.25, seed=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,12 @@ from scripts.phantom import draw_crops
 from scripts.phantom_cells import CLASSES, TRUTH
 from scripts.study.grid import Run
 from scripts.study.inference import normalised, predicted_logits
-from scripts.study.training import train, training_overrides, untrained
+from scripts.study.settings import BUNDLE_ROOT
+from scripts.study.training import training_overrides, untrained
 from scripts.study.workshop import Workshop
 from shared.data.datalist import write_datalist
 from shared.saliency.quality import map_quality
+from shared.study.training import train
 
 __all__ = ["explain_phantoms", "write_phantoms"]
 
@@ -73,18 +74,15 @@ def explain_phantoms(workshop: Workshop, run: Run) -> tuple[dict[str, NDArray[An
         ``(N,)``; and facts about the training.
     """
     plan = workshop.settings.explanations
-    work = workshop.output / "work" / run.key
-    try:
+    with workshop.workspace(run) as work:
         phase, labels, masks = write_phantoms(work / "data", plan["crops"])
         overrides = training_overrides(run, workshop.settings)
         facts: dict[str, Any] = {}
         if run.part == "untrained":
             network = untrained(overrides)
         else:
-            trained = train(work / "data", work / "models", overrides)
+            trained = train(BUNDLE_ROOT, work / "data", work / "models", overrides)
             network, facts = trained.network, {"best_epoch": trained.best_epoch, "epochs": trained.epochs}
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     images = normalised(phase, workshop.phase_range)
     arrays: dict[str, NDArray[Any]] = {"labels": labels, "test_logits": predicted_logits(network, images)}
     for name, description in plan["methods"].items():

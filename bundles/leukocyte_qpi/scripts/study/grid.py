@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from scripts.study.settings import StudySettings
 
-__all__ = ["BASELINE", "Run", "all_runs"]
+__all__ = ["BASELINE", "Run", "all_runs", "expected_cost"]
 
 BASELINE = "logistic regression"
+COSTS = {BASELINE: 1, "LeNet5": 8, "AlexNet": 40}
 
 
 @dataclass(frozen=True)
@@ -86,3 +87,8 @@ def all_runs(settings: StudySettings, sources: Sequence[str]) -> list[Run]:
         return 5 if cheap else 6 + seeds.index(run.seed)
 
     return sorted(runs, key=stage)
+
+
+def expected_cost(run: Run) -> float:
+    """Return a run's expected share of the whole."""
+    return COSTS.get(run.network, 1)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from monai.bundle import ConfigParser
 
-from scripts.study.grid import all_runs
-from scripts.study.page import write_table
-from scripts.study.pool import do_runs
-from scripts.study.settings import read_settings
+from scripts.study.grid import Run, all_runs, expected_cost
+from scripts.study.one_run import do_run
+from scripts.study.results import Results
+from scripts.study.settings import BUNDLE_ROOT, read_settings
 from scripts.study.stand_in import FILE_NAME, read_cells, write_crops
-from scripts.study.training import bundle_metadata
+from scripts.study.table import build_table
 from scripts.study.workshop import Workshop
 from shared.data.files import sha256_file
+from shared.study.page import write_table
+from shared.study.pool import Pool
+from shared.study.run import Outcome
 
 __all__ = ["run_study"]
 
@@ -25,7 +30,7 @@ def run_study(
     seeds: int | None = None,
     workers: int = 2,
     table_only: bool = False,
-) -> int:
+) -> Outcome:
     """Do all runs that are not yet done, and write the table.
 
     Args:
@@ -35,12 +40,9 @@ def run_study(
         seeds: number of seeds instead of the settings'.
         workers: processes.
         table_only: only write the table of what is there.
-
-    Returns:
-        0, or 1 if a run failed.
     """
     settings = read_settings(mode, seeds)
-    metadata = bundle_metadata()
+    metadata = ConfigParser.load_config_file(str(BUNDLE_ROOT / "configs" / "metadata.json"))
     low, high = metadata["preprocessing"]["phase_range_rad"]
     classes = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
     cells = read_cells(data, classes, peak=settings.black_rad)
@@ -50,9 +52,12 @@ def run_study(
     failures: dict[str, str] = {}
     if not table_only:
         write_crops(workshop.crops, cells)
-        failures = do_runs(workshop, runs, workers)
-    for path in write_table(workshop, runs):
-        print(path)  # noqa: T201 - the command's result
-    for key, text in failures.items():
-        print(f"failed: {key}: {text.strip().splitlines()[-1]}")  # noqa: T201
-    return 1 if failures else 0
+        pool: Pool[Run] = Pool(
+            action=partial(do_run, workshop),
+            is_done=workshop.is_done,
+            failures_file=output / "failures.json",
+            workers=workers,
+            cost=expected_cost,
+        )
+        failures = pool(runs)
+    return Outcome(write_table(output, build_table(Results(workshop, runs))), failures)

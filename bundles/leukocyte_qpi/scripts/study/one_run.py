@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from typing import Any
 
@@ -18,26 +16,16 @@ from scripts.study import perturbations
 from scripts.study.explanations import explain_phantoms
 from scripts.study.grid import BASELINE, Run
 from scripts.study.inference import BATCH, normalised, predicted_logits
-from scripts.study.settings import StudySettings
-from scripts.study.splits import Split, cross_validation, leave_one_source_out
-from scripts.study.stand_in import Cells, subtract_level, write_split
-from scripts.study.training import train, training_overrides
-from scripts.study.workshop import Workshop, recipe
+from scripts.study.settings import BUNDLE_ROOT
+from scripts.study.stand_in import subtract_level, write_split
+from scripts.study.training import training_overrides
+from scripts.study.workshop import Workshop
 from shared.calibration.monte_carlo_dropout import MonteCarloDropout
-from shared.data.files import atomic_path
+from shared.study.training import train
 
-__all__ = ["do_run", "split_of"]
+__all__ = ["do_run"]
 
 Arrays = dict[str, NDArray[Any]]
-
-
-def split_of(run: Run, cells: Cells, settings: StudySettings) -> Split:
-    """Return the indices of the cells that a run trains, validates and tests on."""
-    share = settings.validation_share
-    if run.experiment == "leave_one_source_out":
-        return leave_one_source_out(cells.labels, cells.sources, share, run.seed)[run.part]
-    fold = int(run.part.removeprefix("fold")) - 1
-    return cross_validation(cells.labels, cells.sources, settings.folds, share, run.seed)[fold]
 
 
 def do_run(workshop: Workshop, run: Run) -> None:
@@ -51,23 +39,15 @@ def do_run(workshop: Workshop, run: Run) -> None:
         arrays, facts = explain_phantoms(workshop, run)
     else:
         arrays, facts = _network(workshop, run)
-    facts |= {"recipe": recipe(workshop, run), "seconds": time.time() - started}
-    content: dict[str, Any] = {**arrays, "facts": np.array(json.dumps(facts))}
-    with atomic_path(workshop.result_path(run)) as temporary:
-        np.savez_compressed(temporary, **content)
+    workshop.write_result(run, arrays, facts, seconds=time.time() - started)
 
 
 def _network(workshop: Workshop, run: Run) -> tuple[Arrays, dict[str, Any]]:
     cells, settings = workshop.cells, workshop.settings
-    split = split_of(run, cells, settings)
-    work = workshop.output / "work" / run.key
-    try:
-        overrides = training_overrides(run, settings)
-        write_split(work / "data", workshop.crops, cells, split.sections())
-        trained = train(work / "data", work / "models", overrides)
-    finally:
-        # 100 MB of weights for each AlexNet; all that is measured is in the result
-        shutil.rmtree(work, ignore_errors=True)
+    split = workshop.split(run)
+    with workshop.workspace(run) as work:
+        write_split(work / "data", workshop.crops, cells, split)
+        trained = train(BUNDLE_ROOT, work / "data", work / "models", training_overrides(run, settings))
     phase = subtract_level(cells.phase)
     arrays: Arrays = {"validation_index": split.validation, "test_index": split.test}
     for section, indices in (("validation", split.validation), ("test", split.test)):
@@ -122,7 +102,7 @@ def _perturbed(workshop: Workshop, run: Run, network: torch.nn.Module, test: NDA
 def _baseline(workshop: Workshop, run: Run) -> Arrays:
     """Fit a logistic regression on the grey pixels."""
     cells = workshop.cells
-    split = split_of(run, cells, workshop.settings)
+    split = workshop.split(run)
     pixels = normalised(subtract_level(cells.phase), workshop.phase_range).flatten(1).numpy()
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     model.fit(pixels[split.training], cells.labels[split.training])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.data.errors import DataError
-from shared.data.files import read_json
+from shared.study.settings import as_settings, read_mode
 
 __all__ = ["BUNDLE_ROOT", "StudySettings", "read_settings"]
 
@@ -69,22 +67,7 @@ def read_settings(mode: str = "default", n_seeds: int | None = None, path: Path 
         DataError: if the file has no such mode, or a key is missing or unknown.
     """
     file = path or BUNDLE_ROOT / "configs" / "study.json"
-    content = read_json(file)
-    if mode not in content:
-        raise DataError(f"{file}: no settings '{mode}'; found {', '.join(content)}")
-    values = _overlaid(content["default"], {} if mode == "default" else content[mode])
+    values = read_mode(file, mode)
     if n_seeds is not None:
         values["seeds"] = list(range(n_seeds))
-    try:
-        return StudySettings(**values)
-    except TypeError as error:
-        raise DataError(f"{file}: the settings '{mode}' do not fit: {error}") from error
-
-
-def _overlaid(base: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace values of nested mappings; lists are replaced as a whole."""
-    result = copy.deepcopy(base)
-    for key, value in overlay.items():
-        nested = isinstance(value, Mapping) and isinstance(result.get(key), dict)
-        result[key] = _overlaid(result[key], value) if nested else copy.deepcopy(value)
-    return result
+    return as_settings(StudySettings, values, f"{file}, '{mode}'")

@@ -21,6 +21,7 @@ from skimage.transform import resize
 from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
+from shared.study.splits import Split
 
 __all__ = ["Cells", "read_cells", "subtract_level", "write_crops", "write_split"]
 
@@ -49,6 +50,12 @@ class Cells:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def strata(self) -> NDArray[np.str_]:
+        """Class and source of each crop in words, ``(N,)``."""
+        pairs = zip(self.labels, self.sources, strict=True)
+        return np.array([f"class {label} of {source}" for label, source in pairs])
 
 
 def read_cells(folder: str | Path, classes: Sequence[str], peak: float, size: int = 50) -> Cells:
@@ -110,7 +117,7 @@ def write_crops(folder: Path, cells: Cells) -> None:
                 np.save(temporary, image)
 
 
-def write_split(folder: Path, crops: Path, cells: Cells, sections: dict[str, NDArray[np.intp]]) -> None:
+def write_split(folder: Path, crops: Path, cells: Cells, split: Split) -> None:
     """Write ``<folder>/datalist.json`` with the cells of each section."""
     write_datalist(
         folder / "datalist.json",
@@ -124,7 +131,7 @@ def write_split(folder: Path, crops: Path, cells: Cells, sections: dict[str, NDA
                 }
                 for i in indices
             ]
-            for section, indices in sections.items()
+            for section, indices in split._asdict().items()
         },
         classes=cells.classes,
         info={"data": "stained white cells, a stand-in for quantitative phase images"},

@@ -27,18 +27,17 @@ GOALS = {
 }
 
 
-def names_of(settings: StudySettings, model: str, found: HeldOut | None = None) -> dict[str, str]:
+def names_of(settings: StudySettings, model: str) -> dict[str, str]:
     """Return what names a model's row."""
     described = settings.models[model]
-    names = {"model": described["title"], "inputs": described["inputs"]}
-    return names if found is None else {**names, "repeats": str(len(found.repeats))}
+    return {"model": described["title"], "inputs": described["inputs"]}
 
 
 def diagnosis_section(settings: StudySettings, meter: Meter, found: Mapping[str, HeldOut]) -> Section:
     """All models but the shortcuts."""
     rows = [
-        Row(names_of(settings, model, predictions), _cells(settings, meter, found, model))
-        for model, predictions in found.items()
+        Row(names_of(settings, model), _cells(settings, meter, found, model))
+        for model in found
         if settings.models[model]["kind"] != "shortcut"
     ]
     if rows:
@@ -92,7 +91,7 @@ def goal_section(settings: StudySettings, meter: Meter, found: Mapping[str, Held
         for name, least in GOALS.get(described["inputs"], ()):
             value = measured[name].value
             verdict = f"{'met' if value >= least else 'missed'}: {value:.3f}"
-            names = {**names_of(settings, model, predictions), "goal": f"{HEADINGS[name]} ≥ {least:g}"}
+            names = {**names_of(settings, model), "goal": f"{HEADINGS[name]} ≥ {least:g}"}
             cells: dict[str, Cell] = {"verdict": verdict, "value": measured[name]}
             rows.append(Row(names, cells | _differences(settings, meter, found, model)))
     return Section(
@@ -103,8 +102,8 @@ def goal_section(settings: StudySettings, meter: Meter, found: Mapping[str, Held
 def shortcut_section(settings: StudySettings, meter: Meter, found: Mapping[str, HeldOut]) -> Section:
     """What could be diagnosed without looking at a cell."""
     rows = [
-        Row(names_of(settings, model, predictions), _cells(settings, meter, found, model))
-        for model, predictions in found.items()
+        Row(names_of(settings, model), _cells(settings, meter, found, model))
+        for model in found
         if settings.models[model]["kind"] == "shortcut"
     ]
     return Section(

@@ -52,7 +52,7 @@ def repeatability_section(workshop: Workshop, meter: Meter, found: Mapping[str, 
             cells["difference of the first"] = less
             if settings.models[model]["inputs"] == "images, attributes":
                 cells["goal: fewer disagreements"] = f"{'met' if less.value < 0 else 'missed'}: {less.value:+.3f}"
-        rows.append(Row(names_of(settings, model, predictions), cells))
+        rows.append(Row(names_of(settings, model), cells))
     origins = {cell_sets(record, 0, 0, settings).origin for record in workshop.patients.records} - {""}
     return Section(
         "Repeatability",
@@ -69,7 +69,7 @@ def cell_number_section(settings: StudySettings, meter: Meter, found: Mapping[st
     numbers = settings.cell_numbers
     rows = [
         Row(
-            {**names_of(settings, model, predictions), "cells": f"{size}"},
+            {**names_of(settings, model), "cells": f"{size}"},
             {heading: measured[name] for name, heading in BY_CELLS.items()},
         )
         for model, predictions in found.items()
@@ -97,7 +97,7 @@ def expert_section(settings: StudySettings, meter: Meter, found: Mapping[str, He
             gate = predictions.more["gate"]
             cells["mean gate"] = meter.mean(gate)
             cells["share of patients with gate > 0.5"] = meter.mean((gate > 0.5).astype(np.float64))
-        rows.append(Row(names_of(settings, model, predictions), cells))
+        rows.append(Row(names_of(settings, model), cells))
     return Section(
         "Experts", "Gate: weight of the expert on images. An expert inside a mixture is not calibrated.", rows
     )
@@ -119,7 +119,7 @@ def attention_section(workshop: Workshop, found: Mapping[str, HeldOut]) -> Secti
             cells[f"{heading}, rank correlation with number of cells"] = _estimate(
                 measured[name]["rank_correlation_with_size"], len(mean), len(repeats)
             )
-        rows.append(Row(names_of(settings, model, predictions), cells))
+        rows.append(Row(names_of(settings, model), cells))
     return Section(
         "Attention weights",
         "The paper argues that attention weights become skewed when there are many cells. Equal weights would make all "

@@ -14,6 +14,7 @@ from scripts.study.choices import calibrated_loss, temperature_of, youden_thresh
 from scripts.study.grid import Run
 from scripts.study.workshop import Workshop
 from shared.data.errors import DataError
+from shared.study.repeats import join_parts
 
 __all__ = ["HeldOut", "held_out"]
 
@@ -93,7 +94,7 @@ def held_out(workshop: Workshop, model: str, repeats: Sequence[int]) -> HeldOut:
 def _join(workshop: Workshop, runs: Sequence[Run]) -> dict[str, Any]:
     """Join the folds of one repeat."""
     labels, lengths = workshop.patients.labels, workshop.patients.lengths
-    arrays: dict[str, list[NDArray[Any]]] = {}
+    folds: list[dict[str, NDArray[Any]]] = []
     temperatures, losses, indices = [], [], []
     attention: list[tuple[int, Floats]] = []
     for run in runs:
@@ -111,17 +112,15 @@ def _join(workshop: Workshop, runs: Sequence[Run]) -> dict[str, Any]:
             **({"gate": result["gate"]} if "gate" in result else {}),
         }
         fold["at_threshold"] = fold["after"] > threshold
-        for name, values in fold.items():
-            arrays.setdefault(name, []).append(values)
+        folds.append(fold)
         if "attention" in result:
             parts = np.split(result["attention"], np.cumsum(lengths[result["test_index"]])[:-1])
             attention += zip(result["test_index"].tolist(), parts, strict=True)
-    index = np.concatenate(indices)
-    if not np.array_equal(np.sort(index), np.arange(len(labels))):
+    index, arrays = join_parts(indices, folds)
+    if not np.array_equal(index, np.arange(len(labels))):
         raise DataError(f"{runs[0].key}: the folds do not hold out every patient once; delete {runs[0].model}'s runs")
-    order = np.argsort(index)
     return {
-        "arrays": {name: np.concatenate(values)[order] for name, values in arrays.items()},
+        "arrays": arrays,
         "temperatures": temperatures,
         "losses": losses,
         "attention": [weights for _, weights in sorted(attention, key=lambda pair: pair[0])],

@@ -10,12 +10,13 @@ from scripts.study.keep_ensemble import best_model, keep_ensemble
 from scripts.study.one_run import do_run
 from scripts.study.patients import read_patients
 from scripts.study.rivals import extract_features
-from scripts.study.settings import read_settings
+from scripts.study.settings import BUNDLE_ROOT, read_settings
 from scripts.study.table import Results, build_table
-from scripts.study.training import check_keys
 from scripts.study.workshop import Workshop
 from shared.study.page import write_table
 from shared.study.pool import Pool
+from shared.study.run import Outcome
+from shared.study.training import check_keys, read_train_config
 
 __all__ = ["run_study"]
 
@@ -27,7 +28,7 @@ def run_study(
     seeds: int | None = None,
     workers: int = 2,
     table_only: bool = False,
-) -> int:
+) -> Outcome:
     """Do all runs that are not yet done, write the table, and keep the best model's folds as an ensemble.
 
     Args:
@@ -37,9 +38,6 @@ def run_study(
         seeds: at most so many repeats of the cross-validation.
         workers: processes.
         table_only: only write table and ensemble of what is there.
-
-    Returns:
-        0, or 1 if a run failed.
     """
     settings = read_settings(mode, seeds)
     patients = read_patients(data, output, settings.patients, settings.cells, workers)
@@ -47,7 +45,8 @@ def run_study(
     runs = all_runs(settings)
     for name in {run.model for run in runs if settings.models[run.model]["kind"] == "network"}:
         model = settings.models[name]
-        check_keys({**settings.training, **model["overrides"], **model.get("weights_from", {})})
+        overrides = {**settings.training, **model["overrides"], **model.get("weights_from", {})}
+        check_keys(read_train_config(BUNDLE_ROOT), overrides)
     failures: dict[str, str] = {}
     if not table_only:
         if any(settings.models[run.model]["kind"] == "classical" for run in runs):
@@ -60,6 +59,7 @@ def run_study(
             cost=lambda run: settings.models[run.model]["minutes"],
             requires=lambda run: required_runs(settings, run),
             seconds=None if settings.hours is None else 3600 * settings.hours,
+            expected=lambda run: 60 * settings.models[run.model]["minutes"],
         )
         failures = pool(runs)
     results = Results(workshop, runs)
@@ -67,8 +67,4 @@ def run_study(
     best = best_model(settings, results.found)
     if best is not None:
         written.append(keep_ensemble(workshop, best, results.found[best]))
-    for path in written:
-        print(path)  # noqa: T201 - the command's result
-    for key, text in failures.items():
-        print(f"failed: {key}: {text.strip().splitlines()[-1]}")  # noqa: T201
-    return 1 if failures else 0
+    return Outcome(written, failures)

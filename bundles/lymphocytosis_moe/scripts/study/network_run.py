@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +13,11 @@ from scripts.embedded_bags import BagExperts, attention_weights, embed_cells
 from scripts.network_input import network_input
 from scripts.study.grid import Run
 from scripts.study.patients import write_split
+from scripts.study.settings import BUNDLE_ROOT
 from scripts.study.subsets import CellSets, cell_sets, in_arrays
-from scripts.study.training import train
 from scripts.study.workshop import Workshop
 from shared.data.files import atomic_path
+from shared.study.training import train
 
 __all__ = ["average_run", "network_run", "training_overrides"]
 
@@ -28,14 +28,11 @@ Result = tuple[Arrays, dict[str, Any]]
 def network_run(workshop: Workshop, run: Run) -> Result:
     """Train a network through ``train.json``; its weights are kept beside the results."""
     split, patients = workshop.split(run), workshop.patients
-    work = workshop.output / "work" / run.key
-    try:
+    with workshop.workspace(run) as work:
         write_split(work / "data", patients, split)
-        trained = train(work / "data", work / "models", training_overrides(workshop, run))
+        trained = train(BUNDLE_ROOT, work / "data", work / "models", training_overrides(workshop, run))
         with atomic_path(workshop.weights_path(run)) as temporary:
             torch.save(trained.network.state_dict(), temporary)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     arrays = _outputs(workshop, run, trained.network, split.test)
     only_all = _outputs(workshop, run, trained.network, split.validation, subsets=False)
     arrays["validation_logits"] = only_all["test_logits"]

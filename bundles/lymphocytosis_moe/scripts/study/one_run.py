@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from scripts.study.grid import Run
 from scripts.study.network_run import average_run, network_run
 from scripts.study.rivals import attribute_run, classical_run, shortcut_run
 from scripts.study.workshop import Workshop
-from shared.data.files import atomic_path
 
 __all__ = ["do_run"]
 
@@ -36,12 +32,5 @@ def do_run(workshop: Workshop, run: Run) -> None:
     started = time.time()
     arrays, facts = BY_KIND[workshop.settings.models[run.model]["kind"]](workshop, run)
     split = workshop.split(run)
-    facts |= {"recipe": workshop.recipe(run), "seconds": time.time() - started}
-    content = {
-        "validation_index": split.validation,
-        "test_index": split.test,
-        **arrays,
-        "facts": np.array(json.dumps(facts)),
-    }
-    with atomic_path(workshop.result_path(run)) as temporary:
-        np.savez_compressed(temporary, **content)
+    content = {"validation_index": split.validation, "test_index": split.test, **arrays}
+    workshop.write_result(run, content, facts, seconds=time.time() - started)

@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.study.precision import with_precision
 from shared.data.errors import DataError
-from shared.study.settings import read_mode
+from shared.study.settings import as_settings, read_mode
 
 __all__ = ["BUNDLE_ROOT", "KINDS", "StudySettings", "read_settings"]
 
@@ -98,10 +98,7 @@ def read_settings(mode: str = "default", repeats: int | None = None, path: Path 
         ]
     if "training" in values and "device" in values:
         values["training"] = with_precision(values["training"], values["device"])
-    try:
-        settings = StudySettings(**values)
-    except TypeError as error:
-        raise DataError(f"{file}: the settings '{mode}' do not fit: {error}") from error
+    settings = as_settings(StudySettings, values, f"{file}, '{mode}'")
     _check_models(file, settings)
     return settings
 

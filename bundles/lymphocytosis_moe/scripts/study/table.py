@@ -19,6 +19,7 @@ from scripts.study.measures import Meter
 from scripts.study.precision import precision_name
 from scripts.study.settings import StudySettings
 from scripts.study.workshop import Workshop
+from shared.study.repeats import whole_repeats
 from shared.study.table import Table
 
 __all__ = ["Results", "build_table", "left_out"]
@@ -59,17 +60,15 @@ class Results:
     def __post_init__(self) -> None:
         self.done = {run for run in self.runs if self.workshop.is_done(run)}
         for model in self.workshop.settings.models:
-            whole = []
-            for repeat in sorted({run.repeat for run in self.runs if run.model == model}):
-                folds = [run for run in self.runs if (run.model, run.repeat) == (model, repeat)]
-                finished = [run for run in folds if run in self.done]
-                if len(finished) == len(folds):
-                    whole.append(repeat)
-                else:
-                    text = f"{self.workshop.settings.models[model]['title']}, repeat {repeat + 1}"
-                    self.incomplete.append(f"{text}: {len(finished)} of {len(folds)} folds")
+            folds = [run for run in self.runs if run.model == model]
+            whole, lacking = whole_repeats(folds, self.done, lambda run: run.repeat)
+            title = self.workshop.settings.models[model]["title"]
+            self.incomplete += [
+                f"{title}, repeat {repeat + 1}: {finished} of {number} folds"
+                for repeat, (finished, number) in lacking.items()
+            ]
             if whole:
-                self.found[model] = held_out(self.workshop, model, whole)
+                self.found[model] = held_out(self.workshop, model, list(whole))
 
 
 def build_table(results: Results, everything: StudySettings) -> Table:

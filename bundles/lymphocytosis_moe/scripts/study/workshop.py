@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from scripts.study.grid import Run, required_runs
 from scripts.study.patients import Patients
 from scripts.study.precision import precision_name
 from scripts.study.resolved import metadata_values
-from scripts.study.settings import StudySettings
-from scripts.study.training import training_sections
-from shared.data.errors import DataError
+from scripts.study.settings import BUNDLE_ROOT, StudySettings
+from shared.study.folder import StudyFolder
 from shared.study.splits import Split, cross_validation
+from shared.study.training import deciding_sections, read_train_config
 
 __all__ = ["Workshop"]
 
@@ -28,7 +26,7 @@ DECIDING = ("folds", "validation_share", "cells", "image_sets", "cell_numbers")
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Workshop(StudyFolder[Run]):
     """What all runs share; small enough to be sent to a worker.
 
     Attributes:
@@ -37,13 +35,8 @@ class Workshop:
         settings: of the study.
     """
 
-    output: Path
     patients: Patients
     settings: StudySettings
-
-    def result_path(self, run: Run) -> Path:
-        """Return where the result of a run is."""
-        return self.output / "runs" / f"{run.key}.npz"
 
     def weights_path(self, run: Run) -> Path:
         """Return where the weights of a network are."""
@@ -60,34 +53,12 @@ class Workshop:
         return cross_validation(self.patients.labels, settings.folds, settings.validation_share, run.repeat)[run.fold]
 
     def is_done(self, run: Run) -> bool:
-        """Tell whether a run's result is there and was made with the same settings and data."""
-        if not self.result_path(run).is_file():
-            return False
+        """Tell whether a run's result is there and was made by the same recipe; of a network also its weights."""
         weighted = self.settings.models[run.model]["kind"] in ("network", "average")
-        if weighted and not self.weights_path(run).is_file():
-            return False
-        return bool(self.facts(run)["recipe"] == self.recipe(run))
-
-    def result(self, run: Run) -> dict[str, NDArray[Any]]:
-        """Return the arrays of a run's result.
-
-        Raises:
-            DataError: if there is none.
-        """
-        path = self.result_path(run)
-        if not path.is_file():
-            raise DataError(f"{path}: no such result; do the run {run.key} first")
-        with np.load(path, allow_pickle=False) as result:
-            return {name: result[name] for name in result.files if name != "facts"}
-
-    def facts(self, run: Run) -> dict[str, Any]:
-        """Return what the result of a run says about itself."""
-        with np.load(self.result_path(run), allow_pickle=False) as result:
-            facts: dict[str, Any] = json.loads(str(result["facts"]))
-        return facts
+        return super().is_done(run) and (not weighted or self.weights_path(run).is_file())
 
     def recipe(self, run: Run) -> str:
-        """Return what the result of a run depends on, as JSON; a result with another recipe is not reused.
+        """Return run, data, models and settings that its result depends on, as JSON.
 
         Of the code the version of the networks' is part of it: delete the study's folder after changing how others
         work.
@@ -112,9 +83,14 @@ class Workshop:
             training = dict(self.settings.training)
             learning |= {
                 "training": training,
-                "train.json": training_sections(),
+                "train.json": _training_sections(),
                 "metadata.json": metadata_values({**training, **model["overrides"]}),
                 "precision": precision_name({**training, **model["overrides"]}, self.settings.device),
                 "version": NETWORK_VERSION,
             }
         return learning
+
+
+@cache
+def _training_sections() -> str:
+    return deciding_sections(read_train_config(BUNDLE_ROOT))

@@ -1,4 +1,4 @@
-"""One training through the bundle's own ``train.json``, so that what is measured is what users run."""
+"""One training through a bundle's own ``train.json``, so that what is measured is what users run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from scripts.study.settings import BUNDLE_ROOT
 from shared.data.errors import DataError
 from shared.training.best_model import BestModel
 from shared.training.weights import load_weights
 
-__all__ = ["Trained", "check_keys", "deciding_sections", "train", "training_sections"]
+__all__ = ["Trained", "check_keys", "deciding_sections", "read_train_config", "train"]
 
-TRAIN_CONFIG = BUNDLE_ROOT / "configs" / "train.json"
-# the study resumes by whole runs and has one progress bar for all of them
-NOT_NEEDED = ("TrainingState", "EpochProgress", "TensorBoardStatsHandler", "CellSaliencyHandler")
+# a study resumes by whole runs and has one progress bar for all of them
+NOT_NEEDED = (
+    "TrainingState",
+    "EpochProgress",
+    "TensorBoardStatsHandler",
+    "SaliencyTensorBoardHandler",
+    "CellSaliencyHandler",
+)
 # what a training learns does not depend on where its files are
 PLACES = ("bundle_root", "dataset_dir", "ckpt_dir", "output_dir", "tensorboard_dir", "datalist", "model_file", "device")
 REFERENCE = re.compile(r"[@%]([A-Za-z_]\w*(?:#\w+)*)")
@@ -33,8 +36,8 @@ class Trained(NamedTuple):
 
     Attributes:
         network: with the weights of the chosen epoch, in evaluation mode.
-        best_epoch: the epoch that was chosen on the validation patients.
-        best_value: its validation metric.
+        best_epoch: the epoch with the best validation metric.
+        best_value: that value.
         epochs: epochs trained.
     """
 
@@ -44,36 +47,17 @@ class Trained(NamedTuple):
     epochs: int
 
 
-@cache
-def training_sections() -> str:
-    """Return the hash of what decides in ``train.json`` what a training learns.
-
-    That is all that ``training`` refers to, directly or through other keys, but for places and for handlers that only
-    watch: whatever else is added to the file, a result stays valid.
-    """
-    return deciding_sections(_config())
+def read_train_config(bundle_root: Path) -> dict[str, Any]:
+    """Return the content of a bundle's ``train.json``."""
+    config: dict[str, Any] = ConfigParser.load_config_file(str(bundle_root / "configs" / "train.json"))
+    return config
 
 
-def deciding_sections(config: Mapping[str, Any]) -> str:
-    """Return the hash of everything that the key ``training`` of a config depends on; see :func:`training_sections`."""
-    found: dict[str, Any] = {}
-    left = ["training"]
-    while left:
-        key = left.pop()
-        if key in found or key in PLACES:
-            continue
-        value: Any = config
-        for part in key.split("#"):
-            value = value[int(part)] if isinstance(value, list) else value[part]
-        found[key] = _without_watchers(value)
-        left += REFERENCE.findall(json.dumps(found[key]))
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-
-
-def train(dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Trained:
-    """Run ``training`` of the bundle.
+def train(bundle_root: Path, dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Trained:
+    """Run ``training`` of a bundle, without handlers that only watch.
 
     Args:
+        bundle_root: folder of the bundle.
         dataset_dir: folder with the ``datalist.json``.
         work_dir: where weights are written.
         overrides: keys of ``train.json`` and their values.
@@ -81,12 +65,12 @@ def train(dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Tr
     Raises:
         DataError: if ``train.json`` has no such key.
     """
-    check_keys(overrides)
+    check_keys(read_train_config(bundle_root), overrides)
     workflow = ConfigWorkflow(
-        str(TRAIN_CONFIG),
+        str(bundle_root / "configs" / "train.json"),
         logging_file=False,
         workflow_type="train",
-        bundle_root=str(BUNDLE_ROOT),
+        bundle_root=str(bundle_root),
         dataset_dir=str(dataset_dir),
         ckpt_dir=str(work_dir),
         tensorboard_dir=str(work_dir / "logs"),
@@ -106,13 +90,16 @@ def train(dataset_dir: Path, work_dir: Path, overrides: Mapping[str, Any]) -> Tr
     return Trained(load_weights(network, best.path), best.best_epoch, best.best_value, epochs)
 
 
-def check_keys(overrides: Mapping[str, Any]) -> None:
+def check_keys(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Refuse keys that ``train.json`` does not have: MONAI would add them, and nothing would come of it.
+
+    Args:
+        config: content of ``train.json``.
+        overrides: keys and their values.
 
     Raises:
         DataError: naming the key.
     """
-    config = _config()
     for key in overrides:
         place: Any = config
         # of nested keys the last may be new: an argument that the config leaves at its default
@@ -122,9 +109,27 @@ def check_keys(overrides: Mapping[str, Any]) -> None:
             place = place[part]
 
 
-def _config() -> dict[str, Any]:
-    config: dict[str, Any] = ConfigParser.load_config_file(str(TRAIN_CONFIG))
-    return config
+def deciding_sections(config: Mapping[str, Any]) -> str:
+    """Return the hash of what decides in ``train.json`` what a training learns.
+
+    That is all that the key ``training`` refers to, directly or through other keys, but for places and for handlers
+    that only watch: whatever else is added to the file, a result stays valid.
+
+    Args:
+        config: content of ``train.json``.
+    """
+    found: dict[str, Any] = {}
+    left = ["training"]
+    while left:
+        key = left.pop()
+        if key in found or key in PLACES:
+            continue
+        value: Any = config
+        for part in key.split("#"):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        found[key] = _without_watchers(value)
+        left += REFERENCE.findall(json.dumps(found[key]))
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def _only_watches(handler: Any) -> bool:
