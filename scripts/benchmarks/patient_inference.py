@@ -39,7 +39,8 @@ def comparisons(device: torch.device, seed: int) -> Iterator[Comparison]:
     torch.manual_seed(seed)
     patients = {number: write_patient(number, seed) for number in NUMBERS}
     experts = ImageClassifier(WIDTH, IMAGE_SIZE), AttributePerceptron()
-    network = MixtureOfExperts(*experts).to(device, memory_format=torch.channels_last).eval()
+    network = MixtureOfExperts(*experts).to(device).eval()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = calibrated_classifier(network, seed)
     ways = {
         number: partial(diagnosis, network, classifier, record, device=device) for number, record in patients.items()
