@@ -32,8 +32,8 @@ __all__ = ["ClassifierEvaluation", "FurtherMeasure", "PredictionsWriter", "evalu
 FurtherMeasure = Callable[[CollectedOutputs], Any]
 """What a bundle measures besides: takes the labelled samples, returns what is ready for JSON."""
 
-# what records say of a sample and readers of the predictions file may want to group by
-RECORD_COLUMNS = ("donor", "source", "kind")
+# what records say of a sample: readers of the predictions file group by it, and find the sample again
+RECORD_COLUMNS = ("donor", "source", "kind", "frame", "row", "column", "opd_peak_nm", "area_um2", "dry_mass_pg")
 
 
 class PredictionsWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import textwrap
@@ -15,7 +16,7 @@ import pandas as pd
 from shared.data.datalist import read_datalist
 from shared.data.integrity import Exclusion
 
-__all__ = ["LeftOut", "Nouns", "Summary", "left_out"]
+__all__ = ["LeftOut", "Nouns", "Summary", "left_out", "tell_left_out"]
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,25 @@ def left_out(excluded: Iterable[Exclusion], nouns: Nouns | None = None) -> list[
         example = f"{first.source}, {first.item}: {first.reason}"
         found.append(LeftOut(dict(Counter(map(nouns.of, items))), example, nouns))
     return sorted(found, key=lambda group: -group.total)
+
+
+def tell_left_out(
+    logger: logging.Logger, excluded: Sequence[Exclusion], file: str | os.PathLike[str], nouns: Nouns | None = None
+) -> None:
+    """Log how much was left out, the most frequent reasons and where all of them stand; nothing if all was used.
+
+    Args:
+        logger: where to.
+        excluded: what was left out.
+        file: the file that lists it.
+        nouns: what the things are called.
+    """
+    groups = left_out(excluded, nouns)
+    if not groups:
+        return
+    numbers: Counter[str] = sum((Counter(group.numbers) for group in groups), Counter())
+    lines = [f"left out: {(nouns or Nouns()).count(numbers)} (see {file})", *(f"  {group}" for group in groups[:4])]
+    logger.warning("\n".join([*lines, *([f"  and {len(groups) - 4} more reason(s)"] if len(groups) > 4 else [])]))
 
 
 def _pattern(reason: str, source: str, item: str) -> str:

@@ -152,7 +152,7 @@ def read_predictions(path: str | os.PathLike[str]) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a valid CSV file ({error}); write it anew") from error
     multilabel = is_multilabel(table)
-    texts = {"id", "reason", "kind", "donor"}
+    texts = {"id", "reason", "kind", "donor", "source", "frame"}
     texts |= {name for name in table if name.startswith("decision")}
     texts |= set() if multilabel else {"label", "prediction"}
     required = set(_columns(prediction_classes(table), multilabel))

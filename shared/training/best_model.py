@@ -12,7 +12,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
-from shared.data.files import atomic_path
+from shared.training.weights import save_weights
 
 __all__ = ["BestModel"]
 
@@ -100,8 +100,7 @@ class BestModel:
             self.best_value, self.best_epoch = value, epoch
             self.validations_without_improvement = 0
             if idist.get_rank() == 0:
-                with atomic_path(self.path) as temporary:
-                    torch.save(self.network.state_dict(), temporary)
+                save_weights(self.network.state_dict(), self.path)
         else:
             self.validations_without_improvement += 1
         self.stop_if_exhausted(engine)

@@ -1,16 +1,35 @@
-"""Loading trained weights, with errors that say what to do."""
+"""Saving weights so that equal ones make equal files, and loading them with errors that say what to do."""
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from ignite.engine import Engine, Events
 
 from shared.data.errors import DataError
+from shared.data.files import atomic_path
 
-__all__ = ["WeightsLoader", "load_weights"]
+__all__ = ["WeightsLoader", "load_weights", "save_weights"]
+
+
+def save_weights(state: Mapping[str, torch.Tensor], path: str | os.PathLike[str]) -> None:
+    """Write a state dict, atomically, so that equal weights give files of equal hash.
+
+    ``torch.save`` puts the name of the file that it writes to inside of it, which here is a temporary one; written to
+    memory first, all files have the same name there. Calibrations are bound to the file's hash.
+
+    Args:
+        state: state dict of tensors.
+        path: the file.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_weights(network: torch.nn.Module, path: str | os.PathLike[str]) -> torch.nn.Module:

@@ -20,7 +20,7 @@ from shared.data.datalist import PATH_KEYS, find_datalist, load_section, read_da
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, write_excluded
 from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
-from shared.data.summary import left_out
+from shared.data.summary import left_out, tell_left_out
 
 __all__ = ["inference_records", "pixel_size_um"]
 
@@ -107,8 +107,11 @@ def inference_records(
     if not report.kept:
         reasons = "; ".join(map(str, left_out(excluded)[:3]))
         raise DataError(
-            f"{source}: nothing to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}"
+            f"{source}: nothing to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}; "
+            f"expected a prepared folder, .phase recordings, an .npz set, or images ({', '.join(IMAGE_SUFFIXES)})"
         )
+    if output is not None:
+        tell_left_out(logger, excluded, output / "excluded.csv")
     return report.kept
 
 

@@ -15,7 +15,7 @@ from shared.data.datalist import find_datalist, load_section
 from shared.data.errors import DataError
 from shared.data.integrity import write_excluded
 from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
-from shared.data.summary import left_out
+from shared.data.summary import left_out, tell_left_out
 
 __all__ = ["inference_records"]
 
@@ -78,4 +78,6 @@ def inference_records(
         raise DataError(
             f"{source}: no patient to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}"
         )
+    if output_dir is not None:
+        tell_left_out(logger, excluded, Path(output_dir) / "excluded.csv", NOUNS)
     return records

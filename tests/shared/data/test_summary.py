@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import logging
+
 from shared.data.datalist import write_datalist
 from shared.data.integrity import Exclusion, write_excluded
-from shared.data.summary import LeftOut, Nouns, Summary, left_out
+from shared.data.summary import LeftOut, Nouns, Summary, left_out, tell_left_out
 
 
 def _record(number, donor, area, **group):
@@ -93,3 +95,17 @@ def test_bags_of_patients_with_and_without_a_diagnosis(tmp_path):
     ]
     assert summary.counts["images"].tolist() == [1, 2, 3, 6]
     assert "left out: 1 patient, 1 image and 1 row" in str(summary)
+
+
+def test_what_was_left_out_is_told_with_its_number_and_its_file(caplog):
+    excluded = [Exclusion("a.phase", "recording", "cut short"), Exclusion("b.phase", "3", "frame 3 is NaN", "frame")]
+    with caplog.at_level(logging.WARNING):
+        tell_left_out(logging.getLogger("inference_records"), excluded, "out/excluded.csv")
+    (record,) = caplog.records
+    assert "1 recording" in record.message
+    assert "1 frame" in record.message
+    assert "out/excluded.csv" in record.message
+    assert "cut short" in record.message
+    caplog.clear()
+    tell_left_out(logging.getLogger("inference_records"), [], "out/excluded.csv")
+    assert not caplog.records

@@ -7,7 +7,7 @@ import torch
 from ignite.engine import Engine
 
 from shared.data.errors import DataError
-from shared.training.weights import WeightsLoader, load_weights
+from shared.training.weights import WeightsLoader, load_weights, save_weights
 
 
 def test_loads_when_the_engine_starts(tmp_path):
@@ -37,3 +37,16 @@ def test_errors_name_the_file(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(DataError, match="not readable as a state dict"):
         load_weights(network, tmp_path / "model.pt")
+
+
+def test_equal_weights_make_equal_files(tmp_path):
+    network = torch.nn.Linear(3, 2)
+    for name in ("one.pt", "two.pt"):
+        save_weights(network.state_dict(), tmp_path / name)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
+    loaded = load_weights(torch.nn.Linear(3, 2), tmp_path / "two.pt")
+    assert torch.equal(loaded.weight, network.weight)
+    with torch.no_grad():
+        network.bias += 1
+    save_weights(network.state_dict(), tmp_path / "two.pt")
+    assert (tmp_path / "one.pt").read_bytes() != (tmp_path / "two.pt").read_bytes()
