@@ -82,7 +82,10 @@ def load_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
     Raises:
         DataError: if an override names no key of the config.
     """
-    from monai.bundle import ConfigParser  # takes seconds, which --help and a mistyped name need not wait for
+    # takes seconds, which --help and a mistyped name need not wait for
+    from monai.bundle import ConfigParser
+
+    from shared.data.prepare_settings import unknown_key
 
     root = REPOSITORY / "bundles" / bundle
     sys.path.insert(0, str(root))
@@ -90,8 +93,7 @@ def load_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
     parser = ConfigParser(ConfigParser.load_config_file(str(file)))
     for key in overrides:
         if key not in parser:
-            names = ", ".join(name for name in parser.get() if name not in ("imports", "bundle_root"))
-            raise DataError(f"{file} has no key '{key}'; its keys are {names}")
+            raise DataError(unknown_key(file, key, parser))
     parser.update(overrides)
     return parser
 

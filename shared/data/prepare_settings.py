@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,14 @@ from shared.data.datalist import read_datalist
 from shared.data.errors import DataError
 from shared.data.files import read_json
 
-__all__ = ["PREPARED_WITH", "calibrated_settings", "read_prepare_settings", "recorded_settings", "tell_settings"]
+__all__ = [
+    "PREPARED_WITH",
+    "calibrated_settings",
+    "read_prepare_settings",
+    "recorded_settings",
+    "tell_settings",
+    "unknown_key",
+]
 
 #: key of a datalist's ``info``, and of a calibration file, under which settings of preparing are recorded
 PREPARED_WITH = "prepared_with"
@@ -84,10 +92,18 @@ def read_prepare_settings(
         _put(parser, key, value)
     for key, value in _flat(overrides):
         if key not in parser:
-            names = ", ".join(name for name in parser.get() if name not in ("imports", "bundle_root"))
-            raise DataError(f"prepare_overrides: {file} has no key '{key}'; its keys are {names}")
+            raise DataError(f"prepare_overrides: {unknown_key(file, key, parser)}")
         parser[key] = value
     return parser
+
+
+def unknown_key(file: str | os.PathLike[str], key: str, parser: ConfigParser) -> str:
+    """Say that a config has no such key, with the closest that it has, or all of its top if none is close."""
+    names = [name for name in parser.get() if name not in ("imports", "bundle_root")]
+    nested = [f"{name}#{inner}" for name in names if isinstance(parser[name], dict) for inner in parser[name]]
+    close = difflib.get_close_matches(key, [*names, *(name for name in nested if "_target_" not in name)], n=1)
+    advice = f"did you mean '{close[0]}'?" if close else f"its keys are {', '.join(names)}"
+    return f"{file} has no key '{key}'; {advice}"
 
 
 def _put(parser: ConfigParser, place: str, value: Any) -> None:

@@ -76,10 +76,10 @@ def test_wrong_data_is_answered_in_one_line(main, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        (("--crop_sizes", "40"), "has no key 'crop_sizes'; its keys are"),
+        (("--crop_sizes", "40"), "has no key 'crop_sizes'; did you mean 'crop_size'"),
         (("--background#method", "mean"), "background method must be auto, median or polynomial, found 'mean'"),
         (("--donor_pattern", "^D"), "needs a group (?P<donor>"),
-        (("--optics#wavelength_nm=-1",), "wavelength_nm must be positive, found -1"),
+        (("--optics#wavelength_nm=-1",), "wavelength_nm must be a positive number, found -1"),
     ],
 )
 def test_wrong_overrides(main, tmp_path, capsys, override, message):

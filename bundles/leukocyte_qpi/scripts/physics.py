@@ -78,8 +78,8 @@ class Optics:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, found {value}")
+            if not (isinstance(value, int | float) and value > 0):
+                raise ValueError(f"{name} must be a positive number, found {value!r}")
 
     def measure(self, phase: NDArray[Any], mask: NDArray[Any]) -> dict[str, float]:
         """Return the physical quantities of one cell.

@@ -61,5 +61,5 @@ def test_only_the_inside_counts(physics):
 
 @pytest.mark.parametrize("values", [(0, 1, 1), (1, -1, 1), (1, 1, float("nan"))])
 def test_constants_must_be_positive(physics, values):
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="must be a positive number"):
         physics.Optics(*values)

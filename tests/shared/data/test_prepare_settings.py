@@ -42,7 +42,7 @@ def test_an_override_replaces_a_recorded_value_everywhere(file):
 
 
 def test_an_unknown_override_is_refused_and_an_unknown_record_left_alone(file):
-    with pytest.raises(DataError, match=r"prepare_overrides: .*prepare\.json has no key 'sise'; its keys are size"):
+    with pytest.raises(DataError, match=r"prepare_overrides: .*prepare\.json has no key 'sise'; did you mean 'size'"):
         read_prepare_settings(file, {"sise": 1})
     assert read_prepare_settings(file, {}, {"gone": 1}).get() == read_prepare_settings(file, {}).get()
 

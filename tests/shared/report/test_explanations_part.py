@@ -48,7 +48,7 @@ def test_without_masks_a_case_says_so_once_and_no_command_is_named(four_classes,
     eval_dir = edited(four_classes, tmp_path, "eval/explanations/index.json", change)
     cases = len(json.loads((eval_dir / "explanations" / "index.json").read_text())["samples"])
     text = Page(build_report(eval_dir).read_text("utf-8")).text
-    assert text.count("no mask of the known cause to compare") == cases
+    assert text.count("no mask of what the explained class rests on to compare") == cases
     assert "quality not measured" not in text
     assert "None of the explained samples has a mask" in text
     assert "run explaining" not in text
