@@ -1,0 +1,1 @@
+"""Python that only this bundle needs: chest networks, losses, alarms, data preparation."""
