@@ -1,4 +1,4 @@
-"""Random symmetries and colours of a patient's images, each image drawn by itself and all computed at once."""
+"""Random subsets of a patient's images, their symmetries and colours, each image drawn by itself, all at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,43 @@ from monai.transforms import MapTransform, Randomizable
 from scripts.input_statistics import InputStatistics
 from shared.data.symmetry import SYMMETRIES, symmetry
 
-__all__ = ["RandBagColourd", "RandBagSymmetryd"]
+__all__ = ["RandBagColourd", "RandBagSubsetd", "RandBagSymmetryd"]
+
+
+class RandBagSubsetd(Randomizable, MapTransform):
+    """Keep a random subset of a bag's images, drawn without replacement; a smaller bag stays whole.
+
+    An estimate of the mean over all cells from some of them differs between epochs, so that a network with few patients
+    cannot learn each by heart, and an epoch costs no more than the images that it looks at. The paper takes all images
+    (Sahasrabudhe et al. 2020, section 2.4), which is ``images=None``.
+
+    Args:
+        keys: keys with one entry per image ``(N, ...)``, tensors or lists; the same images are kept under all.
+        images: the number of images that are kept; ``None`` keeps all.
+        allow_missing_keys: whether a record may lack a key.
+
+    Raises:
+        ValueError: if ``images`` is below 1.
+    """
+
+    def __init__(self, keys: KeysCollection, images: int | None = None, allow_missing_keys: bool = False) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        if images is not None and images < 1:
+            raise ValueError(f"images must be at least 1, or None for all of a patient, found {images}")
+        self.images = images
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transform a record."""
+        transformed = dict(data)
+        kept: np.ndarray | None = None
+        for key in self.key_iterator(transformed):
+            bag = transformed[key]
+            if self.images is None or len(bag) <= self.images:
+                continue
+            if kept is None:
+                kept = np.sort(self.R.choice(len(bag), self.images, replace=False))
+            transformed[key] = bag[torch.from_numpy(kept)] if isinstance(bag, torch.Tensor) else [bag[i] for i in kept]
+        return transformed
 
 
 class RandBagSymmetryd(Randomizable, MapTransform):

@@ -124,3 +124,37 @@ class TestSymmetry:
             results.append(transform({"image": bag})["image"])
         assert torch.equal(*results)
         assert not torch.equal(results[0], bag)
+
+
+class TestSubset:
+    @pytest.fixture
+    def record(self):
+        return {"image": torch.arange(7)[:, None, None, None].expand(7, 3, 2, 2), "path": list("abcdefg")}
+
+    def drawn(self, augmentation, record, images, seed):
+        transform = augmentation.RandBagSubsetd(["image", "path"], images).set_random_state(seed)
+        return transform(record)
+
+    def test_keeps_the_same_images_under_all_keys(self, augmentation, record):
+        kept = self.drawn(augmentation, record, 3, seed=0)
+        assert kept["image"].shape == (3, 3, 2, 2)
+        assert kept["path"] == ["abcdefg"[i] for i in kept["image"][:, 0, 0, 0].tolist()]
+        assert len(set(kept["path"])) == 3
+
+    def test_each_image_is_kept_equally_often(self, augmentation, record):
+        transform = augmentation.RandBagSubsetd("image", 3).set_random_state(0)
+        counts = torch.zeros(7)
+        for _ in range(2000):
+            counts[transform(record)["image"][:, 0, 0, 0]] += 1
+        # a count is binomial with a mean of 857 and a standard deviation of 22
+        assert ((counts - 2000 * 3 / 7).abs() < 90).all()
+
+    @pytest.mark.parametrize("images", [None, 7, 20])
+    def test_a_smaller_bag_stays_whole(self, augmentation, record, images):
+        kept = self.drawn(augmentation, record, images, seed=0)
+        assert kept["image"] is record["image"]
+        assert kept["path"] is record["path"]
+
+    def test_none_at_all_is_refused(self, augmentation):
+        with pytest.raises(ValueError, match=r"images must be at least 1.*found 0"):
+            augmentation.RandBagSubsetd("image", 0)
