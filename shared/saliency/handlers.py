@@ -48,7 +48,8 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
         target: class index that is explained for all samples; by default the predicted class of each.
         tag: name of the picture in TensorBoard.
         image_key: key of the image.
-        label_key: key of the class index; captions have no truth for samples without it.
+        label_key: key of the class index, or of one 0 or 1 for each class where several may be true (NaN where it is
+            not known); captions have no truth for samples without it.
         percentile: percentile of the magnitude at which the colours saturate.
         global_epoch_transform: returns the trainer's epoch; by default the epoch of the engine attached to.
 
@@ -88,7 +89,7 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
         self.label_key = label_key
         self.percentile = percentile
         self.global_epoch_transform = global_epoch_transform
-        self._samples: tuple[torch.Tensor, list[int | None]] | None = None
+        self._samples: tuple[torch.Tensor, list[str | None]] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Register on the end of the engine's epochs, once.
@@ -110,7 +111,7 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
             return
         network = self.method.network
         with preserved_random_state(network), evaluation_mode(network):
-            images, labels = self._load_samples()
+            images, truths = self._load_samples()
             images = images.to(next(network.parameters()).device)
             with torch.no_grad():
                 explained = network(images).argmax(dim=1)
@@ -118,8 +119,8 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
                 explained = torch.full_like(explained, self.target)
             maps = self.method.attribute(images, explained)
         captions = [
-            f"explained: {self.classes[shown]}" + ("" if label is None else f"\ntruth: {self.classes[label]}")
-            for shown, label in zip(explained.tolist(), labels, strict=True)
+            f"explained: {self.classes[shown]}" + ("" if truth is None else f"\ntruth: {truth}")
+            for shown, truth in zip(explained.tolist(), truths, strict=True)
         ]
         picture = saliency_grid(
             images.mean(dim=1).cpu().numpy(), maps.sum(dim=1).cpu().numpy(), captions, self.percentile
@@ -127,14 +128,24 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
         self._writer.add_image(self.tag, picture, global_step=epoch, dataformats="HWC")
         self._writer.flush()
 
-    def _load_samples(self) -> tuple[torch.Tensor, list[int | None]]:
-        """Return images ``(B, C, H, W)`` and labels, read from the data set once."""
+    def _load_samples(self) -> tuple[torch.Tensor, list[str | None]]:
+        """Return images ``(B, C, H, W)`` and what is true of them in words, read from the data set once."""
         if self._samples is None:
             samples = [self.dataset[index] for index in self.indices]
             images = torch.stack([torch.as_tensor(sample[self.image_key]).float() for sample in samples])
-            labels = [int(sample[self.label_key]) if self.label_key in sample else None for sample in samples]
-            self._samples = images.as_subclass(torch.Tensor), labels
+            truths = [
+                _truth(sample[self.label_key], self.classes) if self.label_key in sample else None for sample in samples
+            ]
+            self._samples = images.as_subclass(torch.Tensor), truths
         return self._samples
+
+
+def _truth(label: Any, classes: Sequence[str]) -> str:
+    """Name the true class, or all that are true."""
+    values = np.asarray(label)
+    if values.ndim == 0:
+        return classes[int(values)]
+    return ", ".join(name for name, value in zip(classes, values, strict=True) if value == 1) or "none of them"
 
 
 def saliency_grid(

@@ -153,3 +153,26 @@ def test_refused(tmp_path, indices, interval, message):
         SaliencyTensorBoardHandler(
             Intrusive(make_network()), dataset(), indices, CLASSES, log_dir=str(tmp_path), interval=interval
         )
+
+
+@pytest.mark.parametrize(
+    ("label", "truth"),
+    [
+        (torch.tensor(2), "owl"),
+        (torch.tensor([1.0, 0.0, 1.0]), "cat, owl"),
+        (torch.tensor([0.0, torch.nan, 0.0]), "none of them"),
+    ],
+)
+def test_captions_name_what_is_true(tmp_path, monkeypatch, label, truth):
+    captions = []
+    monkeypatch.setattr(
+        "shared.saliency.handlers.saliency_grid",
+        lambda images, maps, names, percentile: captions.extend(names) or np.zeros((4, 4, 3), np.uint8),
+    )
+    data = [{**dataset()[0], "label": label}]
+    handler = SaliencyTensorBoardHandler(Intrusive(make_network()), data, [0], CLASSES, log_dir=str(tmp_path))
+    engine = Engine(lambda *_: None)
+    handler.attach(engine)
+    engine.run([0], max_epochs=1)
+    handler.close()
+    assert captions[0].split("\ntruth: ")[1] == truth
