@@ -13,7 +13,7 @@ from monai.transforms import MapTransform, Randomizable
 from scripts.input_statistics import InputStatistics
 from shared.data.symmetry import SYMMETRIES, symmetry
 
-__all__ = ["RandBagColourd", "RandBagSubsetd", "RandBagSymmetryd"]
+__all__ = ["RandBagColourd", "RandBagShiftd", "RandBagSubsetd", "RandBagSymmetryd"]
 
 
 class RandBagSubsetd(Randomizable, MapTransform):
@@ -79,6 +79,47 @@ class RandBagSymmetryd(Randomizable, MapTransform):
                 chosen = torch.from_numpy(np.flatnonzero(drawn == index))
                 result[chosen] = symmetry(bag[chosen], index)
             transformed[key] = result
+        return transformed
+
+
+class RandBagShiftd(Randomizable, MapTransform):
+    """Shift each image by a whole number of pixels along both axes, each shift up to the largest equally likely.
+
+    What comes in from outside repeats the pixel at the border. With a field of view that is smaller than the image by
+    twice the largest shift, nothing of the border is seen.
+
+    Args:
+        keys: keys of bags of images ``(N, C, H, W)``, all shifted alike.
+        pixels: the largest shift; with 0 nothing is done.
+        allow_missing_keys: whether a record may lack a key.
+
+    Raises:
+        ValueError: if ``pixels`` is negative.
+    """
+
+    def __init__(self, keys: KeysCollection, pixels: int = 0, allow_missing_keys: bool = False) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        if pixels < 0:
+            raise ValueError(f"pixels must not be negative, found {pixels}")
+        self.pixels = pixels
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transform a record."""
+        transformed = dict(data)
+        shifts: torch.Tensor | None = None
+        for key in self.key_iterator(transformed):
+            bag = transformed[key]
+            if self.pixels == 0:
+                continue
+            if shifts is None:
+                drawn = self.R.randint(-self.pixels, self.pixels + 1, size=(len(bag), 2, 1))
+                shifts = torch.from_numpy(drawn)
+            count, _, height, width = bag.shape
+            rows = (torch.arange(height) - shifts[:, 0]).clamp(0, height - 1)  # (N, H)
+            columns = (torch.arange(width) - shifts[:, 1]).clamp(0, width - 1)  # (N, W)
+            images = torch.arange(count)[:, None, None]
+            last = bag.movedim(1, 3)[images, rows[:, :, None], columns[:, None, :]]  # (N, H, W, C)
+            transformed[key] = last.movedim(3, 1).contiguous()
         return transformed
 
 

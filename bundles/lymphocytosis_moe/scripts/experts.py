@@ -40,6 +40,7 @@ class ImageClassifier(nn.Module):
         normalisation: ``batch`` or ``group``, see :class:`~scripts.resnet.ResNetEncoder`.
         chunk_size: images that are encoded at a time: it sets the memory, whatever the bags hold. What does not fit
             into one chunk is computed twice in training, see :class:`~shared.mil.chunked_encoder.ChunkedEncoder`.
+        field_of_view: side of the central square that the encoder looks at, in pixels; None for the whole image.
     """
 
     __jit_unused_properties__: ClassVar = ["centring", "resnet"]
@@ -53,10 +54,11 @@ class ImageClassifier(nn.Module):
         global_pooling: bool = False,
         normalisation: str = "batch",
         chunk_size: int = 256,
+        field_of_view: int | None = None,
     ) -> None:
         super().__init__()
         options = pooling_settings(pooling, pooling_options or {})
-        resnet = ResNetEncoder(width, image_size, global_pooling, normalisation)
+        resnet = ResNetEncoder(width, image_size, global_pooling, normalisation, field_of_view)
         self.embedding_size = resnet.embedding_size
         self.images_interact = normalisation == "batch"
         self.encoder = ChunkedEncoder(CentredEncoder(image_size, resnet), chunk_size)
@@ -70,6 +72,7 @@ class ImageClassifier(nn.Module):
                 "pooling_options": options,
                 "global_pooling": global_pooling,
                 "normalisation": normalisation,
+                "field_of_view": field_of_view,
             }
         )
         self.register_load_state_dict_pre_hook(refuse_another_network)

@@ -158,3 +158,34 @@ class TestSubset:
     def test_none_at_all_is_refused(self, augmentation):
         with pytest.raises(ValueError, match=r"images must be at least 1.*found 0"):
             augmentation.RandBagSubsetd("image", 0)
+
+
+class TestShift:
+    def test_moves_each_image_by_its_own_shift_and_repeats_the_border(self, augmentation):
+        images = torch.rand(6, 3, 9, 9)
+        shifted = augmentation.RandBagShiftd("image", 2).set_random_state(0)({"image": images})["image"]
+        found = set()
+        for image, result in zip(images, shifted, strict=True):
+            padded = torch.nn.functional.pad(image[None], (2, 2, 2, 2), mode="replicate")[0]
+            windows = {(r, c): padded[:, r : r + 9, c : c + 9] for r in range(5) for c in range(5)}
+            matching = [shift for shift, window in windows.items() if torch.equal(window, result)]
+            assert len(matching) == 1
+            found.add(matching[0])
+        assert len(found) > 1
+
+    def test_each_shift_is_equally_likely(self, augmentation):
+        column = torch.arange(9).float()
+        images = column[None, None, None, :].expand(4000, 1, 9, 9)
+        shifted = augmentation.RandBagShiftd("image", 2).set_random_state(0)({"image": images})["image"]
+        counts = torch.bincount(shifted[:, 0, 0, 4].long(), minlength=9)
+        assert counts[:2].tolist() == [0, 0] and counts[7:].tolist() == [0, 0]
+        # a count is binomial with a mean of 800 and a standard deviation of 25
+        assert ((counts[2:7] - 800).abs() < 110).all()
+
+    def test_no_shift_does_nothing(self, augmentation):
+        image = torch.rand(2, 3, 4, 4)
+        assert augmentation.RandBagShiftd("image")({"image": image})["image"] is image
+
+    def test_a_negative_shift_is_refused(self, augmentation):
+        with pytest.raises(ValueError, match="pixels must not be negative"):
+            augmentation.RandBagShiftd("image", -1)

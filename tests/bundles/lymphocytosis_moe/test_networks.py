@@ -341,3 +341,34 @@ class TestAttributes:
         assert {"attribute_expert.standardisation.centre", "image_expert.encoder.encoder.centring.mean_image"} <= set(
             names
         )
+
+
+class TestFieldOfView:
+    def test_looks_at_the_centre_only_and_equals_a_network_of_that_size(self, scripts):
+        experts = scripts("experts")
+        torch.manual_seed(0)
+        whole = experts.ImageClassifier(width=8, image_size=40).eval()
+        part = experts.ImageClassifier(width=8, image_size=64, field_of_view=40).eval()
+        images = torch.rand(3, 3, 64, 64)
+        state = {key: value for key, value in whole.state_dict().items() if "mean_image" not in key}
+        state = {key: value for key, value in state.items() if not key.endswith("settings")}
+        part.load_state_dict(part.state_dict() | state)
+        centre = images[:, :, 12:52, 12:52]
+        lengths = torch.tensor([1, 2])
+        torch.testing.assert_close(part(images, lengths), whole(centre, lengths))
+        changed = images.clone()
+        changed[:, :, :12] = 0
+        changed[:, :, :, 52:] = 0
+        assert torch.equal(part(changed, lengths), part(images, lengths))
+
+    @pytest.mark.parametrize("field", [0, 65])
+    def test_a_field_that_is_not_within_the_image_is_refused(self, scripts, field):
+        with pytest.raises(ValueError, match="field_of_view is .* pixels, expected at least 1 and at most"):
+            scripts("experts").ImageClassifier(width=8, image_size=64, field_of_view=field)
+
+    def test_weights_of_another_field_are_refused(self, scripts):
+        experts = scripts("experts")
+        trained = experts.ImageClassifier(width=8, image_size=64, global_pooling=True)
+        other = experts.ImageClassifier(width=8, image_size=64, global_pooling=True, field_of_view=40)
+        with pytest.raises(ValueError, match="field_of_view is None in the weights, expected 40"):
+            other.load_state_dict(trained.state_dict())

@@ -92,6 +92,7 @@ def test_precision_leaves_the_record_alone(build):
         "pooling_options": {},
         "global_pooling": False,
         "normalisation": "batch",
+        "field_of_view": None,
     }
 
 

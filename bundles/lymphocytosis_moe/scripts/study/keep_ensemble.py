@@ -32,7 +32,7 @@ __all__ = ["best_model", "keep_ensemble"]
 
 INFERENCE_CONFIG = BUNDLE_ROOT / "configs" / "inference.json"
 #: keys of ``train.json`` on which the network depends, and ``network_def#…``
-NETWORK_KEYS = ("network_name", "width", "pooling", "log_count", "image_size")
+NETWORK_KEYS = ("network_name", "width", "pooling", "log_count", "image_size", "field_of_view")
 HELD_OUT = "held-out folds"
 IN_SAMPLE = "all patients of the study, those that the statistics were fitted to"
 #: what the accepted confidence was fitted on, which is not quite what it is applied to
