@@ -38,10 +38,10 @@ export PYTHONWARNINGS=ignore TF_CPP_MIN_LOG_LEVEL=3
 # threads that wait for each other sleep: with other work on the machine, spinning makes a small network ten times slower
 export OMP_WAIT_POLICY=PASSIVE
 
-monai() { # ID CONFIG… : one command of the bundle
+monai() { # ID CONFIG… : one command of the bundle, with its settings for a demonstration if it has any
     local id=$1 list="" config
     shift
-    for config in "$@"; do list="$list,'bundles/$bundle/configs/$config.json'"; done
+    for config in "$@" $demo; do list="$list,'bundles/$bundle/configs/$config.json'"; done
     "$python" -m monai.bundle run "$id" --config_file "[${list#,}]"
 }
 
@@ -60,6 +60,11 @@ stage() { # NAME OUTPUT INPUT COMMAND… : runs the command unless its output is
 reports=()
 for bundle in "${bundles[@]}"; do
     root=bundles/$bundle
+    demo=""
+    if [ -e "$root/configs/demo.json" ]; then
+        demo=demo
+        echo "== $bundle: with $root/configs/demo.json, a smaller network than the bundle's own"
+    fi
     echo "== $bundle: prepare"
     "$python" scripts/prepare.py "$bundle" --phantom
     echo "== $bundle: training"

@@ -54,6 +54,7 @@ def render_page(sources: Sources) -> str:
         shortcuts=sections.shortcut_section(sources),
         repeatability=sections.repeatability_section(sources),
         calibration=sections.calibration_section(sources),
+        label_calibration=sections.label_calibration_section(sources),
         decisions=sections.decision_section(sources),
         selective=sections.selective_section(sources),
         outliers=sections.outlier_section(sources),

@@ -100,7 +100,8 @@ def _task(frame: pd.DataFrame, suffix: str) -> pd.DataFrame:
         "prediction": f"prediction{suffix}",
         "confidence": f"confidence{suffix}",
         "decision": f"decision{suffix}",
-        "reason": "reason",
+        # several labels may have reasons of their own, beside the one of the whole row
+        "reason": f"reason{suffix}" if f"reason{suffix}" in frame else "reason",
         "kind": "kind",
     }
     columns = {name: frame.get(source, "") for name, source in names.items()}

@@ -24,7 +24,8 @@ class ExplanationFiles:
     """Writes explained samples below ``<output_dir>/explanations``, one folder each.
 
     A sample is described by its entry in the index: ``id``, ``label`` and ``kind`` (``None`` where there is none),
-    ``prediction``, ``target`` (the class that is explained), ``confidence`` and ``decision``.
+    ``prediction``, ``target`` (the class that is explained), ``confidence`` and ``decision``. Where several classes of
+    one sample are explained, each has an entry and ``folder``, a name of its own for its files.
 
     Args:
         output_dir: the paths in the index are relative to it.
@@ -116,7 +117,7 @@ class ExplanationFiles:
         return path
 
     def _name(self, entry: Mapping[str, Any], file: str) -> str:
-        return f"{FOLDER}/{safe_name(entry['id'])}/{file}"
+        return f"{FOLDER}/{safe_name(entry.get('folder') or entry['id'])}/{file}"
 
     def _grey(self, image: np.ndarray) -> np.ndarray:
         return self.low + (self.high - self.low) * image

@@ -22,6 +22,7 @@ from shared.training.start import data_error_behind
 from shared.training.training_state import TrainingState
 
 BUNDLES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "bundles").iterdir() if path.is_dir())
+MULTI_LABEL = {"chexpert_informer"}  # a label says of each class whether it is true
 COMMANDS = {
     "training": ["train"],
     "calibrating": ["train", "calibrate"],
@@ -42,20 +43,28 @@ def bundle(request, repository, bundle_scripts):
 def data(bundle, tmp_path):
     """A prepared data folder with two random records in each section, enough for configs to resolve."""
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    shape = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    formats = metadata["network_data_format"]
+    shape, classes = formats["inputs"]["image"]["spatial_shape"], formats["outputs"]["pred"]["num_channels"]
     sections: dict[str, list] = {}
     for section in ("training", "validation", "test", "outlier"):
         sections[section] = [
-            {"id": f"{section} {label}", "label": label, **random_input(tmp_path, f"{section}{label}", shape)}
+            {
+                "id": f"{section} {label}",
+                "label": [label] * classes if bundle.name in MULTI_LABEL else label,
+                **random_input(tmp_path, f"{section}{label}", shape, bundle.name in MULTI_LABEL),
+            }
             for label in range(2)
         ]
     (tmp_path / "datalist.json").write_text(json.dumps({"classes": ["a", "b"], "info": {}, **sections}))
     return tmp_path
 
 
-def random_input(folder, name, shape):
+def random_input(folder, name, shape, picture=False):
     """Write what a record's input consists of: one image of that shape, or a bag of two with clinical attributes."""
     pixels = np.random.default_rng(zlib.crc32(name.encode())).random(shape, np.float32)
+    if picture:
+        Image.fromarray((255 * pixels).astype(np.uint8)).save(folder / f"{name}.png")
+        return {"image": f"{name}.png", "patient": name}
     if len(shape) == 2:
         np.save(folder / f"{name}.npy", pixels)
         return {"image": f"{name}.npy"}

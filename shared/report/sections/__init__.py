@@ -4,6 +4,7 @@ from shared.report.sections.bags import bag_section
 from shared.report.sections.calibration import calibration_section
 from shared.report.sections.decisions import decision_section, selective_section
 from shared.report.sections.discrimination import discrimination_section, shortcut_section
+from shared.report.sections.label_calibration import label_calibration_section
 from shared.report.sections.outliers import outlier_section
 from shared.report.sections.provenance import provenance_section
 from shared.report.sections.quality import quality_section
@@ -18,6 +19,7 @@ __all__ = [
     "decision_section",
     "discrimination_section",
     "headline_section",
+    "label_calibration_section",
     "outlier_section",
     "provenance_section",
     "purpose_section",
