@@ -24,6 +24,7 @@ __all__ = [
     "excess_aurc",
     "risk_coverage_curve",
     "selective_report",
+    "weighted_aurc",
 ]
 
 
@@ -70,6 +71,25 @@ def aurc(confidence: ArrayLike, error: ArrayLike) -> float:
         ValueError: as :func:`risk_coverage_curve`.
     """
     return float(_area(risk_coverage_curve(confidence, error)))
+
+
+def weighted_aurc(weights: np.ndarray, confidence: ArrayLike, error: ArrayLike) -> np.ndarray:
+    """Return :func:`aurc` for each row of weights, a statistic for the bootstrap.
+
+    Args:
+        weights: ``(R, N)``.
+        confidence: ``(N,)``.
+        error: whether the prediction is wrong, 0 or 1, ``(N,)``.
+
+    Returns:
+        ``(R,)``; NaN for a row without any weight.
+
+    Raises:
+        ValueError: as :func:`risk_coverage_curve`.
+    """
+    confidence, error = _validated(confidence, error)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(_area(_weighted_curve(confidence, error, weights)))
 
 
 def excess_aurc(confidence: ArrayLike, error: ArrayLike) -> float:

@@ -9,6 +9,7 @@ from shared.calibration.selective import (
     excess_aurc,
     risk_coverage_curve,
     selective_report,
+    weighted_aurc,
 )
 from shared.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from tests.oracles import calibration as oracle
@@ -124,3 +125,12 @@ def test_long_curves_are_thinned_with_both_ends_kept():
 def test_bad_input_is_answered_clearly(confidence, error, message):
     with pytest.raises(ValueError, match=message):
         risk_coverage_curve(confidence, error)
+
+
+def test_weighted_area_is_that_of_the_repeated_samples():
+    rng = np.random.default_rng(3)
+    confidence, error = rng.random(40).round(1), (rng.random(40) < 0.3).astype(float)
+    weights = rng.integers(0, 4, size=(15, 40)).astype(float)
+    for row, area in zip(weights, weighted_aurc(weights, confidence, error), strict=True):
+        drawn = np.repeat(np.arange(40), row.astype(int))
+        assert area == pytest.approx(aurc(confidence[drawn], error[drawn]), rel=1e-12)
