@@ -1,0 +1,1 @@
+"""Alarms that tell which predicted findings not to believe: INFORMER, its rivals, and controls."""
