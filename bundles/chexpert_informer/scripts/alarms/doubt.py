@@ -43,9 +43,11 @@ class DoubtSource(ABC):
 
     Attributes:
         kind: what the source is called in files.
+        ranks: whether the doubts put predictions in an order, or only tell flagged from not flagged.
     """
 
     kind: ClassVar[str]
+    ranks: ClassVar[bool] = True
 
     @abstractmethod
     def doubt(self, table: Doubts, calibration: LabelCalibration) -> Floats:
@@ -70,6 +72,7 @@ class NoDoubt(DoubtSource):
     """The control that never flags."""
 
     kind = "none"
+    ranks = False
 
     def doubt(self, table: Doubts, calibration: LabelCalibration) -> Floats:  # noqa: ARG002
         """Return zeros."""

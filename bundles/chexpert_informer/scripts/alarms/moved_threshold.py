@@ -35,6 +35,7 @@ class MovedThreshold(DoubtSource):
     """
 
     kind = "moved_threshold"
+    ranks = False
     thresholds: tuple[float, ...] = ()
 
     def doubt(self, table: Doubts, calibration: LabelCalibration) -> Floats:
