@@ -12,8 +12,9 @@ import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
 
-from scripts.alarms.alarm import AlarmSettings, FittedAlarm, fit_alarms
+from scripts.alarms.alarm import AlarmSettings, fit_alarms
 from scripts.alarms.doubt_table import Doubts
+from scripts.alarms.fitted_alarm import FittedAlarm
 from scripts.doubt_collector import collected_doubts
 from scripts.informer_classifier import Action, InformerClassifier
 from shared.calibration.calibration_file import write_calibration

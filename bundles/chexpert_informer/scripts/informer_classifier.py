@@ -12,14 +12,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.alarms.alarm import FittedAlarm
 from scripts.alarms.distinctiveness import distinctiveness
-from scripts.alarms.doubt import Informer
 from scripts.alarms.doubt_table import Doubts
+from scripts.alarms.fitted_alarm import FittedAlarm
+from scripts.alarms.reasons import alarm_reasons
 from shared.calibration.calibration_file import read_calibration
 from shared.calibration.label_calibration import LabelCalibration
 from shared.data.errors import DataError
-from shared.saliency.titles import method_title
 
 __all__ = ["Action", "DeferredInformer", "Findings", "InformerClassifier", "alarm_needs"]
 
@@ -161,13 +160,13 @@ class InformerClassifier:
     ) -> NDArray[np.object_]:
         """Put into words why each prediction was made, and why it was flagged or not."""
         names = self.calibration.classes
-        reasons = np.empty(predictions.shape, dtype=object)
+        reasons = alarm_reasons(self.alarm, doubt)
         nearest = _nearest(distances)
         for (image, finding), called in np.ndenumerate(predictions):
             limit = self.calibration.thresholds[finding]
             side = "above" if called else "not above"
             said = f"probability {probabilities[image, finding]:.3f} is {side} {limit:.3f}"
-            alarm = self._alarm_in_words(float(doubt[image, finding]), finding, bool(flagged[image, finding]))
+            alarm = reasons[image, finding]
             if flagged[image, finding] and nearest[image, finding] >= 0:
                 other = int(nearest[image, finding])
                 alarm += (
@@ -175,21 +174,6 @@ class InformerClassifier:
                 )
             reasons[image, finding] = f"{'present' if called else 'absent'}: {said}; {alarm}"
         return reasons
-
-    def _alarm_in_words(self, doubt: float, finding: int, flagged: bool) -> str:
-        threshold = float(self.alarm.thresholds[finding])
-        if np.isnan(doubt):
-            return "no alarm is possible, for the map is 0 everywhere or the alarm could not be fitted"
-        if threshold == np.inf:
-            return "no alarm: none improved the predictions of this finding that were calibrated on"
-        if isinstance(self.alarm.source, Informer):
-            title = method_title(self.alarm.source.method)
-            relation = f"below {-threshold:.3f}" if flagged else f"not below {-threshold:.3f}"
-            words = f"distinctiveness {-doubt:.3f} of the map ({title}) is {relation}"
-        else:
-            relation = f"above {threshold:.3g}" if flagged else f"not above {threshold:.3g}"
-            words = f"doubt {doubt:.3g} ({self.acting.replace('_', ' ')}) is {relation}"
-        return f"flagged: {words}" if flagged else f"not flagged: {words}"
 
 
 class DeferredInformer:

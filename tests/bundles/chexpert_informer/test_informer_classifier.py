@@ -104,16 +104,15 @@ def test_reasons_say_the_numbers_that_decided(calibrated, table):
     found = classifier(table)
     image, finding = np.argwhere(found.flagged)[0]
     reason = found.reasons[image, finding]
-    d, tau = map(
-        float, re.search(r"flagged: distinctiveness ([\d.]+) of the map \(LRP\) is below ([\d.]+)", reason).groups()
-    )
+    numbers = re.search(r"; alarm: distinctiveness of the LRP map ([\d.]+) is below ([\d.]+); its map", reason).groups()
+    d, tau = map(float, numbers)
     assert d == pytest.approx(found.distinctiveness[image, finding], abs=6e-4)
     assert tau == pytest.approx(-classifier.alarm.thresholds[finding], abs=6e-4)
     others = [j for j in range(3) if j != finding]
     nearest = min(others, key=lambda j: table.distances["lrp"][image, finding, j])
     assert f"most like that of {CLASSES[nearest]}" in reason
     image, finding = np.argwhere(~found.flagged)[0]
-    assert "; not flagged: distinctiveness" in found.reasons[image, finding]
+    assert "; no alarm: distinctiveness" in found.reasons[image, finding]
     called = found.predictions[image, finding]
     assert found.reasons[image, finding].startswith("present: probability" if called else "absent: probability")
 
@@ -146,7 +145,7 @@ def test_the_table_is_a_valid_predictions_file(scripts, calibrated, table, tmp_p
     assert read["label_atelectasis"].isna().sum() == np.isnan(table.label[:, 0]).sum()
     flagged = found.flagged.any(axis=1)
     assert (rows["reason"][~flagged] == "no prediction is flagged").all()
-    assert rows["reason"][flagged].str.contains("flagged: distinctiveness").all()
+    assert rows["reason"][flagged].str.contains("; alarm: distinctiveness").all()
     assert "label_edema" not in scripts("findings_table").findings_table(
         table, found, collected().records, labelled=False
     )
