@@ -82,7 +82,9 @@ class Summary:
     Args:
         datalist: path of the datalist.
         counts: one row per class, per kind of outlier, and ``unlabelled`` for records with neither; one column per
-            section, then the number of groups and the means of the physical quantities.
+            section, then the number of groups and the means of the physical quantities. Where records have several
+            labels, one row per class counts the records that have it, ``none of these`` those without any, and
+            ``<class>, masked`` those of which it is not known.
         excluded: what was left out, by reason, see :func:`left_out`.
         reused: whether an earlier preparation was found complete.
         nouns: what the things that may be left out are called.
@@ -120,10 +122,9 @@ class Summary:
         classes = content.pop("classes")
         content.pop("info", None)
         table = pd.DataFrame([{**record, "section": name} for name, section in content.items() for record in section])
-        name_of = dict(enumerate(classes))
-        kind = table["kind"] if "kind" in table else pd.Series(index=table.index, dtype=object)
-        named = kind if "label" not in table else table["label"].map(name_of).fillna(kind)
-        table["class"] = named.fillna("unlabelled")
+        total = table["section"].value_counts().reindex(list(content), fill_value=0)
+        table["class"] = _names_of_classes(table, classes)
+        table = table.explode("class")  # a record with several labels counts in each of their classes
         counts = pd.crosstab(table["class"], table["section"]).reindex(columns=list(content), fill_value=0)
         by_class = table.groupby("class")
         counts[f"{group_key}s"] = by_class[group_key].nunique()
@@ -134,7 +135,7 @@ class Summary:
                 counts[f"mean {key}"] = by_class[key].mean().round(1)
         order = [name for name in classes if name in counts.index]
         counts = counts.reindex([*order, *sorted(set(counts.index) - set(order))])
-        counts.loc["total"] = counts[[*content, *([] if count_of is None else [f"{count_of}s"])]].sum()
+        counts.loc["total"] = total if count_of is None else pd.concat([total, counts[[f"{count_of}s"]].sum()])
 
         file = path.parent / "excluded.csv"
         rows = pd.read_csv(file, dtype=str, keep_default_na=False).itertuples(index=False) if file.is_file() else ()
@@ -158,6 +159,24 @@ class Summary:
         if more := self.excluded[8:]:
             lines.append(f"  and {len(more)} more reason(s)")
         return "\n".join([*lines, "", f"datalist: {self.datalist}" + (" (complete, reused)" if self.reused else "")])
+
+
+def _names_of_classes(table: pd.DataFrame, classes: Sequence[str]) -> pd.Series:
+    """Return for each record the name of its class or kind, or a list of names if records have several labels."""
+    kind = table["kind"] if "kind" in table else pd.Series(index=table.index, dtype=object)
+    if "label" not in table:
+        return kind.fillna("unlabelled")
+    if not table["label"].map(lambda label: isinstance(label, list)).any():
+        return table["label"].map(dict(enumerate(classes))).fillna(kind).fillna("unlabelled")
+
+    def names(label: object) -> list[str]:
+        if not isinstance(label, list):
+            return ["unlabelled"]
+        masked = [f"{name}, masked" for name, value in zip(classes, label, strict=True) if value is None]
+        found = [name for name, value in zip(classes, label, strict=True) if value == 1]
+        return [*(found or ["none of these"]), *masked]
+
+    return table["label"].map(names)
 
 
 def left_out(excluded: Iterable[Exclusion], nouns: Nouns | None = None) -> list[LeftOut]:
