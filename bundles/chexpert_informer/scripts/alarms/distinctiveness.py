@@ -45,6 +45,7 @@ def cosine_distances(maps: torch.Tensor) -> torch.Tensor:
     scaled = flat / torch.where(peak > 0, peak, torch.nan)
     unit = scaled / scaled.norm(dim=2, keepdim=True)
     distances = (1 - unit @ unit.transpose(1, 2)).clamp(0, 2)
+    distances = (distances + distances.transpose(1, 2)) / 2  # a product's rounding is not symmetric
     diagonal = distances.diagonal(dim1=1, dim2=2)
     diagonal.copy_(torch.where(diagonal.isnan(), torch.nan, 0.0))
     return distances
