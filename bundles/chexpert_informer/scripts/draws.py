@@ -58,8 +58,8 @@ class AugmentationDraws:
         ValueError: if a value is out of range.
 
     Example:
-        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
-        >>> AugmentationDraws(draws=4).logits(network, torch.rand(3, 1, 8, 8)).shape
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(256, 5))
+        >>> AugmentationDraws(draws=4).logits(network, torch.rand(3, 1, 16, 16)).shape
         torch.Size([4, 3, 5])
     """
 
