@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from shared.data.errors import DataError
 
-__all__ = ["Split", "cross_validation", "leave_one_group_out"]
+__all__ = ["Split", "cross_validation", "leave_one_group_out", "other_validation"]
 
 Indices = NDArray[np.intp]
 
@@ -47,6 +47,41 @@ def cross_validation(strata: ArrayLike, folds: int, validation_share: float, see
         _with_validation(names[index], rest, held_out, validation_share, seed)
         for rest, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(index, index)
     ]
+
+
+def other_validation(split: Split, strata: ArrayLike, number: int, seed: int) -> Split:
+    """Exchange the validation samples of a split for others of its training samples.
+
+    The splits of all numbers have disjoint validation samples of the same number, up to one of each stratum, and the
+    same test samples. Networks that are trained on each have seen, together, all that is not held out.
+
+    Args:
+        split: what number 0 is.
+        strata: stratum of each sample ``(N,)``: its class, say.
+        number: 0 to the number of splits that there are room for, excluding it: 4 with a quarter for validation.
+        seed: seed of the choice.
+
+    Raises:
+        DataError: if the number is too large.
+    """
+    if number == 0:
+        return split
+    parts = round(len(split.training) / len(split.validation))
+    if not 0 < number <= parts:
+        raise DataError(
+            f"there is room for {parts + 1} splits with {len(split.validation)} of "
+            f"{len(split.training) + len(split.validation)} samples for validation, found number {number + 1}; ask for "
+            "fewer members, or a smaller share for validation"
+        )
+    names, index = np.unique(np.asarray(strata)[split.training], return_inverse=True)
+    if np.bincount(index).min() < parts:
+        rarest = names[np.bincount(index).argmin()]
+        raise DataError(f"'{rarest}' has too few samples for {parts} parts of the training samples; add samples")
+    partition = StratifiedKFold(parts, shuffle=True, random_state=seed).split(index, index) if parts > 1 else ()
+    chosen = [held for _, held in partition][number - 1] if parts > 1 else np.arange(len(index))
+    validation = split.training[chosen]
+    training = np.concatenate([np.delete(split.training, chosen), split.validation])
+    return Split(np.sort(training), np.sort(validation), split.test)
 
 
 def leave_one_group_out(strata: ArrayLike, groups: ArrayLike, validation_share: float, seed: int) -> dict[str, Split]:

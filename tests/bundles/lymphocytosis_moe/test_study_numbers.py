@@ -177,7 +177,8 @@ def test_folds_that_hold_out_a_patient_twice_are_refused(study, workshop):
         study("held_out").held_out(workshop, "mlp", [0])
 
 
-def test_the_average_is_that_of_both_logits_for_every_set_of_cells(study, workshop):
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_the_average_is_that_of_both_logits_for_every_set_of_cells(study, workshop, calibrated):
     Run = study("grid").Run
     sets = {
         "image_set_logits": lambda rng, n: rng.normal(size=(n, 5)),
@@ -185,11 +186,24 @@ def test_the_average_is_that_of_both_logits_for_every_set_of_cells(study, worksh
     }
     image = write_result(workshop, Run("cnn_mean_k32", 1, 0), 1, **sets)
     attributes = write_result(workshop, Run("mlp", 1, 0), 2)
-    for name, key in (("cnn_mean_k32", "head.weight"), ("mlp", "hidden.weight")):
+    for name in ("cnn_mean_k32", "mlp"):
         path = workshop.weights_path(Run(name, 1, 0))
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({key: torch.tensor([1.0])}, path)
-    run = Run("avg_mean_k32", 1, 0)
+        torch.save({"head.weight": torch.tensor([1.0]), "head.bias": torch.tensor(2.0), name: torch.zeros(1)}, path)
+    run = Run("avg_calibrated_k32" if calibrated else "avg_mean_k32", 1, 0)
+    temperatures = np.ones(2)
+    if calibrated:
+        labels = workshop.patients.labels
+        for place, result in enumerate((image, attributes)):
+            two_class = np.stack([np.zeros(len(result["validation_logits"])), result["validation_logits"]], axis=1)
+            temperatures[place] = fit_temperature(
+                two_class, labels[result["validation_index"]], at_bound="conservative"
+            ).temperature
+        assert not np.allclose(temperatures, 1, atol=0.05)
+    for place, result in enumerate((image, attributes)):
+        for key in ("test_logits", "image_set_logits", "fewer_logits"):
+            if key in result:
+                result[key] = result[key] / temperatures[place]
     arrays, facts = study("network_run").average_run(workshop, run)
     assert facts["calibrate"]
     np.testing.assert_allclose(arrays["test_logits"], (image["test_logits"] + attributes["test_logits"]) / 2)
@@ -201,7 +215,45 @@ def test_the_average_is_that_of_both_logits_for_every_set_of_cells(study, worksh
         arrays["fewer_logits"], (image["fewer_logits"] + attributes["test_logits"][:, None, None]) / 2
     )
     weights = torch.load(workshop.weights_path(run), weights_only=True)
-    assert set(weights) == {"image_expert.head.weight", "attribute_expert.hidden.weight"}
+    for place, (prefix, name) in enumerate((("image_expert", "cnn_mean_k32"), ("attribute_expert", "mlp"))):
+        assert f"{prefix}.{name}" in weights
+        assert weights[f"{prefix}.head.weight"].item() == pytest.approx(1 / temperatures[place])
+        assert weights[f"{prefix}.head.bias"].item() == pytest.approx(2 / temperatures[place])
+    assert len(weights) == 6
+
+
+def test_an_ensemble_is_the_mean_of_its_members_calibrated_on_patients_of_their_own(study, workshop, labels):
+    Run = study("grid").Run
+    run = Run("moe_p1_k32_ensemble", 1, 0)
+    members = [Run("moe_p1_k32", 1, 0, member) for member in range(3)]
+    assert study("grid").required_runs(workshop.settings, run)[-3:] == members
+    assert [member.key for member in members] == [
+        f"moe_p1_k32/repeat2_fold1{end}" for end in ("", "_member2", "_member3")
+    ]
+    assert (
+        len({json.dumps(study("network_run").training_overrides(workshop, member)["seed"]) for member in members}) == 3
+    )
+    more = {"image_set_logits": lambda rng, n: rng.normal(size=(n, 5)), "gate": lambda rng, n: rng.random(n)}
+    written = [write_result(workshop, member, seed=place, **more) for place, member in enumerate(members)]
+    arrays, facts = study("ensemble_run").ensemble_run(workshop, run)
+    assert facts["calibrate"]
+    probabilities, sets = 0, 0
+    for result in written:
+        two_class = np.stack([np.zeros(len(result["validation_logits"])), result["validation_logits"]], axis=1)
+        temperature = fit_temperature(
+            two_class, labels[result["validation_index"]], at_bound="conservative"
+        ).temperature
+        probabilities = probabilities + expit(result["test_logits"] / temperature) / 3
+        sets = sets + expit(result["image_set_logits"] / temperature) / 3
+        for patient, value in zip(result["validation_index"], result["validation_logits"], strict=True):
+            (place,) = np.flatnonzero(arrays["validation_index"] == patient)
+            assert arrays["validation_logits"][place] == pytest.approx(value / temperature)
+    np.testing.assert_allclose(expit(arrays["test_logits"]), probabilities)
+    np.testing.assert_allclose(expit(arrays["image_set_logits"]), sets)
+    np.testing.assert_allclose(arrays["gate"], np.mean([result["gate"] for result in written], axis=0))
+    # the members' results do not count as further folds of the model itself
+    assert workshop.is_done(members[2]) is False  # without its weights
+    assert json.loads(workshop.recipe(members[0]))["run"] == {"model": "moe_p1_k32", "repeat": 1, "fold": 0}
 
 
 # --- choices on the validation patients
@@ -249,11 +301,11 @@ def test_the_default_study_has_what_it_promises_in_its_order(study):
     first = {}
     for number, run in enumerate(runs):
         first.setdefault((run.model, run.repeat), number)
-    order = ["logistic_regression", "spec_mil", "cnn_mean_k32", "moe_p1_k32", "moe_p2_k32", "moe_p3_k32"]
-    order += ["attention_k32", "cnn_mean_k64"]
+    order = ["logistic_regression", "spec_mil", "cnn_mean_k32", "moe_p1_k32", "moe_p1_k32_ensemble", "attention_k32"]
+    order += ["moe_p2_k32", "moe_p3_k32", "cnn_mean_k64"]
     places = [first[name, 0] for name in order]
     assert places == sorted(places)
-    assert first["cnn_mean_k64", 0] < first["cnn_mean_k32", 1] < first["moe_p1_k32", 1]
+    assert first["attention_k32", 0] < first["cnn_mean_k32", 1] < first["moe_p1_k32", 1] < first["cnn_mean_k64", 0]
     for kind in ("attributes", "classical", "shortcut"):
         names = [name for name, repeat in first if repeat == 0 and settings.models[name]["kind"] == kind]
         assert all((name, repeat) in first for name in names for repeat in range(3))
@@ -479,7 +531,7 @@ def test_the_table_says_what_it_left_out(study):
     assert any(text.startswith("Not in this study") and "K = 8" in text and "224 px" in text for text in texts)
     assert any(text.startswith("1 instead of 5 repeats") and "MOE-P2" in text for text in texts)
     assert any("MOE-P1, mean, K = 64" in text and "CNN, max, K = 32" in text for text in texts)
-    assert any(text.startswith("2 instead of 5 repeats") and "MOE-P1" in text for text in texts)
+    assert any(text.startswith("3 instead of 5 repeats") and "MOE-P1" in text for text in texts)
     assert "Networks trained with max_epochs 20 instead of 30" in texts
     assert study("table").left_out(read("full"), read("full")) == []
     assert "numbers mean nothing" in study("table").left_out(read("quick"), read("full"))[-1]

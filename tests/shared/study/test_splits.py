@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
-from shared.study.splits import cross_validation, leave_one_group_out
+from shared.study.splits import cross_validation, leave_one_group_out, other_validation
 
 
 def test_each_sample_is_held_out_once_and_the_strata_keep_their_shares():
@@ -51,3 +51,28 @@ def test_a_group_is_left_out_as_a_whole():
     assert not np.array_equal(other.validation, splits["a"].validation)
     with pytest.raises(DataError, match="at least two"):
         leave_one_group_out(labels, ["a"] * 200, 0.25, seed=0)
+
+
+def test_other_validation_samples_are_disjoint_and_everything_is_trained_on():
+    strata = np.repeat([0, 1], [37, 84])
+    (first, *_) = cross_validation(strata, 5, 0.2, seed=3)
+    splits = [other_validation(first, strata, number, seed=3) for number in range(5)]
+    assert splits[0] is first
+    rest = np.sort(np.concatenate([first.training, first.validation]))
+    assert sorted(np.concatenate([split.validation for split in splits])) == rest.tolist()
+    for split in splits:
+        np.testing.assert_array_equal(split.test, first.test)
+        np.testing.assert_array_equal(np.sort(np.concatenate([split.training, split.validation])), rest)
+        assert len(split.validation) == pytest.approx(len(first.validation), abs=1)
+        assert strata[split.validation].sum() == pytest.approx(strata[first.validation].sum(), abs=1)
+    half = cross_validation(strata, 5, 0.5, seed=3)[0]
+    swapped = other_validation(half, strata, 1, seed=0)
+    np.testing.assert_array_equal(swapped.validation, half.training)
+    np.testing.assert_array_equal(swapped.training, half.validation)
+
+
+def test_more_splits_than_there_is_room_for_are_refused():
+    strata = np.repeat([0, 1], [20, 40])
+    (first, *_) = cross_validation(strata, 3, 0.25, seed=0)
+    with pytest.raises(DataError, match=r"room for 4 splits with 10 of 40 samples for validation, found number 5"):
+        other_validation(first, strata, 4, seed=0)

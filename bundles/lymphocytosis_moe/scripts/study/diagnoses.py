@@ -85,7 +85,7 @@ def goal_section(settings: StudySettings, meter: Meter, found: Mapping[str, Held
     rows = []
     for model, predictions in found.items():
         described = settings.models[model]
-        if described["kind"] != "network":
+        if described["kind"] not in ("network", "average", "ensemble"):
             continue
         measured = meter.classification(predictions.after)
         for name, least in GOALS.get(described["inputs"], ()):

@@ -15,7 +15,7 @@ from scripts.bag_statistics import bag_statistics
 from scripts.ensemble import MANIFEST, read_ensemble
 from scripts.network_input import network_input
 from scripts.study.choices import temperature_of, two_class
-from scripts.study.grid import Run
+from scripts.study.grid import Run, member_runs
 from scripts.study.held_out import HeldOut
 from scripts.study.settings import BUNDLE_ROOT, StudySettings
 from scripts.study.workshop import Workshop
@@ -52,7 +52,7 @@ def best_model(settings: StudySettings, found: Mapping[str, HeldOut]) -> str | N
     The best has the lowest loss. The held-out folds have no part in the choice, so that what the table says of the
     model stays true of it.
     """
-    networks = [name for name in found if settings.models[name]["kind"] in ("network", "average")]
+    networks = [name for name in found if settings.models[name]["kind"] in ("network", "average", "ensemble")]
     wanted = settings.ensemble["model"]
     if wanted is not None:
         return wanted if wanted in networks else None
@@ -63,12 +63,13 @@ def best_model(settings: StudySettings, found: Mapping[str, HeldOut]) -> str | N
 def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
     """Write ``ensemble.json``, ``model.pt``, ``calibration.json`` and the outlier statistics.
 
-    The members are the model's folds in all repeats that are done, each with the temperature of its own validation
-    patients. The confidence from which predictions are accepted is fitted on the held-out predictions: of each repeat
-    that of the one member that had not seen the patient, averaged over the repeats. It is applied to the mean of all
-    members, for which no patient is held out, and which is never more confident than its members are on average:
-    coverage and risk of the ensemble are not those in the file, which says so (``fitted_on``). The outlier statistics
-    and their threshold come from all patients, the ones that they are measured on.
+    The members are the model's folds in all repeats that are done, of an ensemble all its networks, each with the
+    temperature of its own validation patients. The confidence from which predictions are accepted is fitted on the
+    held-out predictions: of each repeat that of the members that had not seen the patient, averaged over the repeats.
+    It is applied to the mean of all members, for which no patient is held out, and which is never more confident than
+    its members are on average: coverage and risk of the ensemble are not those in the file, which says so
+    (``fitted_on``). The outlier statistics and their threshold come from all patients, the ones that they are measured
+    on.
 
     Args:
         workshop: of the study.
@@ -79,11 +80,17 @@ def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
         The folder.
     """
     folder = workshop.output / "ensemble"
-    runs = [Run(model, repeat, fold) for repeat in predictions.repeats for fold in range(workshop.settings.folds)]
+    runs = [
+        member
+        for repeat in predictions.repeats
+        for fold in range(workshop.settings.folds)
+        for member in member_runs(workshop.settings, Run(model, repeat, fold))
+    ]
     members = [
         {
             "repeat": run.repeat + 1,
             "fold": run.fold + 1,
+            "member": run.member + 1,
             "temperature": _temperature(workshop, run),
             "weights_sha256": sha256_file(workshop.weights_path(run)),
         }
@@ -105,13 +112,15 @@ def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
         member.load_state_dict(torch.load(workshop.weights_path(run), map_location="cpu", weights_only=True))
     with atomic_path(folder / "model.pt") as temporary:
         torch.save(ensemble.state_dict(), temporary)
-    write_calibration(folder / "calibration.json", _calibration(workshop, folder, predictions))
+    write_calibration(folder / "calibration.json", _calibration(workshop, folder, predictions, len(runs)))
     return folder
 
 
 def network_overrides(settings: StudySettings, model: str) -> dict[str, Any]:
     """Return the keys of a config that make ``network_def`` the network of a model."""
     described = settings.models[model]
+    if described["kind"] == "ensemble":
+        return network_overrides(settings, described["of"])
     if described["kind"] == "average":
         return {**network_overrides(settings, described["of"][0]), "network_name": "AveragedClassifier"}
     overrides = {**settings.training, **described["overrides"]}
@@ -123,7 +132,7 @@ def _temperature(workshop: Workshop, run: Run) -> float:
     return temperature_of(result["validation_logits"], workshop.patients.labels[result["validation_index"]])
 
 
-def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut) -> dict[str, Any]:
+def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut, members: int) -> dict[str, Any]:
     """Return the content of the calibration file; the outlier statistics are written on the way."""
     settings, labels = workshop.settings.ensemble, workshop.patients.labels
     tumoral = predictions.after.mean(axis=0).clip(SMALLEST, 1 - SMALLEST)  # (P,)
@@ -161,7 +170,7 @@ def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut) -> dict
             "risk_bound": None,
             "n": len(labels),
             "split": HELD_OUT,
-            "fitted_on": fitted_on(len(predictions.repeats)),
+            "fitted_on": fitted_on(members // workshop.settings.folds),
             "divided_by": None,
         },
         "outlier": {
@@ -179,14 +188,14 @@ def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut) -> dict
     }
 
 
-def fitted_on(repeats: int) -> str:
+def fitted_on(unseen: int) -> str:
     """Say what the accepted confidence was fitted on.
 
     Args:
-        repeats: of the cross-validation, each with one member for each patient that had not seen it.
+        unseen: members that had not seen a patient; the same number for all.
     """
     single = "the single member that had not seen the patient"
-    return FITTED_ON.format(single if repeats == 1 else f"the mean of {repeats} members that had not seen the patient")
+    return FITTED_ON.format(single if unseen == 1 else f"the mean of {unseen} members that had not seen the patient")
 
 
 def _detector(workshop: Workshop, sure: NDArray[np.bool_]) -> tuple[OutlierDetector, NDArray[np.bool_]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from scripts.embedded_bags import BagExperts, attention_weights, embed_cells
 from scripts.network_input import network_input
+from scripts.study.choices import temperature_of
 from scripts.study.grid import Run
 from scripts.study.patients import write_split
 from scripts.study.settings import BUNDLE_ROOT
@@ -20,6 +22,9 @@ from shared.data.files import atomic_path
 from shared.study.training import train
 
 __all__ = ["average_run", "network_run", "training_overrides"]
+
+#: between the seeds of the members of an ensemble; more than there are repeats
+SEED_STEP = 1000
 
 Arrays = dict[str, NDArray[Any]]
 Result = tuple[Arrays, dict[str, Any]]
@@ -48,32 +53,38 @@ def training_overrides(workshop: Workshop, run: Run) -> dict[str, Any]:
     """Return the keys of ``train.json`` that a run changes, weights of other runs among them."""
     settings, model = workshop.settings, workshop.settings.models[run.model]
     weights = {
-        key: str(workshop.weights_path(Run(name, run.repeat, run.fold)))
-        for key, name in model.get("weights_from", {}).items()
+        key: str(workshop.weights_path(replace(run, model=name))) for key, name in model.get("weights_from", {}).items()
     }
     return {
         "device": settings.device,
         **settings.training,
         **model["overrides"],
         **weights,
-        "seed": run.repeat,
+        "seed": run.repeat + SEED_STEP * run.member,
     }
 
 
 def average_run(workshop: Workshop, run: Run) -> Result:
     """Average the logits of the fold's network on images and of its network on attributes (AVG, equation 14).
 
-    Nothing is trained. The weights of both are kept as those of an ``AveragedClassifier``.
+    Nothing is trained. The weights of both are kept as those of an ``AveragedClassifier``; where the experts are
+    calibrated first, the temperatures are in the weights of their heads.
     """
-    names = workshop.settings.models[run.model]["of"]
-    members = [Run(name, run.repeat, run.fold) for name in names]
-    image, attributes = (workshop.result(member) for member in members)
+    names, calibrated = workshop.settings.models[run.model]["of"], workshop.settings.models[run.model].get("calibrated")
+    members = [replace(run, model=name) for name in names]
+    image, attributes = results = [workshop.result(member) for member in members]
+    truth = workshop.patients.labels[image["validation_index"]]
+    temperatures = [temperature_of(result["validation_logits"], truth) if calibrated else 1.0 for result in results]
     arrays: Arrays = {}
     for name in ("validation_logits", "test_logits", "image_set_logits", "fewer_logits"):
         other = attributes[name] if name in attributes else attributes["test_logits"]
         # an expert that looks at no cell says the same of any set of them
-        arrays[name] = (image[name] + other.reshape(-1, *[1] * (image[name].ndim - other.ndim))) / 2
+        other = other.reshape(-1, *[1] * (image[name].ndim - other.ndim))
+        arrays[name] = (image[name] / temperatures[0] + other / temperatures[1]) / 2
     states = [torch.load(workshop.weights_path(member), map_location="cpu", weights_only=True) for member in members]
+    if calibrated:
+        for state, temperature in zip(states, temperatures, strict=True):
+            state |= {key: state[key] / temperature for key in ("head.weight", "head.bias")}
     joined = {
         f"{prefix}.{key}": value
         for prefix, state in zip(("image_expert", "attribute_expert"), states, strict=True)

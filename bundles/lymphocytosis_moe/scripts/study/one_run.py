@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from scripts.study.ensemble_run import ensemble_run
 from scripts.study.grid import Run
 from scripts.study.network_run import average_run, network_run
 from scripts.study.rivals import attribute_run, classical_run, shortcut_run
@@ -19,6 +20,7 @@ BY_KIND: dict[str, Callable[[Workshop, Run], tuple[dict[str, Any], dict[str, Any
     "classical": classical_run,
     "network": network_run,
     "average": average_run,
+    "ensemble": ensemble_run,
 }
 
 

@@ -19,7 +19,8 @@ KINDS = {
     "shortcut": ("features",),
     "classical": ("classifier", "grid", "attributes"),
     "network": ("overrides", "weights_from"),
-    "average": ("of",),
+    "average": ("of", "calibrated"),
+    "ensemble": ("of", "members"),
 }
 
 
@@ -47,7 +48,11 @@ class StudySettings:
               each cell has them beside its 94 features;
             - ``network``: ``overrides``, keys of ``train.json``; ``weights_from``, key of ``train.json`` to the model
               of the same fold whose weights' file it is given;
-            - ``average``: ``of``, an image and an attribute network, whose logits are averaged (AVG, equation 14).
+            - ``average``: ``of``, an image and an attribute network, whose logits are averaged (AVG, equation 14);
+              ``calibrated``, whether each is divided by its own temperature before, so that the surer one does not
+              drown the other;
+            - ``ensemble``: ``of``, a network or average; ``members``, how often it is trained in a fold, each time
+              with other patients left out for validation.
         stages: ``models`` and ``repeats``, in the order in which they are done: what matters most comes first.
         reference: model that all others are compared with.
         repeatability_of: image-only model that the others' repeatability is compared with.
@@ -116,7 +121,8 @@ def _check_models(file: Path, settings: StudySettings) -> None:
     named = [(f"stage {n + 1}", name) for n, stage in enumerate(settings.stages) for name in stage["models"]]
     named += [("reference", settings.reference), ("repeatability_of", settings.repeatability_of)]
     for name, model in settings.models.items():
-        named += [(name, other) for other in [*model.get("of", ()), *model.get("weights_from", {}).values()]]
+        others = [model["of"]] if model["kind"] == "ensemble" else model.get("of", ())
+        named += [(name, other) for other in [*others, *model.get("weights_from", {}).values()]]
     if settings.ensemble.get("model") is not None:
         named.append(("ensemble", settings.ensemble["model"]))
     for place, name in named:

@@ -60,7 +60,8 @@ class Results:
     def __post_init__(self) -> None:
         self.done = {run for run in self.runs if self.workshop.is_done(run)}
         for model in self.workshop.settings.models:
-            folds = [run for run in self.runs if run.model == model]
+            # further members of an ensemble enter the ensemble's row only
+            folds = [run for run in self.runs if run.model == model and run.member == 0]
             whole, lacking = whole_repeats(folds, self.done, lambda run: run.repeat)
             title = self.workshop.settings.models[model]["title"]
             self.incomplete += [

@@ -14,7 +14,7 @@ from scripts.study.precision import precision_name
 from scripts.study.resolved import metadata_values
 from scripts.study.settings import BUNDLE_ROOT, StudySettings
 from shared.study.folder import StudyFolder
-from shared.study.splits import Split, cross_validation
+from shared.study.splits import Split, cross_validation, other_validation
 from shared.study.training import deciding_sections, read_train_config
 
 __all__ = ["Workshop"]
@@ -49,12 +49,13 @@ class Workshop(StudyFolder[Run]):
 
     def split(self, run: Run) -> Split:
         """Return the patients that a run trains, validates and tests on; the same for all models."""
-        settings = self.settings
-        return cross_validation(self.patients.labels, settings.folds, settings.validation_share, run.repeat)[run.fold]
+        settings, labels = self.settings, self.patients.labels
+        first = cross_validation(labels, settings.folds, settings.validation_share, run.repeat)[run.fold]
+        return other_validation(first, labels, run.member, run.repeat)
 
     def is_done(self, run: Run) -> bool:
         """Tell whether a run's result is there and was made by the same recipe; of a network also its weights."""
-        weighted = self.settings.models[run.model]["kind"] in ("network", "average")
+        weighted = self.settings.models[run.model]["kind"] in ("network", "average")  # an ensemble's are its members'
         return super().is_done(run) and (not weighted or self.weights_path(run).is_file())
 
     def recipe(self, run: Run) -> str:
@@ -67,7 +68,7 @@ class Workshop(StudyFolder[Run]):
         models = {needed.model: self._learning(needed) for needed in [*required_runs(self.settings, run), run]}
         return json.dumps(
             {
-                "run": asdict(run),
+                "run": {name: value for name, value in asdict(run).items() if name != "member" or value},
                 "models": models,
                 "settings": {name: settings[name] for name in DECIDING},
                 "data": self.patients.sha256,
