@@ -532,6 +532,6 @@ def test_the_table_says_what_it_left_out(study):
     assert any(text.startswith("1 instead of 5 repeats") and "MOE-P2" in text for text in texts)
     assert any("MOE-P1, mean, K = 64" in text and "CNN, max, K = 32" in text for text in texts)
     assert any(text.startswith("3 instead of 5 repeats") and "MOE-P1" in text for text in texts)
-    assert "Networks trained with max_epochs 20 instead of 30" in texts
+    assert "Networks trained with max_epochs 60 instead of 30" in texts
     assert study("table").left_out(read("full"), read("full")) == []
     assert "numbers mean nothing" in study("table").left_out(read("quick"), read("full"))[-1]
