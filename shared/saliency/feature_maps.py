@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shared.saliency.base import Attribution, Sign, class_scores, resolve_target
+from shared.saliency.base import Attribution, ClassMaps, Sign, check_logits
+from shared.saliency.targets import class_gradients, class_scores, resolve_classes, resolve_target
 
-__all__ = ["ClassActivationMap", "last_feature_layer", "upsample"]
+__all__ = ["ClassActivationMap", "GradientActivationMap", "last_feature_layer", "upsample"]
 
 _KEEPS_FEATURES = (
     nn.ReLU,
@@ -72,16 +73,44 @@ class ClassActivationMap(Attribution):
         Raises:
             ValueError: if the logits do not depend on the layer.
         """
-        with self._caught_output(as_leaf=True) as caught:
-            logits = self.network(images)
-        features = self._only(caught)
+        features, logits = self._feature_graph(images)
         resolved = resolve_target(logits, target)
         gradient = None
         if logits.requires_grad:
             (gradient,) = torch.autograd.grad(class_scores(logits, resolved).sum(), features, allow_unused=True)
         if gradient is None:
-            raise ValueError(f"the logits do not depend on layer {self.layer!r}: choose a layer on the way to them")
+            raise self._independent()
         return features.detach(), gradient, resolved
+
+    def feature_gradients(
+        self, images: torch.Tensor, classes: Sequence[int] | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Differentiate several classes' logits with respect to the layer's output, in one forward pass.
+
+        Each class costs a backward pass through the layers after this one.
+
+        Returns:
+            Features ``(B, F, h, w)``, their gradients ``(B, n, F, h, w)`` and detached logits ``(B, K)``.
+
+        Raises:
+            ValueError: if the logits do not depend on the layer.
+        """
+        features, logits = self._feature_graph(images)
+        chosen = resolve_classes(logits, classes)
+        try:
+            gradients = class_gradients(logits, features, chosen)
+        except ValueError as error:
+            raise self._independent() from error
+        return features.detach(), gradients, logits.detach()
+
+    def _feature_graph(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the layer's output ``(B, F, h, w)``, a leaf, and logits ``(B, K)`` with a graph that begins there."""
+        with self._caught_output(as_leaf=True) as caught:
+            logits = check_logits(self.network(images), images)
+        return self._only(caught), logits
+
+    def _independent(self) -> ValueError:
+        return ValueError(f"the logits do not depend on layer {self.layer!r}: choose a layer on the way to them")
 
     def _module(self) -> nn.Module:
         try:
@@ -112,6 +141,34 @@ class ClassActivationMap(Attribution):
         if len(caught) != 1:
             raise ValueError(f"layer {self.layer!r} must run once per forward pass, it ran {len(caught)} times")
         return caught[0]
+
+
+class GradientActivationMap(ClassActivationMap):
+    """A class activation map whose weights come from the gradient of the logit at the layer.
+
+    All classes share the forward pass; each has a backward pass of its own, through the layers after the chosen one.
+
+    Args:
+        network: see :class:`ClassActivationMap`.
+        layer: see :class:`ClassActivationMap`.
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+
+    @abstractmethod
+    def _from_gradient(self, features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        """Return the maps ``(B, h, w)`` from features and the gradient of the logit, both ``(B, F, h, w)``."""
+
+    def _coarse_maps(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
+        features, gradient, _ = self.feature_gradient(images, target)
+        return self._from_gradient(features, gradient)
+
+    def _attribute_classes(self, images: torch.Tensor, classes: Sequence[int] | None) -> ClassMaps:
+        features, gradients, logits = self.feature_gradients(images, classes)
+        coarse = torch.stack([self._from_gradient(features, one) for one in gradients.unbind(dim=1)], dim=1)
+        maps = upsample(coarse, images.shape[2:])  # (B, n, H, W)
+        return ClassMaps(logits, maps[:, :, None].repeat(1, 1, images.shape[1], 1, 1))
 
 
 def last_feature_layer(network: nn.Module) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from shared.saliency.base import class_scores, evaluation_mode, resolve_target
+from shared.saliency.base import evaluation_mode
 from shared.saliency.feature_maps import ClassActivationMap
 from shared.saliency.score_cam import unit_range
+from shared.saliency.targets import class_scores, resolve_target
 
 __all__ = ["FIMFScoreCAM", "network_after"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from shared.saliency.feature_maps import ClassActivationMap
+from shared.saliency.feature_maps import GradientActivationMap
 
 __all__ = ["GradCAM"]
 
 
-class GradCAM(ClassActivationMap):
+class GradCAM(GradientActivationMap):
     """Grad-CAM (Selvaraju et al. 2017, equations 1 and 2), not negative.
 
     ``ReLU(sum_k w_k A_k)`` with ``w_k`` the mean over positions of ``dS_c/dA_k(i, j)``, upsampled bilinearly; the same
@@ -23,7 +23,6 @@ class GradCAM(ClassActivationMap):
         ValueError: if there is no such layer.
     """
 
-    def _coarse_maps(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
-        features, gradient, _ = self.feature_gradient(images, target)
+    def _from_gradient(self, features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         weights = gradient.mean(dim=(2, 3))  # (B, F)
         return torch.einsum("bk,bkhw->bhw", weights, features).relu()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from shared.saliency.base import resolve_target
-from shared.saliency.feature_maps import ClassActivationMap
+from shared.saliency.feature_maps import ClassActivationMap, GradientActivationMap
 from shared.saliency.noise import check_noise, noisy_images
+from shared.saliency.targets import resolve_target
 
 __all__ = ["GradCAMPlusPlus", "SmoothGradCAMPlusPlus"]
 
 
-class GradCAMPlusPlus(ClassActivationMap):
+class GradCAMPlusPlus(GradientActivationMap):
     r"""Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063), not negative.
 
     ``ReLU(sum_k w_k A_k)`` with ``w_k = sum_ij alpha_k(i, j) ReLU(dY/dA_k(i, j))``. The paper takes ``Y = exp(S_c)``,
@@ -35,28 +35,11 @@ class GradCAMPlusPlus(ClassActivationMap):
         ValueError: if there is no such layer; in ``attribute``, if its output has negative values.
     """
 
-    def _coarse_maps(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
-        features, gradient, _ = self.feature_gradient(images, target)
-        return self._weighted(features, gradient, gradient**2, gradient**3)
-
-    def _weighted(
-        self, features: torch.Tensor, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the maps ``(B, h, w)`` from features and the derivatives of three orders, each ``(B, F, h, w)``."""
-        if bool((features < 0).any()):
-            raise ValueError(
-                f"layer {self.layer!r} has negative feature maps, Grad-CAM++ is defined for rectified ones: "
-                "choose the layer after the rectifier"
-            )
-        activity = features.sum(dim=(2, 3), keepdim=True)  # (B, F, 1, 1)
-        # alpha has no effect where the gradient is negative, which is the only place where it could have a pole
-        denominator = 2 * second + activity * third.relu()
-        alpha = torch.where(second > 0, second / denominator.where(second > 0, 1), 0)
-        weights = (alpha * first.relu()).sum(dim=(2, 3))  # (B, F)
-        return torch.einsum("bk,bkhw->bhw", weights, features).relu()
+    def _from_gradient(self, features: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        return _weighted(features, gradient, gradient**2, gradient**3, self.layer)
 
 
-class SmoothGradCAMPlusPlus(GradCAMPlusPlus):
+class SmoothGradCAMPlusPlus(ClassActivationMap):
     """Smooth Grad-CAM++ (Omeiza et al. 2019, arXiv:1908.01224), not negative.
 
     Grad-CAM++ with each of the three derivatives replaced by its mean ``D1, D2, D3`` over noisy copies of the image,
@@ -107,4 +90,21 @@ class SmoothGradCAMPlusPlus(GradCAMPlusPlus):
             for order, total in enumerate(sums, start=1):
                 total.index_add_(0, image, gradient**order)
         first, second, third = (total / self.samples for total in sums)
-        return self._weighted(features, first, second, third)
+        return _weighted(features, first, second, third, self.layer)
+
+
+def _weighted(
+    features: torch.Tensor, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor, layer: str
+) -> torch.Tensor:
+    """Return the maps ``(B, h, w)`` from features and the derivatives of three orders, each ``(B, F, h, w)``."""
+    if bool((features < 0).any()):
+        raise ValueError(
+            f"layer {layer!r} has negative feature maps, Grad-CAM++ is defined for rectified ones: "
+            "choose the layer after the rectifier"
+        )
+    activity = features.sum(dim=(2, 3), keepdim=True)  # (B, F, 1, 1)
+    # alpha has no effect where the gradient is negative, which is the only place where it could have a pole
+    denominator = 2 * second + activity * third.relu()
+    alpha = torch.where(second > 0, second / denominator.where(second > 0, 1), 0)
+    weights = (alpha * first.relu()).sum(dim=(2, 3))  # (B, F)
+    return torch.einsum("bk,bkhw->bhw", weights, features).relu()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 
 import torch
-from captum.attr import GuidedBackprop
 from torch import nn
 
-from shared.saliency.base import Attribution, Sign, resolve_target
+from shared.saliency.base import Attribution, ClassMaps, Sign, check_logits
+from shared.saliency.targets import class_gradients, class_scores, resolve_classes, resolve_target
 
 __all__ = ["GuidedBackpropagation"]
 
@@ -31,12 +31,13 @@ _RECTIFIER_NODES = (
 
 
 class GuidedBackpropagation(Attribution):
-    """Guided backpropagation (Springenberg et al. 2015, section 3.4), by captum; signed.
+    """Guided backpropagation (Springenberg et al. 2015, section 3.4), signed.
 
     The gradient of the logit, but each rectifier passes on only what is positive both in its input and in the gradient
     that arrives. Only ``nn.ReLU`` modules can be given that rule. A functional rectifier keeps its ordinary gradient,
     so a network with such would silently get the plain gradient, or a mixture. Therefore every call compares the
     rectifiers in the graph of the logits with those that ``nn.ReLU`` modules made, and refuses if any is left over.
+    The rule stands in the graph of that one forward pass, which serves all classes; the network is not changed.
 
     Args:
         network: classifier that maps images ``(B, C, H, W)`` to logits ``(B, K)``, its rectifiers ``nn.ReLU`` modules.
@@ -45,24 +46,29 @@ class GuidedBackpropagation(Attribution):
     sign: Sign = "absolute"
 
     def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
-        logits = self._checked_forward(images)
-        targets = resolve_target(logits, target)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
-            return GuidedBackprop(self.network).attribute(images.requires_grad_(), target=targets)
+        leaf, logits = self._guided_graph(images)
+        scores = class_scores(logits, resolve_target(logits, target))
+        (gradient,) = torch.autograd.grad(scores.sum(), leaf)
+        return gradient
 
-    def _checked_forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits, having made sure that all rectifiers on the way to them are ``nn.ReLU`` modules."""
-        by_module: set[object] = set()
+    def _attribute_classes(self, images: torch.Tensor, classes: Sequence[int] | None) -> ClassMaps:
+        leaf, logits = self._guided_graph(images)
+        return ClassMaps(logits, class_gradients(logits, leaf, resolve_classes(logits, classes)))
+
+    def _guided_graph(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images that require gradients and logits whose graph has the rule at every rectifier."""
+        by_module: set[torch.autograd.graph.Node] = set()
 
         def remember(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-            by_module.add(output.grad_fn)
+            if output.grad_fn is not None:
+                by_module.add(output.grad_fn)
 
+        leaf = images.detach().requires_grad_()
         hooks = [
             module.register_forward_hook(remember) for module in self.network.modules() if isinstance(module, nn.ReLU)
         ]
         try:
-            logits = self.network(images.detach().requires_grad_())
+            logits = check_logits(self.network(leaf), images)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -79,7 +85,14 @@ class GuidedBackpropagation(Attribution):
                 "there the map would be the plain gradient; replace functional rectifiers by nn.ReLU modules or choose "
                 "another method"
             )
-        return logits.detach()
+        for node in in_graph:
+            node.register_prehook(_positive)
+        return leaf, logits
+
+
+def _positive(gradients: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Return what a rectifier may pass on of the gradients that arrive."""
+    return tuple(gradient.clamp(min=0) for gradient in gradients)
 
 
 def _rectifiers(logits: torch.Tensor) -> list[torch.autograd.graph.Node]:

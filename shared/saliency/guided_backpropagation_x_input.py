@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from shared.saliency.base import Sign
+from shared.saliency.base import ClassMaps, Sign
 from shared.saliency.guided_backpropagation import GuidedBackpropagation
 
 __all__ = ["GuidedBackpropagationXInput"]
@@ -25,5 +27,8 @@ class GuidedBackpropagationXInput(GuidedBackpropagation):
     sign: Sign = "signed"
 
     def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
-        gradient = super()._attribute(images, target)
-        return images.detach() * gradient
+        return images * super()._attribute(images, target)
+
+    def _attribute_classes(self, images: torch.Tensor, classes: Sequence[int] | None) -> ClassMaps:
+        logits, gradients = super()._attribute_classes(images, classes)
+        return ClassMaps(logits, images[:, None] * gradients)

@@ -6,8 +6,9 @@ import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from torch import nn
 
-from shared.saliency.base import Attribution, class_scores, evaluation_mode
+from shared.saliency.base import Attribution, evaluation_mode
 from shared.saliency.baseline import Baseline, baseline_images
+from shared.saliency.targets import class_scores
 
 __all__ = ["IntegratedGradients"]
 

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import torch
-from captum._utils.models.linear_model import SkLearnRidge
-from captum.attr import Lime as CaptumLime
 from scipy.stats import spearmanr
 from skimage.segmentation import slic
+from sklearn.linear_model import Ridge
 from torch import nn
 
-from shared.saliency.base import Attribution
+from shared.saliency.base import Attribution, ClassMaps
 from shared.saliency.baseline import Baseline, baseline_images
+from shared.saliency.targets import resolve_classes, resolve_target
 
 __all__ = ["LIME", "lime_stability", "superpixels"]
 
 
 class LIME(Attribution):
-    """LIME (Ribeiro et al. 2016), by captum, on SLIC superpixels; signed.
+    """LIME (Ribeiro et al. 2016) on SLIC superpixels; signed.
 
     Random subsets of the superpixels are kept and the others replaced by the baseline; a ridge regression of the logit
     on the subsets, weighted by their nearness to the whole image, gives each superpixel its coefficient, which all its
     pixels carry. Nearness is ``exp(-D^2 / width^2)`` with ``D`` the cosine distance of the subset, as a binary vector,
-    from the whole.
+    from the whole. The network runs once on each perturbed image, however many classes are explained.
 
     Args:
         network: classifier that maps images ``(B, C, H, W)`` to logits ``(B, K)``.
@@ -80,45 +79,47 @@ class LIME(Attribution):
         self.chunk_size = chunk_size
 
     def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
-        targets = self.targets(images, target)
+        logits = self.predict(images)
+        targets = resolve_target(logits, target)
+        coefficients = self._coefficients(images, targets[:, None])
+        return coefficients[:, 0]
+
+    def _attribute_classes(self, images: torch.Tensor, classes: Sequence[int] | None) -> ClassMaps:
+        logits = self.predict(images)
+        chosen = torch.tensor(resolve_classes(logits, classes), device=images.device)
+        return ClassMaps(logits, self._coefficients(images, chosen.expand(len(images), -1)))
+
+    def _coefficients(self, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Return the maps ``(B, n, C, H, W)`` of each image's n classes ``(B, n)``."""
         baselines = baseline_images(images, self.baseline)
-        explainer = CaptumLime(
-            self.network,
-            interpretable_model=SkLearnRidge(alpha=self.alpha),
-            similarity_func=self._similarity,
-            perturb_func=self._subsets,
-        )
         maps = []
-        # captum's own loader and model draw from the global state although nothing depends on these draws
-        with torch.random.fork_rng(devices=[]):
-            for image, start, label in zip(images, baselines, targets.tolist(), strict=True):
-                regions = superpixels(image, self.segments, self.compactness, self.smoothing).to(
-                    images.device
-                )  # (H, W)
-                if int(regions.max()) == 0:
-                    raise ValueError("SLIC found a single superpixel: raise segments, compactness or smoothing")
-                maps.append(
-                    explainer.attribute(
-                        image[None],
-                        baselines=start[None],
-                        target=label,
-                        feature_mask=regions.expand_as(image)[None],
-                        n_samples=self.samples,
-                        perturbations_per_eval=self.chunk_size,
-                    )
-                )
-        return torch.cat(maps).to(images)
+        for image, start, chosen in zip(images, baselines, classes, strict=True):
+            regions = superpixels(image, self.segments, self.compactness, self.smoothing).to(images.device)  # (H, W)
+            if int(regions.max()) == 0:
+                raise ValueError("SLIC found a single superpixel: raise segments, compactness or smoothing")
+            kept = self._subsets(int(regions.max()) + 1).to(images.device)  # (S, M)
+            outputs = torch.cat(
+                [
+                    self.predict(torch.where(part[:, regions][:, None], image, start))[:, chosen]
+                    for part in kept.split(self.chunk_size)
+                ]
+            )  # (S, n)
+            fitted = Ridge(alpha=self.alpha).fit(
+                kept.cpu().double().numpy(), outputs.cpu().double().numpy(), sample_weight=self._nearness(kept)
+            )
+            coefficients = torch.from_numpy(fitted.coef_.reshape(len(chosen), -1)).to(images)  # (n, M)
+            maps.append(coefficients[:, regions][:, None].expand(-1, *image.shape))
+        return torch.stack(maps)
 
-    def _subsets(self, original: torch.Tensor, num_interp_features: int, **_: Any) -> Iterator[torch.Tensor]:
-        """Yield the subsets as binary vectors ``(1, M)``."""
+    def _subsets(self, regions: int) -> torch.Tensor:
+        """Return which of M superpixels each subset keeps, ``(S, M)``."""
         generator = torch.Generator().manual_seed(self.seed)
-        kept = torch.randint(2, (self.samples, num_interp_features), generator=generator)
-        yield from kept.to(original.device).split(1)
+        return torch.randint(2, (self.samples, regions), generator=generator).bool()
 
-    def _similarity(self, _original: object, _perturbed: object, kept: torch.Tensor, **_: Any) -> float:
-        """Return the nearness of a subset ``(1, M)`` to the whole; the cosine of the two is sqrt(|subset| / M)."""
-        distance = 1 - kept.float().mean().sqrt().item()
-        return float(np.exp(-((distance / self.kernel_width) ** 2)))
+    def _nearness(self, kept: torch.Tensor) -> np.ndarray:
+        """Return the nearness ``(S,)`` of subsets to the whole; the cosine of the two is sqrt(|subset| / M)."""
+        distance = 1 - kept.double().mean(dim=1).sqrt()
+        return torch.exp(-((distance / self.kernel_width) ** 2)).cpu().numpy()
 
 
 def superpixels(image: torch.Tensor, segments: int, compactness: float, smoothing: float) -> torch.Tensor:

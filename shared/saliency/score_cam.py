@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from shared.saliency.base import class_scores, resolve_target
 from shared.saliency.baseline import Baseline, baseline_images
 from shared.saliency.feature_maps import ClassActivationMap, upsample
+from shared.saliency.targets import class_scores, resolve_target
 
 __all__ = ["ScoreCAM", "unit_range"]
 

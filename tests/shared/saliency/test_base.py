@@ -5,22 +5,28 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from shared.saliency.base import resolve_target
 from shared.saliency.controls import EdgeMap, RandomMap
 from shared.saliency.evet import EVET
 from shared.saliency.fimf_score_cam import FIMFScoreCAM
 from shared.saliency.grad_cam import GradCAM
 from shared.saliency.grad_cam_plus_plus import GradCAMPlusPlus, SmoothGradCAMPlusPlus
 from shared.saliency.guided_backpropagation import GuidedBackpropagation
+from shared.saliency.guided_backpropagation_x_input import GuidedBackpropagationXInput
 from shared.saliency.input_gradient import InputXGradient
 from shared.saliency.integrated_gradients import IntegratedGradients
 from shared.saliency.lime import LIME
+from shared.saliency.lrp import LRP
+from shared.saliency.occlusion import Occlusion
+from shared.saliency.rise import RISE
 from shared.saliency.score_cam import ScoreCAM
 from shared.saliency.smooth_grad import SmoothGrad
 
 METHODS = {
     "input_x_gradient": InputXGradient,
     "guided_backpropagation": GuidedBackpropagation,
+    "guided_backpropagation_x_input": GuidedBackpropagationXInput,
+    "lrp": lambda network: LRP(network, epsilon=0.1),
+    "lrp_gamma": lambda network: LRP(network, "gamma"),
     "smooth_grad": lambda network: SmoothGrad(network, samples=5, chunk_size=7),
     "smooth_grad_x_input": lambda network: SmoothGrad(network, samples=5, times_input=True, chunk_size=3),
     "integrated_gradients": lambda network: IntegratedGradients(network, steps=8, chunk_size=3),
@@ -30,6 +36,9 @@ METHODS = {
     "score_cam": lambda network: ScoreCAM(network, chunk_size=3),
     "fimf_score_cam": lambda network: FIMFScoreCAM(network, chunk_size=3),
     "lime": lambda network: LIME(network, segments=9, samples=30, chunk_size=7),
+    "occlusion": lambda network: Occlusion(network, window=5, stride=2, chunk_size=7),
+    "rise": lambda network: RISE(network, masks=20, cells=3, chunk_size=7),
+    "rise_logit": lambda network: RISE(network, masks=20, cells=3, score="logit"),
     "evet": lambda network: EVET(network, GradCAM(network)),
 }
 CONTROLS = {"random": RandomMap, "edges": EdgeMap}
@@ -60,6 +69,46 @@ def test_the_target_matters_and_none_is_the_predicted_class(explaining, network,
     assert not torch.allclose(explaining.attribute(images), explaining.attribute(images, (predicted + 1) % 3))
 
 
+def test_several_classes_are_explained_like_each(method, network, images):
+    logits, maps = method.attribute_classes(images, [2, 0])
+    expected = torch.stack([method.attribute(images, 2), method.attribute(images, 0)], dim=1)
+    assert maps.shape == (4, 2, 1, 12, 12)
+    torch.testing.assert_close(maps, expected, rtol=1e-9, atol=1e-12)
+    assert torch.equal(logits, network.eval()(images))
+    assert not logits.requires_grad
+    assert not maps.requires_grad
+    every = method.attribute_classes(images)
+    assert torch.equal(every.maps[:, [2, 0]], maps)
+    assert every.maps.shape[1] == every.logits.shape[1] == 3
+
+
+def test_classes_of_colour_images_fill_every_channel(network, images):
+    from tests.shared.saliency.conftest import SmallNetwork
+
+    torch.manual_seed(0)
+    coloured = SmallNetwork(channels=2).double()
+    images = torch.cat([images, 1 - images], dim=1)
+    for name in ("grad_cam", "lime", "occlusion", "rise", "lrp", "score_cam"):
+        method = METHODS[name](coloured)
+        maps = method.attribute_classes(images, [1]).maps
+        assert maps.shape == (4, 1, 2, 12, 12)
+        torch.testing.assert_close(maps[:, 0], method.attribute(images, 1), rtol=1e-9, atol=1e-12)
+
+
+ONE_PASS = ("input_x_gradient", "guided_backpropagation", "guided_backpropagation_x_input", "lrp", "lrp_gamma")
+ONE_PASS += ("grad_cam", "grad_cam_plus_plus")
+
+
+@pytest.mark.parametrize(
+    ("name", "images_seen"), [*((name, 4) for name in ONE_PASS), ("lime", 4 + 4 * 30), ("occlusion", 4 + 4 * 25)]
+)
+def test_classes_share_the_forward_passes(network, images, name, images_seen):
+    seen = []
+    network.register_forward_pre_hook(lambda _module, arguments: seen.append(len(arguments[0])))
+    METHODS[name](network).attribute_classes(images)
+    assert sum(seen) == images_seen
+
+
 def test_everything_is_left_as_found(method, network, images):
     network.head[2].eval()
     modes = {name: module.training for name, module in network.named_modules()}
@@ -70,6 +119,7 @@ def test_everything_is_left_as_found(method, network, images):
     torch.manual_seed(11)
     state = torch.get_rng_state()
     maps = method.attribute(inputs)
+    method.attribute_classes(inputs)
     assert {name: module.training for name, module in network.named_modules()} == modes
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
     assert torch.equal(network.head[0].weight.grad, kept)
@@ -79,12 +129,16 @@ def test_everything_is_left_as_found(method, network, images):
     assert torch.equal(inputs, images)
     assert torch.equal(torch.get_rng_state(), state)
     assert not maps.requires_grad
+    assert all(parameter.requires_grad for parameter in network.parameters())
     assert not any(module._forward_hooks or module._backward_hooks for module in network.modules())
 
 
 def test_a_failure_leaves_no_trace(explaining, network, images):
     with pytest.raises((ValueError, AssertionError), match=r"target must be in \[0, 2\]"):
         explaining.attribute(images, 5)
+    with pytest.raises(ValueError, match=r"at least one class in \[0, 2\], found \[0, 3\]"):
+        explaining.attribute_classes(images, [0, 3])
+    assert all(parameter.requires_grad for parameter in network.parameters())
     assert all(module.training for module in network.modules())
     assert not any(module._forward_hooks or module._backward_hooks for module in network.modules())
 
@@ -94,6 +148,8 @@ def test_gradients_are_enabled_inside(method, images):
     for outer in (torch.no_grad, torch.inference_mode):
         with outer():
             torch.testing.assert_close(method.attribute(images), expected, rtol=0, atol=0)
+            maps = method.attribute_classes(images, [1]).maps
+        torch.testing.assert_close(maps[:, 0], method.attribute(images, 1), rtol=1e-9, atol=1e-12)
 
 
 def test_frozen_networks_are_explained(method, network, images):
@@ -123,29 +179,14 @@ def test_unusable_inputs_are_refused(network, images, spoil, error, message):
         GradCAM(network).attribute(spoil(images))
 
 
-@pytest.mark.parametrize(
-    ("target", "error", "message"),
-    [
-        (3, ValueError, r"in \[0, 2\]"),
-        (-1, ValueError, r"in \[0, 2\]"),
-        (torch.tensor([0, 1]), ValueError, r"shape \(4,\), found \(2,\)"),
-        (torch.zeros(4), TypeError, "integer type, found torch.float32"),
-        (True, TypeError, "found bool"),
-        ("neutrophil", TypeError, "found str"),
-    ],
-)
-def test_unusable_targets_are_refused(target, error, message):
-    with pytest.raises(error, match=message):
-        resolve_target(torch.zeros(4, 3), target)
-
-
 def test_what_is_no_classifier_is_refused(images):
     with pytest.raises(ValueError, match=r"must return logits \(4, K\), found \(4, 2, 10, 10\)"):
         InputXGradient(nn.Conv2d(1, 2, 3).double()).attribute(images)
 
 
 SLOPES = {"guided_backpropagation", "smooth_grad"}
-EFFECTS = {"input_x_gradient", "smooth_grad_x_input", "integrated_gradients", "lime", "random"}
+EFFECTS = {"input_x_gradient", "smooth_grad_x_input", "integrated_gradients", "lime", "random", "lrp", "lrp_gamma"}
+EFFECTS |= {"guided_backpropagation_x_input", "occlusion", "rise_logit"}
 
 
 @pytest.mark.parametrize("name", [*METHODS, *CONTROLS])

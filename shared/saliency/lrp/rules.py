@@ -1,0 +1,112 @@
+"""The relevance rules for affine steps: epsilon and gamma."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+
+from shared.saliency.lrp.affine_step import AffineStep
+
+__all__ = ["EpsilonRule", "GammaRule", "Rule"]
+
+
+class Rule(ABC):
+    """How the relevance of an affine step's output is divided among its inputs.
+
+    All rules here have the form ``R_j = sum_k x_j (dz~_k/dx_j) R_k / z~_k`` with another sum ``z~`` in place of the
+    step's output z. The detach trick makes that an ordinary gradient: the step returns the value z, with the gradient
+    of ``z~ * detach(z / z~)``. Then the relevance of any tensor x is ``x * dS/dx``, if what lies between affine steps
+    is positively homogeneous of degree 1 (rectifiers, pooling) and has its ordinary gradient.
+    """
+
+    @abstractmethod
+    def finished(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
+        """Return the step's output with the gradient that the rule gives it."""
+
+    def rectified(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
+        """Return ``max(output, 0)`` with the gradient that the rule and the rectifier give it."""
+        return self.finished(output, step).relu()
+
+
+class EpsilonRule(Rule):
+    """LRP-ε (Bach et al. 2015, equation 58): ``z~ = z + epsilon * sign(z)``.
+
+    Its gradient is that of z times ``|z| / (|z| + epsilon)``, a factor that is computed once, in the forward pass. With
+    a rectifier behind the step, ``a = max(z, 0)``, it is ``a / (a + epsilon)``, which holds the rectifier's own
+    gradient; with batch normalisation as the step, it takes in the scale of each channel. So one product stands for
+    three operations in each backward pass.
+
+    Args:
+        epsilon: positive, in the units of the steps' outputs.
+    """
+
+    def __init__(self, epsilon: float) -> None:
+        self.epsilon = epsilon
+
+    def finished(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
+        """Return z, its gradient times ``|z| / (|z| + epsilon)``."""
+        value = output.detach()
+        return self._redirected(output, step, value, value.abs())
+
+    def rectified(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
+        """Return ``a = max(z, 0)`` with the gradient of z times ``a / (a + epsilon)``."""
+        value = output.detach().relu()
+        return self._redirected(output, step, value, value)
+
+    def _redirected(
+        self, output: torch.Tensor, step: AffineStep, value: torch.Tensor, size: torch.Tensor
+    ) -> torch.Tensor:
+        factor = size + self.epsilon
+        torch.div(size, factor, out=factor)
+        if step.scale is not None:
+            factor *= step.scale
+        return Redirected.apply(output if step.source is None else step.source, value, factor)
+
+
+class GammaRule(Rule):
+    """LRP-γ (Montavon et al. 2019, section 10.2.3), in a form that holds for inputs and outputs of either sign.
+
+    ``z~ = z + gamma * p`` where z is positive and ``z + gamma * n`` where it is negative, with p and n the sums of the
+    positive and of the negative among ``w_jk x_j`` and ``b_k``. For inputs that are not negative and outputs that a
+    rectifier lets pass, that is the published rule, whose weights are ``w + gamma * max(w, 0)``. The published one has
+    a pole where ``z + gamma * p`` changes its sign at a negative output, as happens in front of concatenations and
+    normalisation; here ``|z~| >= |z|`` everywhere.
+
+    Args:
+        gamma: not negative; the larger, the more is given to what speaks for an output.
+        epsilon: positive, added to the size of the denominator.
+    """
+
+    def __init__(self, gamma: float, epsilon: float) -> None:
+        self.gamma = gamma
+        self.epsilon = epsilon
+
+    def finished(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
+        """Return z with the gradient of ``z~ * detach(|z| / (|z~| + epsilon))``."""
+        value, positive = output.detach(), step.positive_part()
+        modified = output + self.gamma * torch.where(value > 0, positive, output - positive)
+        return Redirected.apply(modified, value, value.abs() / (modified.detach().abs() + self.epsilon))
+
+
+class Redirected(torch.autograd.Function):
+    """A value whose gradient goes to another tensor, the source, times a factor."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        source: torch.Tensor,  # noqa: ARG004 - the gradient goes there
+        value: torch.Tensor,
+        factor: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the value; all three have its shape."""
+        ctx.save_for_backward(factor)
+        return value.view_as(value)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Return the gradient of the source."""
+        (factor,) = ctx.saved_tensors
+        return gradient * factor, None, None
