@@ -53,6 +53,8 @@ def render_page(sources: Sources) -> str:
         discrimination=sections.discrimination_section(sources),
         shortcuts=sections.shortcut_section(sources),
         repeatability=sections.repeatability_section(sources),
+        alarms=sections.alarm_section(sources),
+        flagged=sections.flagged_cases(sources),
         calibration=sections.calibration_section(sources),
         label_calibration=sections.label_calibration_section(sources),
         decisions=sections.decision_section(sources),

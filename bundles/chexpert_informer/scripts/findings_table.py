@@ -107,14 +107,13 @@ class FindingsWriter:
         """Judge and write."""
         self.judge()
 
+    def judged_table(self) -> pd.DataFrame:
+        """Judge the collected images, and return the table without writing it."""
+        return self._judged()[2]
+
     def judge(self) -> tuple[Doubts, Findings]:
         """Judge the collected images, and write the file in the main process."""
-        collected = self.collector.collected
-        if collected is None:
-            raise RuntimeError("the collector has nothing: list it before this handler")
-        doubts = collected_doubts(collected, self.classes)
-        found = self.classifier(doubts)
-        self.table = findings_table(doubts, found, collected.records, self.labelled)
+        doubts, found, self.table = self._judged()
         if idist.get_rank() == 0:
             path = self.output_dir / "predictions.csv"
             write_predictions(path, self.table)
@@ -125,6 +124,13 @@ class FindingsWriter:
                 + (f", {undirected} maps without a direction" if undirected else "")
             )
         return doubts, found
+
+    def _judged(self) -> tuple[Doubts, Findings, pd.DataFrame]:
+        if (collected := self.collector.collected) is None:
+            raise RuntimeError("the collector has nothing: list it before this handler")
+        doubts = collected_doubts(collected, self.classes)
+        found = self.classifier(doubts)
+        return doubts, found, findings_table(doubts, found, collected.records, self.labelled)
 
 
 def _of_image(flags: np.ndarray, reasons: np.ndarray, classes: Sequence[str]) -> str:

@@ -158,5 +158,5 @@ class InformerCalibration:
 
 def _told_method(alarm: FittedAlarm, methods: Sequence[str]) -> str:
     """Return the saliency method whose distinctiveness is told: the alarm's, or else the first."""
-    own = getattr(alarm.source, "method", None)
+    own = str(getattr(alarm.source, "method", ""))
     return own if own in methods else methods[0]

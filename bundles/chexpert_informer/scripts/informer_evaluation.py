@@ -14,6 +14,7 @@ import pandas as pd
 from ignite.engine import Engine
 from scipy.special import expit
 
+from scripts.alarm_titles import alarm_title
 from scripts.alarms.doubt_table import Doubts
 from scripts.alarms.evaluation import AlarmEvaluation, evaluate_alarms
 from scripts.findings_table import FindingsWriter
@@ -124,7 +125,7 @@ class InformerEvaluation(FindingsWriter):
             "split": self.split,
             **measured,
             "alarm": {"name": classifier.acting, "action": classifier.action, "method": classifier.method},
-            "alarms": alarms.report,
+            "alarms": alarms.report | {"titles": {name: alarm_title(name) for name in classifier.alarms}},
             "alarm_figures": alarm_figures(alarms, [classifier.acting, *self.shown_alarms]),
             "model": self.model,
             "provenance": provenance(self.seed, self.data_files, self.weight_files),

@@ -1,5 +1,6 @@
 """What each section of the page says, as plain values for the template. ``None`` or empty is "not measured"."""
 
+from shared.report.sections.alarms import alarm_section, flagged_cases
 from shared.report.sections.bags import bag_section
 from shared.report.sections.calibration import calibration_section
 from shared.report.sections.decisions import decision_section, selective_section
@@ -13,11 +14,13 @@ from shared.report.sections.resampling import resampling_of
 from shared.report.sections.results import confusion_section, headline_section, purpose_section
 
 __all__ = [
+    "alarm_section",
     "bag_section",
     "calibration_section",
     "confusion_section",
     "decision_section",
     "discrimination_section",
+    "flagged_cases",
     "headline_section",
     "label_calibration_section",
     "outlier_section",

@@ -11,7 +11,7 @@ from shared.data.errors import DataError
 from shared.report.figures import (
     confusion_figure,
 )
-from shared.report.measures import Estimate, read_estimates
+from shared.report.measures import Estimate, read_estimates, read_table
 from shared.report.recorded_weights import recorded_files
 from shared.report.sections.resampling import resampling_of
 from shared.report.sources import Sources
@@ -66,7 +66,16 @@ def headline_section(sources: Sources) -> dict[str, Any]:
         "n": metrics.get("n"),
         "split": metrics.get("split"),
         "resampled": resampling_of(sources.metrics),
+        "other_settings": _other_settings(sources),
     }
+
+
+def _other_settings(sources: Sources) -> list[tuple[str, Any, Any]]:
+    """Return the settings of the network that are not the bundle's own: name, value, the bundle's value."""
+    model, where = sources.measured("model")
+    found = read_table(model.get("settings") or {}, f"{where}.settings")
+    own = read_table(model.get("default") or {}, f"{where}.default")
+    return [(str(key), value, own[key]) for key, value in found.items() if key in own and value != own[key]]
 
 
 def confusion_section(sources: Sources) -> list[dict[str, Any]]:

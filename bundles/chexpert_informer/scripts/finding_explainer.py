@@ -1,0 +1,289 @@
+"""Explaining: a map of each finding of chosen images by every method, as files on the image's own grid, measured."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from scripts.finding_cases import Case, choose_measured, choose_shown
+from scripts.finding_quality import FindingQuality
+from scripts.network_input import read_input
+from scripts.original_image import OriginalImage
+from shared.data.errors import DataError
+from shared.saliency.base import Attribution
+from shared.saliency.explanation_files import ExplanationFiles
+from shared.saliency.titles import method_title
+
+__all__ = ["ExplainedImages", "FindingExplainer"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ExplainedImages:
+    """Which images are explained and how they are read.
+
+    Args:
+        records: ``id`` and ``image`` (path) of each image; ``label``, ``truth`` (bit image), ``patient`` where known.
+        classes: names of the findings in the order of the logits.
+        image_size: side of the network's input, pixels.
+        percentiles: see :class:`scripts.network_input.ChestInput`.
+        mode: see :class:`scripts.placement.Placement`.
+        marker_bit: bit of the truth images that marks a shortcut; ``None`` if there is none.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    classes: Sequence[str]
+    image_size: int
+    percentiles: Sequence[float] = (0.5, 99.5)
+    mode: str = "pad"
+    marker_bit: int | None = 32
+
+    def labels(self) -> Floats:
+        """Return the labels ``(N, K)``, NaN where one is unknown."""
+        unknown = [None] * len(self.classes)
+        rows = [record.get("label") or unknown for record in self.records]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.classes))
+
+    def has_truth(self) -> NDArray[np.bool_]:
+        """Return of which images the masks of the findings are known ``(N,)``."""
+        return np.array(["truth" in record for record in self.records], dtype=np.bool_)
+
+    def inputs(self, indices: Iterable[int]) -> torch.Tensor:
+        """Return the network's inputs of some images ``(n, 1, S, S)``."""
+        read = [read_input(self.records[i]["image"], self.image_size, self.percentiles, self.mode)[0] for i in indices]
+        return torch.stack(read)
+
+    def original(self, index: int) -> OriginalImage:
+        """Read one image on its own grid."""
+        record = self.records[index]
+        return OriginalImage.read(record["image"], record.get("truth"), self.image_size, self.percentiles, self.mode)
+
+
+@dataclass
+class _Plan:
+    """What is done with each image: cases that are shown, cases that are measured, and maps of all findings to show."""
+
+    shown: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    measured: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    compared: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def images(self) -> list[int]:
+        return sorted({*self.shown, *self.measured, *self.compared})
+
+
+class FindingExplainer:
+    """Write maps of chosen findings by every method, and measure them.
+
+    A case is one finding of one image. Of each that is shown, every method's map becomes a signed NIfTI file on the
+    grid of the image as it was read (before any resizing) and a PNG overlay. Of flagged cases the maps of all findings
+    are drawn too, by the method whose distances the alarm looks at. Where masks of the findings are known, the maps of
+    findings that are present and found are compared with them: see :class:`scripts.finding_quality.FindingQuality`.
+
+    Args:
+        methods: name to attribution method; the names become file names.
+        images: what can be explained.
+        device: device of the network.
+        output_dir: files go to ``explanations`` below it.
+        compared_method: method of the maps of flagged cases, one of ``methods``.
+        samples_per_finding: images in the gallery in which a finding is predicted and present.
+        wrong_samples: wrong predictions in the gallery.
+        flagged_samples: flagged predictions in the gallery.
+        measured_samples: findings to measure the quality on.
+        group_key: key of a record whose values are resampled as wholes.
+        batch_size: images explained at once.
+        seed: seed of the choice.
+        provenance: where weights and data come from, for the index.
+
+    Raises:
+        DataError: if there are no images, or ``compared_method`` is none of the methods.
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, Attribution],
+        images: ExplainedImages,
+        device: torch.device | str,
+        output_dir: str | os.PathLike[str],
+        compared_method: str,
+        samples_per_finding: int = 2,
+        wrong_samples: int = 3,
+        flagged_samples: int = 4,
+        measured_samples: int = 100,
+        group_key: str | None = "patient",
+        batch_size: int = 8,
+        seed: int = 0,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not images.records:
+            raise DataError("there are no images to explain; check dataset_dir and section")
+        if compared_method not in methods:
+            raise DataError(f"compared_method is {compared_method!r}, expected one of {', '.join(methods)}")
+        self.methods = dict(methods)
+        self.images = images
+        self.device = torch.device(device)
+        self.files = ExplanationFiles(output_dir, image_label="grey value")
+        self.compared_method = compared_method
+        self.limits = {"per_finding": samples_per_finding, "wrong": wrong_samples, "flagged_cases": flagged_samples}
+        self.measured_samples = measured_samples
+        self.group_key = group_key
+        self.batch_size = batch_size
+        self.seed = seed
+        self.provenance = dict(provenance or {})
+
+    def run(self, table: pd.DataFrame) -> Path:
+        """Explain, measure and write.
+
+        Args:
+            table: the predictions of the images, in their order, as the predictions file has them.
+
+        Returns:
+            The index, ``explanations/index.json``.
+
+        Raises:
+            DataError: if the settings choose no finding, or a truth image is broken.
+            ValueError: if the predictions are of other images.
+        """
+        if table["id"].tolist() != [str(record["id"]) for record in self.images.records]:
+            raise ValueError("the predictions must be those of the images, in their order")
+        plan = self._plan(table)
+        if not plan.images:
+            raise DataError("no finding is chosen to be explained; raise samples_per_finding or measured_samples")
+        entries: dict[Case, dict[str, Any]] = {}
+        flagged: dict[Case, dict[str, Any]] = {}
+        quality = {
+            name: FindingQuality(self.images.classes, method.sign, self.images.marker_bit)
+            for name, method in self.methods.items()
+        }
+        batches = range(0, len(plan.images), self.batch_size)
+        for start in tqdm(batches, desc="explaining", unit="batch"):
+            chosen = plan.images[start : start + self.batch_size]
+            originals = [self.images.original(index) for index in chosen]
+            self._begin(table, plan, chosen, originals, entries, flagged)
+            inputs = self.images.inputs(chosen).to(self.device)
+            for name, method in self.methods.items():
+                # one forward pass for the maps of all findings, wherever the method allows it
+                maps = method.attribute_classes(inputs).maps.sum(dim=2)  # (B, K, S, S)
+                for index, original, own in zip(chosen, originals, maps, strict=True):
+                    restored = original.restore(own)  # (K, H, W)
+                    self._write(name, index, original, restored, plan, entries, flagged)
+                    record = self.images.records[index]
+                    quality[name].add(record, original, restored, plan.measured.get(index, []))
+        content = {
+            "samples": list(entries.values()),
+            "flagged": list(flagged.values()),
+            "methods": {
+                name: {"title": method_title(name), "parameters": _plain_parameters(self.methods[name])}
+                | quality[name].summary(self.group_key, self.seed)
+                for name in self.methods
+            },
+            "provenance": self.provenance,
+        }
+        drawn = next(iter(quality.values())).drawn(self.group_key)
+        return self.files.write_index(content | ({} if drawn is None else {"resampled": drawn.to_json()}))
+
+    def _plan(self, table: pd.DataFrame) -> _Plan:
+        def columns(name: str) -> NDArray[np.int64]:
+            return table[[f"{name}_{finding}" for finding in self.images.classes]].to_numpy(dtype=np.int64)
+
+        labels, predictions, flagged = self.images.labels(), columns("prediction"), columns("alarm") == 1
+        plan = _Plan()
+        for index, finding in choose_shown(labels, predictions, flagged, **self.limits, seed=self.seed):
+            plan.shown[index].append(finding)
+            if flagged[index, finding]:
+                plan.compared.setdefault(index, finding)
+        truth = self.images.has_truth()
+        for index, finding in choose_measured(labels, predictions, truth, count=self.measured_samples, seed=self.seed):
+            plan.measured[index].append(finding)
+        return plan
+
+    def _begin(
+        self,
+        table: pd.DataFrame,
+        plan: _Plan,
+        chosen: Sequence[int],
+        originals: Sequence[OriginalImage],
+        entries: dict[Case, dict[str, Any]],
+        flagged: dict[Case, dict[str, Any]],
+    ) -> None:
+        """Begin the entries of the index for a batch of images, and write these."""
+        for index, original in zip(chosen, originals, strict=True):
+            for finding in plan.shown.get(index, []):
+                entry = self._entry(index, finding, table.iloc[index])
+                entry["image_png"] = self.files.write_image(entry, original.grey, original.mask(finding))
+                entries[index, finding] = entry
+                if plan.compared.get(index) == finding:
+                    flagged[index, finding] = {
+                        key: entry[key] for key in ("id", "label", "prediction", "target", "reason", "image_png")
+                    } | {"method": self.compared_method, "maps": {}}
+
+    def _entry(self, index: int, finding: int, row: pd.Series) -> dict[str, Any]:
+        """Return the beginning of a case's entry in the index."""
+        record, name = self.images.records[index], self.images.classes[finding]
+        label = (record.get("label") or [None] * len(self.images.classes))[finding]
+        return {
+            "id": str(record["id"]),
+            "folder": f"{record['id']} {name}",
+            "label": None if label is None else _named(name, label),
+            "kind": None,
+            "prediction": _named(name, row[f"prediction_{name}"]),
+            "target": name,
+            "confidence": float(row[f"confidence_{name}"]),
+            "decision": row[f"decision_{name}"],
+            "reason": row[f"reason_{name}"],
+            "methods": {},
+        }
+
+    def _write(
+        self,
+        method: str,
+        index: int,
+        original: OriginalImage,
+        maps: NDArray[np.float32],
+        plan: _Plan,
+        entries: dict[Case, dict[str, Any]],
+        flagged: dict[Case, dict[str, Any]],
+    ) -> None:
+        """Write one method's maps of one image's cases."""
+        for finding in plan.shown.get(index, []):
+            entry, mask = entries[index, finding], original.mask(finding)
+            files = self.files.write_map(entry, method, original.grey, maps[finding], mask)
+            sign = self.methods[method].sign
+            measured = FindingQuality.of_case(maps[finding], mask, sign) if entry["label"] == entry["target"] else {}
+            entry["methods"][method] = {**files, "quality": measured}
+        if method != self.compared_method or index not in plan.compared:
+            return
+        first = plan.compared[index]
+        case = flagged[index, first]
+        order = [first, *(k for k in range(len(self.images.classes)) if k != first)]
+        for finding in order:
+            name = self.images.classes[finding]
+            entry = {**entries[index, first], "target": name}
+            written = self.files.write_map(
+                entry, f"{method}_{name}", original.grey, maps[finding], original.mask(finding)
+            )
+            case["maps"][name] = written["overlay_png"]
+
+
+def _named(finding: str, present: int) -> str:
+    return finding if int(present) == 1 else f"no {finding}"
+
+
+def _plain_parameters(method: Attribution) -> dict[str, Any]:
+    """Return the method's class, what of its maps is measured, and those of its settings that JSON can hold."""
+    plain = (bool, int, float, str, type(None))
+    settings = {
+        name: value for name, value in vars(method).items() if not name.startswith("_") and isinstance(value, plain)
+    }
+    return {"class": f"{type(method).__module__}.{type(method).__qualname__}", "sign": method.sign, **settings}
