@@ -141,7 +141,8 @@ def _decode(file: Path, content: Dataset) -> NDArray[np.generic]:
             if compressed
             else "the file may be cut short or its header wrong: export it anew"
         )
-        raise DataError(f"{file}: pixel data (transfer syntax {name}) cannot be decoded ({error}); {advice}") from error
+        reason = " ".join(str(error).split())  # pydicom lists decoders line by line
+        raise DataError(f"{file}: pixel data (transfer syntax {name}) cannot be decoded ({reason}); {advice}") from error
 
 
 def _age(text: str) -> float | None:

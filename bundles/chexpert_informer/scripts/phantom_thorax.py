@@ -23,9 +23,9 @@ RIGHT_LEFT = (-1, 1)
 # exponents, across and upwards, of the outline of the chest's inside seen from the front
 _ACROSS, _UP = 2.6, 1.75
 # sharpness of the notch between the heart's chambers
-_JOIN = np.float32(7.0)
+_JOIN = np.float32(9.0)
 # ratios of the heart's ventricular ellipse to the heart's width, and its tilt: apex to the left and down
-_VENTRICLE = (0.60, 0.36)
+_VENTRICLE = (0.52, 0.36)
 _TILT = 0.70
 
 

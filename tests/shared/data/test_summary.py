@@ -109,3 +109,18 @@ def test_what_was_left_out_is_told_with_its_number_and_its_file(caplog):
     caplog.clear()
     tell_left_out(logging.getLogger("inference_records"), [], "out/excluded.csv")
     assert not caplog.records
+
+
+def test_records_with_several_labels(tmp_path):
+    labels = [[1, 0, 1], [1, None, 0], [0, 0, 0], [0, 0, None]]
+    records = [{"id": str(n), "patient": f"p{n // 2}", "label": label, "age": 10 * n} for n, label in enumerate(labels)]
+    sections = {"training": records[:3], "test": records[3:], "unlabelled": [{"id": "u", "patient": "p9"}]}
+    write_datalist(tmp_path / "datalist.json", sections, ["a", "b", "c"])
+    counts = Summary.read(tmp_path / "datalist.json", "patient", ("age",)).counts
+    assert counts["training"].to_dict() == {
+        "a": 2, "c": 1, "b, masked": 1, "c, masked": 0, "none of these": 1, "unlabelled": 0, "total": 3
+    }  # fmt: skip
+    assert counts["test"].to_dict()["c, masked"] == 1
+    assert counts.loc["total", ["training", "test", "unlabelled"]].tolist() == [3, 1, 1]
+    assert counts.loc["a", "patients"] == 1
+    assert counts.loc["a", "mean age"] == 5
