@@ -1,0 +1,255 @@
+"""The commands as a user types them: prepared films to explanations, after a kill, on two processes, on bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from scipy.special import expit
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CONFIGS = REPOSITORY / "bundles" / "chexpert_informer" / "configs"
+CLASSES = ["atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion"]
+# as small as a network can be that still goes every way of the default one
+NETWORK = {"image_size": 48, "init_features": 4, "growth_rate": 4, "block_config": [1, 1]}
+FAST = {**NETWORK, "max_epochs": 2, "learning_rate": 0.003, "saliency_interval": 2}
+DRAWS = {"doubts#augmentation_draws#draws": 2, "doubts#dropout_draws#draws": 4}
+
+pytestmark = pytest.mark.slow
+
+
+def config_list(*names):
+    return str([str(CONFIGS / f"{name}.json") for name in names])
+
+
+def command(run_id, configs, **overrides):
+    options = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
+    return ["-m", "monai.bundle", "run", run_id, "--config_file", config_list(*configs), *options]
+
+
+def run(arguments, cwd, check=True):
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=400)
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return done
+
+
+def folders(work):
+    return {"ckpt_dir": work / "models", "tensorboard_dir": work / "logs"}
+
+
+def read(work, name):
+    return json.loads((work / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A small phantom, prepared by the command; its films are not square on the network's grid."""
+    folder = tmp_path_factory.mktemp("data")
+    options = {"image_size": 64, "patients": '{"train": 40, "valid": 40, "test": 30}'}
+    arguments = [part for key, value in options.items() for part in (f"--phantom#{key}", str(value))]
+    prepare = [str(REPOSITORY / "scripts" / "prepare.py"), "chexpert_informer", "--phantom", "--output", str(folder)]
+    run([*prepare, *arguments], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A folder with a trained, calibrated and evaluated model; commands run outside the repository."""
+    work = tmp_path_factory.mktemp("work")
+    common = {"dataset_dir": data, **folders(work)}
+    run(command("training", ["train"], **common, **FAST), work)
+    run(command("calibrating", ["train", "calibrate"], **common, **NETWORK, **DRAWS), work)
+    evaluate = command("evaluating", ["train", "evaluate"], **common, **NETWORK, **DRAWS, bootstrap_resamples=50)
+    run([*evaluate, "--output_dir", str(work / "eval")], work)
+    return work
+
+
+def test_training_writes_tensors_only_and_a_log(trained):
+    assert "features.conv0.weight" in torch.load(trained / "models" / "model.pt", weights_only=True)
+    assert torch.load(trained / "models" / "training_state.pt", weights_only=True)["epoch"] == FAST["max_epochs"]
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    tags: set[str] = set()
+    for file in (trained / "logs").rglob("events*"):
+        events = accumulator.EventAccumulator(str(file)).Reload().Tags()
+        tags |= {*events["scalars"], *events["images"]}
+    assert {"val_loss", "val_mean_auc", "val_auc_edema", "train_loss", "input_x_gradient"} <= tags
+
+
+def test_calibration_belongs_to_the_weights_and_says_what_it_was_fitted_on(trained, data):
+    content = read(trained, "models/calibration.json")
+    assert len(content["weights_sha256"]) == 64
+    assert content["split"] == "validation"
+    assert content["n"] == len(read(data, "datalist.json")["validation"])
+    assert list(content["label_calibration"]["labels"]) == CLASSES
+    alarms = set(content["alarms"])
+    assert {"no_alarm", "random", "moved_threshold", "entropy", "test_time_augmentation"} <= alarms
+    assert {"monte_carlo_dropout", "informer_lrp", "informer_input_x_gradient", "pair_classifier_lrp"} <= alarms
+    assert content["alarm"] == {"name": "informer_lrp", "action": "defer", "method": "lrp"}
+    assert content["prepared_with"]["selection"]["uncertain"] == "mask"
+
+
+def test_evaluation_files_agree_with_each_other(trained, data):
+    metrics, calibration = read(trained, "eval/metrics.json"), read(trained, "models/calibration.json")
+    table = pd.read_csv(trained / "eval" / "predictions.csv")
+    assert metrics["n"] == len(table) == len(read(data, "datalist.json")["test"])
+    with np.load(trained / "eval" / "doubts.npz") as doubts:
+        distances = doubts["distances_lrp"]
+    for index, name in enumerate(CLASSES):
+        fitted = calibration["label_calibration"]["labels"][name]
+        probability = expit(fitted["slope"] * table[f"logit_{name}"] + fitted["intercept"])
+        np.testing.assert_allclose(table[f"probability_{name}"], probability, rtol=1e-6)
+        called = (probability > fitted["threshold"]).astype(int)
+        np.testing.assert_array_equal(table[f"prediction_{name}"], called)
+        total = np.nansum(np.delete(distances[:, index], index, axis=1), axis=1)
+        known = table[f"distinctiveness_{name}"].notna()
+        np.testing.assert_allclose(table.loc[known, f"distinctiveness_{name}"], total[known], rtol=1e-6)
+        hits = ((called == 1) & (table[f"label_{name}"] == 1)).sum()
+        expected = 2 * hits / max((table[f"label_{name}"] == 1).sum() + called.sum(), 1)
+        if (table[f"label_{name}"] == 1).any():
+            assert metrics["metrics"][f"f1_{name}"]["value"] == pytest.approx(expected)
+            assert metrics["alarms"]["alarms"]["no_alarm"]["swapping"]["f1"][name]["value"] == pytest.approx(expected)
+    assert set(metrics["alarms"]["alarms"]) == set(calibration["alarms"])
+    assert {path.name for path in (trained / "eval" / "alarms").iterdir()} == {
+        "metrics.csv", "differences.csv", "bootstrapped_sets.csv", "risk_coverage.csv",
+    }  # fmt: skip
+    page = (trained / "eval" / "report.html").read_text()
+    assert "INFORMER, LRP" in page
+    assert "Not the bundle's own network" in page
+
+
+def test_inference_equals_evaluation_and_computes_less(trained, data):
+    """Labels, batch size and the other images of a batch change nothing."""
+    output = trained / "output"
+    common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": output, **NETWORK, "batch_size": 7}
+    run(command("inferring", ["inference"], **common), trained)
+    inferred = pd.read_csv(output / "predictions.csv").set_index("id")
+    assert "label_edema" not in inferred.columns
+    evaluated = pd.read_csv(trained / "eval" / "predictions.csv").set_index("id").loc[inferred.index]
+    for prefix in ("probability", "distinctiveness"):
+        columns = [f"{prefix}_{name}" for name in CLASSES]
+        np.testing.assert_allclose(inferred[columns], evaluated[columns], atol=1e-3)
+    assert inferred["reason_edema"].str.match(r"(present|absent): probability").all()
+
+
+def test_plain_pictures_are_inferred_and_broken_ones_recorded(trained, data):
+    source, output = trained / "pictures", trained / "from_pictures"
+    (source / "ward").mkdir(parents=True)
+    good = sorted((data / "chests").rglob("view1_frontal.jpg"))[:2]
+    shutil.copy(good[0], source / "first.jpg")
+    Image.open(good[1]).resize((90, 50)).save(source / "ward" / "second.png")
+    (source / "cut.jpg").write_bytes(good[0].read_bytes()[:200])
+    Image.new("L", (64, 64), 7).save(source / "constant.png")
+    common = {"dataset_dir": source, "ckpt_dir": trained / "models", "output_dir": output, **NETWORK}
+    run(command("inferring", ["inference"], **common), trained)
+    assert pd.read_csv(output / "predictions.csv")["id"].tolist() == ["first.jpg", "ward/second.png"]
+    excluded = pd.read_csv(output / "excluded.csv").set_index("source")["reason"]
+    assert "cut short" in excluded["cut.jpg"]
+    assert "constant" in excluded["constant.png"]
+
+
+def test_explaining(trained, data):
+    common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": trained / "eval", **NETWORK}
+    fewer = {"samples_per_finding": 1, "wrong_samples": 1, "flagged_samples": 1, "measured_samples": 8}
+    run(command("explaining", ["inference", "explain"], **common, **fewer), trained)
+    index = read(trained, "eval/explanations/index.json")
+    methods = {"lrp", "input_x_gradient", "guided_backpropagation", "grad_cam", "random_map", "edge_map"}
+    assert methods <= set(index["methods"])
+    assert "localisation_lead" in index["methods"]["lrp"]["quality"]
+    sample = index["samples"][0]
+    for entry in sample["methods"].values():
+        assert nibabel.load(trained / "eval" / entry["nifti"]).shape == (64, 64, 1), "the grid of the film"
+        assert (trained / "eval" / entry["overlay_png"]).read_bytes().startswith(b"\x89PNG")
+    assert "Guided" in (trained / "eval" / "report.html").read_text()
+
+
+def test_killed_training_resumes_to_the_same_model(data, tmp_path):
+    """The process is killed in the middle of an epoch; what resumes must end where an undisturbed run ends."""
+    settings = {"dataset_dir": data, **FAST, "max_epochs": 6, "saliency_interval": 6}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run(command("training", ["train"], **settings, **folders(whole)), tmp_path)
+    arguments = command("training", ["train"], **settings, **folders(cut))
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    state = cut / "models" / "training_state.pt"
+    deadline = time.monotonic() + 240
+    while not state.is_file() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 1 <= torch.load(state, weights_only=True)["epoch"] < 6, "the process was killed before it was done"
+    run(arguments, tmp_path)
+    assert torch.load(state, weights_only=True)["epoch"] == 6
+    expected = torch.load(whole / "models" / "model.pt", weights_only=True)
+    found = torch.load(cut / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_two_processes(data, tmp_path):
+    """``torchrun`` with two CPU processes trains, calibration follows, and two processes evaluate every image once."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    common = {"dataset_dir": data, **folders(tmp_path)}
+    run([*launcher, *command("training", ["train", "multi_gpu_train"], **common, **FAST)], tmp_path)
+    common |= {**NETWORK, **DRAWS}
+    run(command("calibrating", ["train", "calibrate"], **common), tmp_path)
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    quick = {"bootstrap_resamples": 20}
+    run(command("evaluating", ["train", "evaluate"], **common, output_dir=alone, **quick), tmp_path)
+    configs = ["train", "evaluate", "multi_gpu_evaluate"]
+    run([*launcher, *command("evaluating", configs, **common, output_dir=together, **quick)], tmp_path)
+    tables = [pd.read_csv(folder / "predictions.csv") for folder in (alone, together)]
+    assert tables[0]["id"].tolist() == tables[1]["id"].tolist()
+    columns = [f"probability_{name}" for name in CLASSES]
+    np.testing.assert_allclose(tables[0][columns], tables[1][columns], atol=1e-5)
+
+
+class TestBadInput:
+    """The last line that is printed names the file or key, what was found and what to do."""
+
+    def last_line(self, arguments, cwd):
+        done = run(arguments, cwd, check=False)
+        assert done.returncode != 0
+        return done.stderr.strip().splitlines()[-1]
+
+    def test_missing_datalist(self, tmp_path):
+        line = self.last_line(command("training", ["train"], dataset_dir=tmp_path, **folders(tmp_path)), tmp_path)
+        assert line.startswith("Error: ")
+        assert "datalist.json" in line
+
+    def test_weights_of_something_else(self, data, tmp_path):
+        torch.save({"layer1.weight": torch.zeros(2)}, tmp_path / "resnet.pt")
+        common = {"dataset_dir": data, **FAST, **folders(tmp_path), "pretrained": tmp_path / "resnet.pt"}
+        line = self.last_line(command("training", ["train"], **common), tmp_path)
+        assert "0 keys that end in features.conv0.weight among 1: layer1.weight" in line
+
+    def test_missing_image(self, data, tmp_path):
+        content = read(data, "datalist.json")
+        content["training"][0]["image"] = "nowhere.png"
+        (tmp_path / "datalist.json").write_text(json.dumps(content))
+        common = {"dataset_dir": tmp_path, **FAST, **folders(tmp_path)}
+        assert "nowhere.png" in run(command("training", ["train"], **common), tmp_path, check=False).stderr
+
+    def test_another_network(self, trained, data, tmp_path):
+        common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path, "image_size": 48}
+        done = run(command("inferring", ["inference"], **common), tmp_path, check=False)
+        assert "these weights are not those of ChestNetwork" in done.stderr
+        assert done.returncode != 0
+
+    def test_another_image_size(self, trained, data, tmp_path):
+        common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path}
+        common |= {**NETWORK, "image_size": 40}
+        line = self.last_line(command("inferring", ["inference"], **common), tmp_path)
+        assert "fitted for image_size 48, but used with 40" in line
