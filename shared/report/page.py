@@ -65,6 +65,7 @@ def render_page(sources: Sources) -> str:
         case_total=case_count(sources),
         most_cases=MOST_CASES,
         quality=sections.quality_section(sources),
+        marker=sections.marker_section(sources),
         quality_resampled=sections.resampling_of(sources.explanations),
         method_notes=method_notes((sources.explanations or {}).get("methods") or {}),
         provenance=sections.provenance_section(sources),

@@ -48,6 +48,7 @@ _MEASURES: Mapping[str, str] = {
     "f1": "F1",
     "fpr95": "FPR95",
     "localisation_auc": "Localisation AUC",
+    "localisation_lead": "Lead in localisation AUC over the other classes' maps",
     "localization_auc": "Localisation AUC",
     "macro_f1": "Macro F1",
     "pointing_game": "Pointing game",

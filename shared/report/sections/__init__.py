@@ -8,7 +8,7 @@ from shared.report.sections.discrimination import discrimination_section, shortc
 from shared.report.sections.label_calibration import label_calibration_section
 from shared.report.sections.outliers import outlier_section
 from shared.report.sections.provenance import provenance_section
-from shared.report.sections.quality import quality_section
+from shared.report.sections.quality import marker_section, quality_section
 from shared.report.sections.repeatability import repeatability_section
 from shared.report.sections.resampling import resampling_of
 from shared.report.sections.results import confusion_section, headline_section, purpose_section
@@ -23,6 +23,7 @@ __all__ = [
     "flagged_cases",
     "headline_section",
     "label_calibration_section",
+    "marker_section",
     "outlier_section",
     "provenance_section",
     "purpose_section",

@@ -7,10 +7,11 @@ from typing import Any
 
 from shared.report.figures import quality_figure
 from shared.report.gallery import read_method_quality
+from shared.report.measures import Estimate, read_estimates, read_table
 from shared.report.sources import Sources
 from shared.report.wording import measure_title
 
-__all__ = ["quality_section"]
+__all__ = ["marker_section", "quality_section"]
 
 
 def quality_section(sources: Sources) -> list[dict[str, Any]]:
@@ -30,3 +31,24 @@ def quality_section(sources: Sources) -> list[dict[str, Any]]:
         }
         for i, (measure, estimates) in enumerate(measured.items())
     ]
+
+
+def marker_section(sources: Sources) -> dict[str, Any] | None:
+    """How much of each method's maps lies on a mark that is no finding, by class; ``None`` if that was not measured.
+
+    Raises:
+        DataError: if an entry is malformed.
+    """
+    methods = (sources.explanations or {}).get("methods") or {}
+    where = f"{sources.files.get('explanations/index.json')}: methods"
+    rows: list[tuple[str, dict[str, Estimate]]] = []
+    for name, entry in read_table(methods, where).items():
+        marker = read_table(entry, f"{where}.{name}").get("marker")
+        if marker:
+            found = read_estimates(marker, f"{where}.{name}.marker")
+            rows.append((sources.method_title(name), {estimate.name: estimate for estimate in found}))
+    if not rows:
+        return None
+    classes = list(dict.fromkeys(label for _, found in rows for label in found))
+    any_entry = next(iter(rows[0][1].values()))
+    return {"classes": classes, "rows": rows, "chance": any_entry.chance, "n": any_entry.n}

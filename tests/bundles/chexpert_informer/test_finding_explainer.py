@@ -1,0 +1,187 @@
+"""Maps of findings on the grid of the image: files, choice of cases, and what is measured of them."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from shared.data.errors import DataError
+from shared.saliency.base import Attribution
+
+CLASSES = ["atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion"]
+SHAPE = (40, 60)  # wider than high: the network's square has zeros above and below
+
+
+@pytest.fixture
+def scripts(bundle_scripts):
+    return bundle_scripts("chexpert_informer")
+
+
+class Painted(Attribution):
+    """The map of class k is 1 in the k-th fifth of the columns and 0 elsewhere."""
+
+    def _attribute(self, images, target):
+        maps = torch.zeros_like(images)
+        width = images.shape[-1] // 5
+        maps[..., target * width : (target + 1) * width] = 1
+        return maps
+
+
+class Zeros(torch.nn.Module):
+    def forward(self, images):
+        return torch.zeros(len(images), 5)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Three images; the mask of finding k is the k-th fifth of the columns, the marker the top left corner."""
+    rng, made = np.random.default_rng(0), []
+    truth = np.zeros(SHAPE, np.uint8)
+    for k in range(5):
+        truth[:, 12 * k : 12 * (k + 1)] |= 1 << k
+    truth[:8, :12] |= 32
+    Image.fromarray(truth).save(tmp_path / "truth.png")
+    for i, label in enumerate(([1, 1, 0, 0, 0], [0, 0, 1, None, 0], [0, 0, 0, 0, 1])):
+        Image.fromarray(rng.integers(0, 256, SHAPE, dtype=np.uint8)).save(tmp_path / f"{i}.png")
+        paths = {"image": str(tmp_path / f"{i}.png"), "truth": str(tmp_path / "truth.png")}
+        made.append({"id": f"image {i}", "patient": f"p{i}", "label": label, **paths})
+    return made
+
+
+def predictions(records, flagged=()):
+    table = pd.DataFrame({"id": [record["id"] for record in records]})
+    for k, name in enumerate(CLASSES):
+        table[f"prediction_{name}"] = [int(record["label"][k] or 0) for record in records]
+        table[f"alarm_{name}"] = [int((i, k) in flagged) for i in range(len(records))]
+        table[f"confidence_{name}"] = 0.5
+        table[f"decision_{name}"] = "accept"
+        table[f"reason_{name}"] = "for no reason"
+    return table
+
+
+@pytest.fixture
+def explain(scripts, records, tmp_path):
+    def run(flagged=(), **options):
+        images = scripts("finding_explainer").ExplainedImages(records, CLASSES, image_size=30)
+        options = {"compared_method": "painted", "samples_per_finding": 1, "wrong_samples": 0, **options}
+        explainer = scripts("finding_explainer").FindingExplainer(
+            {"painted": Painted(Zeros())}, images, "cpu", tmp_path / "eval", batch_size=2, **options
+        )
+        explainer.run(predictions(records, flagged))
+        return json.loads((tmp_path / "eval" / "explanations" / "index.json").read_text())
+
+    return run
+
+
+def test_maps_lie_on_the_grid_of_the_image(explain, tmp_path):
+    index = explain()
+    assert [sample["target"] for sample in index["samples"]] == [
+        "atelectasis", "cardiomegaly", "consolidation", "pleural_effusion",
+    ]  # fmt: skip
+    for sample in index["samples"]:
+        values = nibabel.load(tmp_path / "eval" / sample["methods"]["painted"]["nifti"]).get_fdata()[..., 0]
+        assert values.shape == SHAPE
+        k = CLASSES.index(sample["target"])
+        assert values[20, 12 * k + 6] == pytest.approx(1)
+        assert values[20, (12 * k + 36) % 60] == pytest.approx(0)
+    folders = {sample["methods"]["painted"]["overlay_png"].rsplit("/", 1)[0] for sample in index["samples"]}
+    assert len(folders) == 4, "two findings of one image do not overwrite one another"
+
+
+def test_a_map_that_points_at_its_finding_alone_leads(explain):
+    index = explain()
+    quality = index["methods"]["painted"]["quality"]
+    assert quality["localisation_auc"]["n"] == 4
+    assert quality["localisation_auc"]["value"] > 0.95
+    # the other maps of the image are 0 on the mask and 1 on another fifth: AUC (0.75 * 0.5 + 0.25 * 0)
+    assert quality["localisation_lead"]["value"] == pytest.approx(
+        quality["localisation_auc"]["value"] - 0.375, abs=0.05
+    )
+    assert set(index["methods"]["painted"]["by_finding"]) == {
+        "atelectasis", "cardiomegaly", "consolidation", "pleural_effusion",
+    }  # fmt: skip
+
+
+def test_the_lead_is_the_difference_of_rank_areas(scripts, records):
+    original = scripts("finding_explainer").ExplainedImages(records, CLASSES, image_size=30).original(0)
+    maps = np.random.default_rng(0).normal(size=(5, *SHAPE)).astype(np.float32)
+    quality = scripts("finding_quality").FindingQuality(CLASSES, "signed")
+    quality.add(records[0], original, maps, [1])
+    mask = original.mask(1).ravel()
+    areas = [roc_auc_score(mask, attribution.ravel()) for attribution in maps]
+    expected = areas[1] - np.mean([areas[k] for k in (0, 2, 3, 4)])
+    assert quality.summary(None, 0)["quality"]["localisation_lead"]["value"] == pytest.approx(expected)
+
+
+def test_the_share_on_the_marker_reveals_which_finding_looks_there(explain):
+    marker = explain()["methods"]["painted"]["marker"]
+    area = 8 * 12 / (40 * 60)
+    assert marker["atelectasis"]["chance"] == pytest.approx(area)
+    assert marker["atelectasis"]["value"] == pytest.approx(8 / 40, abs=0.03), "the first fifth of the columns"
+    assert marker["edema"]["value"] == pytest.approx(0, abs=0.01)
+    assert marker["atelectasis"]["n"] == 3
+
+
+def test_a_flagged_prediction_is_shown_with_the_maps_of_all_findings(explain, tmp_path):
+    (case,) = explain(flagged=[(2, 3)], samples_per_finding=0)["flagged"]
+    assert (case["id"], case["target"], case["label"], case["prediction"]) == (
+        "image 2",
+        "edema",
+        "no edema",
+        "no edema",
+    )
+    assert list(case["maps"]) == ["edema", *(name for name in CLASSES if name != "edema")]
+    assert all((tmp_path / "eval" / path).is_file() for path in case["maps"].values())
+
+
+def test_what_cannot_be_explained_is_refused(scripts, explain, records, tmp_path):
+    with pytest.raises(DataError, match="compared_method is 'lime', expected one of painted"):
+        explain(compared_method="lime")
+    with pytest.raises(DataError, match="no finding is chosen"):
+        explain(samples_per_finding=0, measured_samples=0)
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(tmp_path / "truth.png")
+    with pytest.raises(DataError, match=r"truth\.png: is uint8 \(5, 5\), expected a bit image"):
+        explain()
+
+
+class TestChoice:
+    @pytest.fixture
+    def cases(self, scripts):
+        return scripts("finding_cases")
+
+    def test_shown_cases_are_what_their_group_says(self, cases):
+        rng = np.random.default_rng(1)
+        labels = rng.integers(0, 2, (40, 3)).astype(float)
+        labels[rng.random((40, 3)) < 0.2] = np.nan
+        predictions, flagged = rng.integers(0, 2, (40, 3)), rng.random((40, 3)) < 0.1
+        limits = {"per_finding": 2, "wrong": 3, "flagged_cases": 4}
+        chosen = cases.choose_shown(labels, predictions, flagged, **limits, seed=0)
+        assert len(chosen) == len(set(chosen)) == 2 * 3 + 3 + 4
+        for k in range(3):
+            for image, finding in chosen[2 * k : 2 * k + 2]:
+                assert finding == k
+                assert predictions[image, k] == 1
+                assert labels[image, k] != 0
+        for image, finding in chosen[6:9]:
+            assert labels[image, finding] == 1 - predictions[image, finding]
+        assert all(flagged[case] for case in chosen[9:])
+        assert chosen == cases.choose_shown(labels, predictions, flagged, **limits, seed=0)
+
+    def test_measured_cases_are_true_and_found_and_spread_over_the_findings(self, cases):
+        rng = np.random.default_rng(2)
+        labels, predictions = np.ones((30, 3)), np.ones((30, 3), dtype=int)
+        labels[3:, 2] = 0  # three images with the last finding
+        known = np.arange(30) % 2 == 0
+        chosen = cases.choose_measured(labels, predictions, known, count=8, seed=0)
+        assert all(known[image] and labels[image, finding] == 1 for image, finding in chosen)
+        assert np.bincount([finding for _, finding in chosen]).tolist() == [3, 3, 2]
+        predictions = rng.integers(0, 2, (30, 3))
+        every = cases.choose_measured(labels, predictions, known, count=1000, seed=0)
+        assert every == [tuple(case) for case in np.argwhere((labels == 1) & (predictions == 1) & known[:, None])]
