@@ -142,7 +142,9 @@ def _decode(file: Path, content: Dataset) -> NDArray[np.generic]:
             else "the file may be cut short or its header wrong: export it anew"
         )
         reason = " ".join(str(error).split())  # pydicom lists decoders line by line
-        raise DataError(f"{file}: pixel data (transfer syntax {name}) cannot be decoded ({reason}); {advice}") from error
+        raise DataError(
+            f"{file}: pixel data (transfer syntax {name}) cannot be decoded ({reason}); {advice}"
+        ) from error
 
 
 def _age(text: str) -> float | None:
