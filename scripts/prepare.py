@@ -34,6 +34,9 @@ examples:
   python scripts/prepare.py lymphocytosis_moe --source /data/smears --smear_pattern '^(?P<smear>S[0-9]+)_'
   python scripts/prepare.py lymphocytosis_moe --phantom --phantom#bag_size \
       '{"mean": 80, "std": 45, "low": 16, "high": 198}' --phantom#patients 121 --output /tmp/smears
+  python scripts/prepare.py chexpert_informer --source /data/CheXpert-v1.0-small --uncertain mix \
+      --published '{"train": ["training", "validation"], "valid": ["test"]}'
+  python scripts/prepare.py chexpert_informer --source /data/dicom --dicom#table findings.csv --unknown_view keep
 """
 
 

@@ -200,7 +200,7 @@ class PhantomParameters:
     Example:
         >>> changed = PhantomParameters.from_config({"kinds": {"edema": {"prevalence": 0.3}}})
         >>> changed.kinds["edema"].prevalence, changed.kinds["edema"].trace_share
-        (0.3, 0.3)
+        (0.3, 0.4)
     """
 
     kinds: Mapping[str, FindingKind] = field(default_factory=lambda: dict(FINDING_KINDS))
