@@ -66,14 +66,14 @@ def _atelectasis(
         foot_x, foot_y = thorax.lung_point(side, rng.uniform(0.30, 0.55) - 0.1 * extent, 1.0)
         slope = (foot_x - hilum_x) / max(foot_y - hilum_y, 1.0)
         border = side * (x - hilum_x - slope * (y - hilum_y)) / np.hypot(1, slope)
-        density = 0.12 + 0.75 * extent
+        density = 0.18 + 0.70 * extent
         return np.float32(density) * edge(border, 0.16) * edge(-side * x, 0.3) * edge(hilum_y - 0.5 - y, 1.4)
     number = int(rng.integers(1, 4))
     middle = np.array([thorax.lung_point(side, rng.uniform(0.25, 0.7), rng.uniform(0.66, 0.94)) for _ in range(number)])
-    half = rng.uniform(1.5, 3.0, number) * (0.6 + 0.6 * extent)
+    half = rng.uniform(2.0, 3.4, number) * (0.6 + 0.6 * extent)
     tilt = rng.normal(-0.12 * side, 0.22, number)
     depth = (0.22 + 0.65 * extent) * rng.uniform(0.7, 1.1, number)
-    width = rng.uniform(0.13, 0.20, number) * (1 + 0.9 * extent)
+    width = rng.uniform(0.15, 0.25, number) * (1 + 0.9 * extent)
     bend = rng.normal(0, 0.15, number)
     # from the middle to both ends, which are thin
     plates = [
@@ -85,7 +85,7 @@ def _atelectasis(
     lines = np.minimum(grid.draw(Strokes.join(plates)), 0.9)
     # the lung just above the raised diaphragm is less aired
     base = np.exp(-np.maximum(thorax.dome_at(x) - y, 0) / 1.6) * edge(-side * x + 2, 0.5)
-    return np.maximum(lines, np.float32(0.35 * extent) * base)
+    return np.maximum(lines, np.float32(0.45 * extent) * base)
 
 
 def _consolidation(

@@ -59,8 +59,8 @@ def plan_findings(study: PhantomStudy, rng: np.random.Generator, threshold: floa
         threshold: extent from which on a finding counts as present. The heart's ratio passes 0.5 there.
     """
     atelectasis, cardiomegaly, _, edema, effusion = study.extents
-    side, wedge = int(rng.choice(RIGHT_LEFT)), bool(rng.random() < 0.4)
-    lift = atelectasis * rng.uniform(0.8, 3.2)
+    side, wedge = int(rng.choice(RIGHT_LEFT)), bool(rng.random() < 0.5)
+    lift = atelectasis * rng.uniform(1.2, 4.2)
     shift = side * atelectasis * rng.uniform(0.2, 1.6) if wedge else 0.0
     both = rng.random() < 0.45
     lesser = rng.uniform(0.3, 1.0) * effusion if both else 0.0
