@@ -15,6 +15,7 @@ sys.path.insert(0, str(REPOSITORY))
 from shared.data.errors import DataError  # noqa: E402
 
 STUDIES = {
+    "chexpert_informer": "all alarms by cross-validation on chest X-rays (NIH layout, say) and on generated phantoms",
     "leukocyte_qpi": "LeNet-5 and AlexNet on stained white cells (wbc_crops.npz), a stand-in for phase images",
     "lymphocytosis_moe": "all models of the paper by cross-validation on patients (a table and a folder of cells each)",
 }

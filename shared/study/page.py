@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,6 +16,10 @@ __all__ = ["write_table"]
 def write_table(folder: Path, table: Table) -> list[Path]:
     """Write ``table.csv``, ``table.md`` and ``table.html``.
 
+    Args:
+        folder: to write to; holds the table's pictures, which become part of the page.
+        table: to write.
+
     Returns:
         The files.
     """
@@ -25,7 +30,10 @@ def write_table(folder: Path, table: Table) -> list[Path]:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    page = environment.get_template("table.html.j2").render(table=table, cell=html_cell)
+    embedded = {
+        picture.name: base64.b64encode((folder / picture.name).read_bytes()).decode() for picture in table.pictures
+    }
+    page = environment.get_template("table.html.j2").render(table=table, cell=html_cell, embedded=embedded)
     for name, text in {"table.md": markdown(table), "table.html": page}.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from shared.data.errors import DataError
+from shared.data.splits import split_by_group
 
-__all__ = ["Split", "cross_validation", "leave_one_group_out", "other_validation"]
+__all__ = ["Split", "cross_validation", "grouped_cross_validation", "leave_one_group_out", "other_validation"]
 
 Indices = NDArray[np.intp]
 
@@ -47,6 +48,45 @@ def cross_validation(strata: ArrayLike, folds: int, validation_share: float, see
         _with_validation(names[index], rest, held_out, validation_share, seed)
         for rest, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(index, index)
     ]
+
+
+def grouped_cross_validation(
+    groups: ArrayLike, labels: ArrayLike, folds: int, validation_share: float, seed: int
+) -> list[Split]:
+    """Partition samples of several labels so that each is held out exactly once, and no group is in two sections.
+
+    Labels that enough groups have are in all sections, in about equal shares; see
+    :func:`shared.data.splits.split_by_group`. So are the samples without any label.
+
+    Args:
+        groups: patient of each sample ``(N,)``.
+        labels: ``(N, K)``, 1 where a label holds; anything else counts as absent.
+        folds: number of folds.
+        validation_share: share of what is not held out.
+        seed: seed of the partition and of the choice of the validation samples.
+
+    Returns:
+        One split for each fold.
+
+    Raises:
+        DataError: if there are too few groups.
+    """
+    names, present = np.asarray(groups), np.asarray(labels) == 1
+    columns = np.column_stack([present, ~present.any(axis=1)])  # (N, K + 1)
+
+    def divide(rows: Indices, fractions: dict[str, float]) -> list[Indices]:
+        owners = [set(names[rows][column]) for column in columns[rows].T]
+        enough = [len(owner) >= len(fractions) for owner in owners]
+        parts = split_by_group(names[rows].tolist(), columns[np.ix_(rows, enough)].astype(int), fractions, seed)
+        return [rows[part] for part in parts.values()]
+
+    everyone = np.arange(len(names))
+    splits = []
+    for held_out in divide(everyone, {f"fold {number + 1}": 1 / folds for number in range(folds)}):
+        rest = np.setdiff1d(everyone, held_out)
+        training, validation = divide(rest, {"training": 1 - validation_share, "validation": validation_share})
+        splits.append(Split(training, validation, held_out))
+    return splits
 
 
 def other_validation(split: Split, strata: ArrayLike, number: int, seed: int) -> Split:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from shared.study.measures import Estimate
 
-__all__ = ["DASH", "Cell", "Row", "Section", "Table", "html_cell", "long_frame", "markdown", "text_cell"]
+__all__ = ["DASH", "Cell", "Picture", "Row", "Section", "Table", "html_cell", "long_frame", "markdown", "text_cell"]
 
 Cell = Estimate | str
 DASH = "\u2013"
@@ -65,6 +65,19 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that lies beside the table's files.
+
+    Attributes:
+        name: of the PNG file.
+        caption: what it shows.
+    """
+
+    name: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Table:
     """All that a study found.
 
@@ -76,6 +89,7 @@ class Table:
         sections: those that have rows.
         left_out: what was not done, in words.
         repeats: what the repeats are called.
+        pictures: shown below the sections.
     """
 
     title: str
@@ -85,6 +99,7 @@ class Table:
     sections: list[Section]
     left_out: list[str] = field(default_factory=list)
     repeats: str = "repeats"
+    pictures: list[Picture] = field(default_factory=list)
 
     def header(self, section: Section) -> list[str]:
         """Return the names of a section's columns: what names a row, number of samples and repeats, cells."""
@@ -114,6 +129,8 @@ def markdown(table: Table) -> str:
         for row in section.rows:
             texts = [*section.heads(row), *(text_cell(row.cells.get(name)) for name in section.columns)]
             lines.append("| " + " | ".join(texts) + " |")
+    for picture in table.pictures:
+        lines += ["", f"![{picture.caption}]({picture.name})", "", picture.caption]
     if table.left_out:
         lines += ["", "## Left out", "", *(f"- {text}" for text in table.left_out)]
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.alarms.alarm import AlarmSettings
+from shared.calibration.label_calibration import Method
 from shared.data.errors import DataError
 from shared.study.precision import with_precision
 from shared.study.settings import as_settings, read_mode
@@ -85,6 +86,7 @@ class StudySettings:
         training: keys of ``train.json`` that all networks are trained with; ``amp`` null lowers the precision where
             that is faster, see :func:`~shared.study.precision.with_precision`.
         doubts: keys under ``doubts`` of ``train.json`` in place of its own.
+        scaling: how logits are calibrated, see :func:`shared.calibration.label_calibration.fit_label_calibration`.
         alarms: how alarms are fitted.
         goal: ``alarms`` that shall beat each of the ``rivals``; both were named before any alarm was fitted.
         real: real radiographs.
@@ -97,6 +99,7 @@ class StudySettings:
     device: str
     training: Mapping[str, Any]
     doubts: Mapping[str, Any]
+    scaling: Method
     alarms: AlarmSettings
     goal: Mapping[str, Sequence[str]]
     real: RealImages
@@ -145,7 +148,6 @@ def read_settings(mode: str = "default", seeds: int | None = None, path: Path | 
     settings = as_settings(StudySettings, values, place)
     strangers = sorted(set(settings.shortcut.seeds) - set(settings.phantoms.seeds))
     if strangers:
-        raise DataError(
-            f"{place}: shortcut names seed {strangers[0]}, expected one of the phantoms' {list(settings.phantoms.seeds)}"
-        )
+        seeds_there = list(settings.phantoms.seeds)
+        raise DataError(f"{place}: shortcut names seed {strangers[0]}, expected one of the phantoms' {seeds_there}")
     return settings if seeds is None else settings.fewer(seeds)
