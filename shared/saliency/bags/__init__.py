@@ -1,0 +1,1 @@
+"""Explanations of a bag, one value for each instance, under one calling convention."""

@@ -1,0 +1,120 @@
+"""The quality of several explanations of the same bag, beside the random control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from shared.saliency.bags.bag_model import BagModel
+from shared.saliency.bags.pooled_bag import PooledBag
+from shared.saliency.bags.quality.instance_truth import instance_truth
+from shared.saliency.bags.quality.perturbation import POINTS, descending_orders, perturb
+
+__all__ = ["CONTROL", "BagQuality", "bag_quality"]
+
+CONTROL = "random"
+RANDOM_ORDERS = 10
+
+
+@dataclass(frozen=True)
+class BagQuality:
+    """The quality of M methods on one bag.
+
+    Attributes:
+        methods: their names; the last is :data:`CONTROL`.
+        values: ``{measure: (M,)}``, NaN where a measure does not apply.
+        chance: ``{measure: float}``, what random values are expected to have; by the mean of the random orders where
+            there is no closed form, so that :data:`CONTROL` has just this.
+        drop: perturbation curves, ``(M, 101)``; see :class:`~shared.saliency.bags.quality.perturbation.Perturbation`.
+        add: as ``drop``.
+    """
+
+    methods: tuple[str, ...]
+    values: dict[str, NDArray[np.float64]]
+    chance: dict[str, float]
+    drop: NDArray[np.float64]
+    add: NDArray[np.float64]
+
+
+def bag_quality(
+    network: nn.Module,
+    features: Tensor,
+    explanations: Mapping[str, Tensor],
+    positive: ArrayLike | None = None,
+    *,
+    target: int = 0,
+    seed: int = 0,
+) -> BagQuality:
+    """Measure explanations of one bag.
+
+    - ``aupc_drop``, ``aupc_add``: see :func:`~shared.saliency.bags.quality.perturbation.perturb`;
+    - ``aopc_r``: AOPC minus the mean AOPC of ten random orders (Early, Evers and Ramchurn 2022), the same for all;
+    - ``instance_auc``, ``instance_ndcg``, ``instance_ap``: see
+      :func:`~shared.saliency.bags.quality.instance_truth.instance_truth`;
+    - ``peak``: the largest magnitude of a value, in the method's own unit. Compared between negative and positive bags
+      it says whether a method is quiet where there is nothing to find.
+
+    Args:
+        network: the bag classifier that was explained; see :class:`~shared.saliency.bags.bag_model.BagModel`.
+        features: of the bag's instances, ``(N, …)``.
+        explanations: values of the instances by method, ``(N,)`` each.
+        positive: whether each instance is positive, ``(N,)``; ``None`` if not known.
+        target: index of the logit that was explained.
+        seed: of the random orders, and of the order among equal values.
+
+    Raises:
+        ValueError: if there is no method, values are not finite or not one for each instance, or a method has the
+            control's name.
+        TypeError: if the model's pooling has no algebra of subsets, see
+            :class:`~shared.saliency.bags.pooled_bag.PooledBag`.
+    """
+    values = _stacked(explanations, len(features))
+    model = BagModel(network, target)
+    plain = features.as_subclass(Tensor).detach().double()
+    model.check(plain)
+    generator = torch.Generator().manual_seed(seed)
+    control = torch.rand(RANDOM_ORDERS, len(features), generator=generator, dtype=torch.float64).to(plain.device)
+    orders = descending_orders(torch.cat([values.to(plain.device), control]), seed)
+    bag = PooledBag(model, plain, "probability")
+    curves = perturb(bag, orders)
+    rows = {
+        "aupc_drop": _with_control(curves.aupc_drop),
+        "aupc_add": _with_control(curves.aupc_add),
+        "aopc_r": _with_control(curves.aopc) - float(curves.aopc[-RANDOM_ORDERS:].mean()),
+    }
+    chance = {name: float(row[-1]) for name, row in rows.items()}
+    truth = np.zeros(len(features), dtype=bool) if positive is None else np.asarray(positive, dtype=bool)
+    for name, part in instance_truth(values.cpu().numpy(), truth).items():
+        chance[name] = float(part["chance"][0])
+        rows[name] = np.append(part["value"], chance[name])
+    rows["peak"] = np.append(values.abs().amax(dim=1).cpu().numpy(), np.nan)
+    chance["peak"] = float("nan")
+    drop, add = _with_control(curves.drop), _with_control(curves.add)
+    assert drop.shape == (len(explanations) + 1, POINTS)
+    return BagQuality((*explanations, CONTROL), rows, chance, drop, add)
+
+
+def _with_control(measured: Tensor) -> NDArray[np.float64]:
+    """Return what was measured of the methods, and the mean of the random orders in one last row."""
+    methods, control = measured[:-RANDOM_ORDERS], measured[-RANDOM_ORDERS:]
+    return torch.cat([methods, control.mean(dim=0, keepdim=True)]).cpu().numpy()
+
+
+def _stacked(explanations: Mapping[str, Tensor], instances: int) -> Tensor:
+    if not explanations or CONTROL in explanations:
+        raise ValueError(
+            f"quality needs at least one method, and none called '{CONTROL}', which is the control; found "
+            f"{list(explanations)}"
+        )
+    for name, values in explanations.items():
+        if values.shape != (instances,) or not bool(values.isfinite().all()):
+            raise ValueError(
+                f"{name}: expected finite values of {instances} instances, found shape {tuple(values.shape)}"
+                f"{'' if bool(values.isfinite().all()) else ' with NaN or infinity'}"
+            )
+    return torch.stack([values.detach().cpu().double() for values in explanations.values()])
