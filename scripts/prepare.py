@@ -34,6 +34,8 @@ examples:
   python scripts/prepare.py lymphocytosis_moe --source /data/smears --smear_pattern '^(?P<smear>S[0-9]+)_'
   python scripts/prepare.py lymphocytosis_moe --phantom --phantom#bag_size \
       '{"mean": 80, "std": 45, "low": 16, "high": 198}' --phantom#patients 121 --output /tmp/smears
+  python scripts/prepare.py camelyon_attmil --source /data/CAMELYON16 --preflight
+  torchrun --nproc_per_node=4 scripts/prepare.py camelyon_attmil --source /data/CAMELYON16 --weights encoder.pt
   python scripts/prepare.py chexpert_informer --source /data/CheXpert-v1.0-small --uncertain mix \
       --published '{"train": ["training", "validation"], "valid": ["test"]}'
   python scripts/prepare.py chexpert_informer --source /data/dicom --dicom#table findings.csv --unknown_view keep
@@ -63,11 +65,16 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, dict[str,
     parser.add_argument("--seed", type=int, help="seed of the split and of the phantoms (default: see the config)")
     parser.add_argument("--output", type=Path, help="folder to write to (default: bundles/<bundle>/data)")
     parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever was prepared there")
+    parser.add_argument(
+        "--preflight", action="store_true", help="only look at the source, and tell what cannot be used"
+    )
     known, rest = parser.parse_known_args(arguments)
     if known.bundle not in bundles():
         parser.error(f"unknown bundle '{known.bundle}'; known are: {', '.join(bundles())}")
     if known.variant is not None and not known.phantom:
         parser.error("--variant is for --phantom only")
+    if known.preflight and known.source is None:
+        parser.error("--preflight is for --source only")
     overrides = {} if known.seed is None else {"seed": known.seed}
     if known.variant is not None:
         overrides["phantom#variant"] = known.variant
@@ -124,6 +131,18 @@ def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
     print(preparation(source, output, overwrite=arguments.overwrite))
 
 
+def preflight(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
+    """Look at the source, if the bundle can, and print what was found.
+
+    Raises:
+        DataError: if the bundle has nothing to look with, or the source cannot be used at all.
+    """
+    config = load_config(arguments.bundle, overrides)
+    if "preflight" not in config:
+        raise DataError(f"{arguments.bundle}: its configs/prepare.json has no 'preflight'; prepare the data at once")
+    print(config.get_parsed_content("preflight")(arguments.source))
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
@@ -136,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     known, overrides = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     try:
-        prepare(known, overrides)
+        (preflight if known.preflight else prepare)(known, overrides)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

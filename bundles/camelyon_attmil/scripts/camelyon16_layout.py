@@ -1,0 +1,125 @@
+"""The folders of CAMELYON16."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from scripts.source_slide import SLIDE_SUFFIXES, SourceSlide
+from shared.data.errors import DataError
+from shared.data.integrity import Exclusion
+
+__all__ = ["Camelyon16Layout"]
+
+_FOLDERS = ("training/normal", "training/tumor", "testing/images")
+
+
+@dataclass(frozen=True)
+class Camelyon16Layout:
+    """CAMELYON16: folders tell the labels of the training slides, ``reference.csv`` those of the test slides.
+
+    ::
+
+        training/normal/normal_001.tif                     testing/images/test_001.tif
+        training/tumor/tumor_001.tif                       testing/lesion_annotations/test_001.xml
+        training/lesion_annotations/tumor_001.xml          testing/reference.csv, or reference.csv
+
+    ``reference.csv`` has the columns name, class (``Tumor`` or ``Normal``), type of carcinoma, kind of metastasis, with
+    or without a header. Every slide is from another patient.
+
+    Args:
+        duplicates: slides that are not used: test_049 repeats another (the data set's own README).
+        partly_annotated: slides on which not all tumour is outlined: outside of the outlines nothing is known.
+    """
+
+    duplicates: Sequence[str] = ("test_049",)
+    partly_annotated: Sequence[str] = ()
+
+    def describe(self) -> str:
+        """Say what a folder of this layout holds."""
+        return "training/normal, training/tumor or testing/images with slides (CAMELYON16)"
+
+    def fits(self, source: Path) -> bool:
+        """Return whether a folder has this layout."""
+        return any((source / folder).is_dir() for folder in _FOLDERS)
+
+    def files(self, source: Path) -> list[Path]:
+        """Return all files that the preparation depends on."""
+        annotations = [*(source / "training/lesion_annotations").glob("*.xml")]
+        annotations += (source / "testing/lesion_annotations").glob("*.xml")
+        reference = _reference(source)
+        slides = [path for folder in _FOLDERS for path in _slides(source / folder)]
+        return sorted([*slides, *annotations, *([] if reference is None else [reference])])
+
+    def read(self, source: Path) -> tuple[list[SourceSlide], list[Exclusion]]:
+        """Return the slides, and what cannot be used, with the reason.
+
+        Raises:
+            DataError: if ``reference.csv`` is missing or cannot be understood.
+        """
+        normal, tumour = _slides(source / "training/normal"), _slides(source / "training/tumor")
+        annotations = source / "training/lesion_annotations"
+        found = [SourceSlide(path.stem, path, path.stem, 0, published="training") for path in normal]
+        found += [self._tumour(path, annotations, "training") for path in tumour]
+        excluded: list[Exclusion] = []
+        tests = _slides(source / "testing/images")
+        truth = self._test_truth(source) if tests else {}
+        for path in tests:
+            label, kind = truth.get(path.stem.lower(), (None, None))
+            if path.stem in self.duplicates:
+                reason = "repeats another slide (duplicates)"
+                excluded.append(Exclusion(path.relative_to(source).as_posix(), path.stem, reason, "slide"))
+            elif label is None:
+                reason = "is not in reference.csv; add its row, or take the slide out"
+                excluded.append(Exclusion(path.relative_to(source).as_posix(), path.stem, reason, "slide"))
+            elif label == 1:
+                found.append(self._tumour(path, source / "testing/lesion_annotations", "test", kind))
+            else:
+                found.append(SourceSlide(path.stem, path, path.stem, 0, published="test"))
+        return found, excluded
+
+    def _tumour(self, path: Path, annotations: Path, part: str, kind: str | None = None) -> SourceSlide:
+        annotation = annotations / f"{path.stem}.xml"
+        return SourceSlide(
+            path.stem,
+            path,
+            path.stem,
+            1,
+            annotation=annotation if annotation.is_file() else None,
+            exhaustive=path.stem not in self.partly_annotated,
+            published=part,
+            kind=kind,
+        )
+
+    @staticmethod
+    def _test_truth(source: Path) -> dict[str, tuple[int, str | None]]:
+        """Return label and kind of metastasis of the test slides, by their names in lower case."""
+        file = _reference(source)
+        if file is None:
+            raise DataError(
+                f"{source / 'testing' / 'reference.csv'}: no such file, and testing/images has slides whose labels it "
+                "holds; download it with the data set"
+            )
+        table = pd.read_csv(file, header=None, dtype=str, keep_default_na=False)
+        truth = {}
+        for number, row in enumerate(table.itertuples(index=False), start=1):
+            name, label = Path(row[0].strip().lower()).stem, row[1].strip().lower() if len(row) > 1 else ""
+            if label not in ("tumor", "tumour", "normal"):
+                if number == 1:
+                    continue  # a header
+                raise DataError(f"{file}: row {number} has the class '{label}', expected Tumor or Normal; correct it")
+            kind = row[3].strip().lower() if len(row) > 3 else ""
+            truth[name] = (0 if label == "normal" else 1, kind if kind not in ("", "none") else None)
+        return truth
+
+
+def _slides(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in SLIDE_SUFFIXES)
+
+
+def _reference(source: Path) -> Path | None:
+    candidates = (source / "testing" / "reference.csv", source / "reference.csv")
+    return next((file for file in candidates if file.is_file()), None)

@@ -1,0 +1,173 @@
+"""A look at every slide before hours are spent on them: what it is, how many tiles it has, whether it can be read."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from scripts.annotations import read_asap
+from scripts.slide import Slide
+from scripts.source_slide import Layout, SourceSlide, recognise
+from scripts.tiling import Tiling
+from scripts.tissue import TissueDetection
+from shared.data.errors import DataError
+from shared.data.integrity import Exclusion
+from shared.data.processes import in_processes
+
+__all__ = ["Preflight", "PreflightReport", "SlideReport"]
+
+
+@dataclass
+class SlideReport:
+    """What was found of a slide.
+
+    Args:
+        slide_id: its name.
+        vendor: OpenSlide's name of the format.
+        width, height: of level 0, pixels.
+        mpp: µm per pixel of level 0.
+        levels: number of levels.
+        tissue: share of the slide that is tissue.
+        pale: whether the tissue was found by the threshold for pale slides.
+        tiles: number of tiles.
+        tiles_per_second: that one reader reads.
+        lesions: number of annotated lesions.
+        problem: why it cannot be used, or what is odd; empty if nothing is.
+        usable: whether it can be used.
+        seconds: that the look took.
+    """
+
+    slide_id: str
+    vendor: str = ""
+    width: int = 0
+    height: int = 0
+    mpp: float = float("nan")
+    levels: int = 0
+    tissue: float = float("nan")
+    pale: bool = False
+    tiles: int = 0
+    tiles_per_second: float = float("nan")
+    lesions: int = 0
+    problem: str = ""
+    usable: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class PreflightReport:
+    """What was found of all slides; as text, a table and the reasons.
+
+    Args:
+        slides: one report for each slide.
+        excluded: what of the source cannot be used before any slide is opened.
+    """
+
+    slides: Sequence[SlideReport]
+    excluded: Sequence[Exclusion]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each slide, the columns those of :class:`SlideReport`."""
+        return pd.DataFrame([asdict(slide) for slide in self.slides])
+
+    def __str__(self) -> str:
+        usable = [slide for slide in self.slides if slide.usable]
+        lines = []
+        if self.slides:
+            table = self.table().drop(columns=["usable", "problem"])
+            lines += [table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3g}"), ""]
+        lines += [f"{slide.slide_id}: {slide.problem}" for slide in self.slides if not slide.usable]
+        lines += [f"{item.item}: {item.reason}" for item in self.excluded]
+        total, tiles = len(self.slides) + len(self.excluded), sum(slide.tiles for slide in usable)
+        return "\n".join([*lines, f"{len(usable)} of {total} slides can be used, {tiles} tiles"])
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Opens each slide, finds its tissue and tiles, and reads a few of these, from its first to its last.
+
+    Args:
+        layouts: the layouts that a source may have, by their keys in ``configs/prepare.json``.
+        tissue: finds the tissue.
+        tiling: chooses the tiles.
+        tile_size: side of a tile, pixels.
+        mpp: µm per pixel of a tile.
+        samples: tiles that are read of each slide.
+        workers: number of processes.
+    """
+
+    layouts: Mapping[str, Layout]
+    tissue: TissueDetection = field(default_factory=TissueDetection)
+    tiling: Tiling = field(default_factory=Tiling)
+    tile_size: int = 256
+    mpp: float = 0.5
+    samples: int = 12
+    workers: int = 1
+
+    def __call__(self, source: str | os.PathLike[str], progress: bool = True) -> PreflightReport:
+        """Look at all slides of a folder.
+
+        Raises:
+            DataError: if the folder has none of the layouts.
+        """
+        _, layout = recognise(Path(source), self.layouts)
+        slides, excluded = layout.read(Path(source))
+        found: dict[int, SlideReport] = {}
+        with tqdm(total=len(slides), desc="looking", unit="slide", disable=not progress) as bar:
+            for index, report in in_processes(self.look, slides, self.workers):
+                found[index] = report
+                bar.update()
+        return PreflightReport([found[index] for index in range(len(slides))], excluded)
+
+    def look(self, source: SourceSlide) -> SlideReport:
+        """Look at one slide."""
+        report, start = SlideReport(source.identity), time.perf_counter()
+        try:
+            self._look(source, report)
+            report.usable = True
+        except DataError as error:
+            report.problem = str(error)
+        report.seconds = time.perf_counter() - start
+        return report
+
+    def _look(self, source: SourceSlide, report: SlideReport) -> None:
+        annotation = None if source.annotation is None else read_asap(source.annotation)
+        with Slide(source.path, source.mpp) as slide:
+            report.vendor, report.mpp, report.levels = slide.vendor, slide.mpp, len(slide.downsamples)
+            report.width, report.height = slide.size
+            geometry = slide.tile_geometry(self.tile_size, self.mpp)
+            tissue = self.tissue(slide)
+            report.tissue, report.pale = tissue.share, tissue.pale
+            coords = self.tiling(slide.size, geometry, tissue)
+            report.tiles = len(coords)
+            if annotation is not None:
+                report.lesions = len(annotation.lesions(slide.mpp))
+                self._check_place(annotation.tumour.bounds, slide, source)
+            if len(coords) == 0:
+                raise DataError(f"{source.path}: no tile has enough tissue ({self.tiling.tissue_share:g})")
+            chosen = np.unique(np.linspace(0, len(coords) - 1, self.samples).astype(np.int64))
+            start, failed = time.perf_counter(), ""
+            for x, y in coords[chosen].tolist():
+                try:
+                    slide.read_tile(x, y, geometry)
+                except DataError as error:
+                    failed = failed or str(error)
+            if failed:
+                raise DataError(failed)
+            report.tiles_per_second = len(chosen) / (time.perf_counter() - start)
+
+    @staticmethod
+    def _check_place(bounds: tuple[float, float, float, float], slide: Slide, source: SourceSlide) -> None:
+        """Refuse an annotation of another slide, or of another level."""
+        left, top, right, bottom = bounds
+        if left < 0 or top < 0 or right > slide.size[0] or bottom > slide.size[1]:
+            raise DataError(
+                f"{source.annotation}: outlines from x {left:.0f}, y {top:.0f} to x {right:.0f}, y {bottom:.0f}, on a "
+                f"slide of {slide.size[0]} x {slide.size[1]} pixels; expected pixels of level 0 of the same slide"
+            )

@@ -1,0 +1,127 @@
+"""An image network that turns tiles into features, and what identifies it: whose weights made a feature file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shared.data.errors import DataError
+
+__all__ = ["TileEncoder", "half_precision", "weights_sha256"]
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class TileEncoder:
+    """Encodes tiles, in half precision on CUDA.
+
+    Args:
+        network: maps images ``(n, 3, T, T)`` to features ``(n, E)``, or to feature maps ``(n, E, h, w)``, which are
+            averaged; or what builds it.
+        name: by which feature files know the encoder.
+        weights: a file of its state dict (``.pt`` of tensors); None keeps the weights that the network has.
+        seed: of the random weights of a network that is built here.
+        mean: of the colours that the network expects, red, green, blue, of a scale of 0 to 1.
+        std: their standard deviations.
+        device: where to compute; None takes the GPU of this process, if there is one.
+
+    Raises:
+        DataError: if the weights do not belong to the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | Callable[[], nn.Module],
+        name: str,
+        weights: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        mean: Sequence[float] = _IMAGENET[0],
+        std: Sequence[float] = _IMAGENET[1],
+        device: str | torch.device | None = None,
+    ) -> None:
+        if not isinstance(network, nn.Module):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                network = network()
+        if weights is not None:
+            _load(network, weights)
+        self.name = name
+        self.device = torch.device(device or _own_device())
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self.sha256 = weights_sha256(network)
+        self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
+
+    def to_device(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images ``(n, T, T, 3)`` uint8 on the device."""
+        return images.to(self.device, non_blocking=True)
+
+    @torch.inference_mode()
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Return features ``(n, E)``, float32, of images ``(n, T, T, 3)`` uint8 on the device."""
+        colours = (images.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
+        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
+            features = self.network(colours)
+        if features.ndim == 4:
+            features = features.mean(dim=(2, 3))
+        if features.ndim != 2:
+            raise DataError(
+                f"encoder '{self.name}': gave a tensor of shape {tuple(features.shape)}, expected (n, E) or "
+                "(n, E, h, w); take the layer that classifies off (for MONAI's ResNet feed_forward false)"
+            )
+        return features.float()
+
+    def synchronise(self) -> None:
+        """Wait until the device has done its work, so that its time can be told from others'."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def half_precision(features: torch.Tensor, name: str) -> NDArray[np.float16]:
+    """Return features as float16.
+
+    Raises:
+        DataError: if one is not finite, or too large for half precision.
+    """
+    half = features.cpu().numpy().astype(np.float16)
+    if not np.isfinite(half).all():
+        raise DataError(
+            f"encoder '{name}': a feature is NaN or beyond ±65504, the range of half precision; add a normalisation "
+            "after the last layer, or correct the weights"
+        )
+    return half
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """Return the SHA-256 of a network's parameters and buffers: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        array = value.detach().cpu().contiguous()
+        digest.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
+        digest.update(array.view(torch.uint8).numpy().tobytes() if array.ndim else str(array.item()).encode())
+    return digest.hexdigest()
+
+
+def _own_device() -> str:
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+
+
+def _load(network: nn.Module, weights: str | os.PathLike[str]) -> None:
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
+    except FileNotFoundError as error:
+        raise DataError(f"{weights}: no such file of weights; correct encoder#weights") from error
+    except Exception as error:
+        # what a file that is none of ours raises depends on what it is
+        text = str(error).splitlines()
+        raise DataError(
+            f"{weights}: not the weights of {type(network).__name__} ({' '.join(text[:3])[:300]}); expected its state "
+            "dict, saved by torch.save"
+        ) from error
