@@ -15,17 +15,18 @@ from shared.mil.levels import EmbeddingLevel
 from shared.mil.pooling.attention import AttentionPooling
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.bags.exact_shapley import ExactShapley
-from shared.saliency.bags.gradient_x_input import GradientTimesInput
+from shared.saliency.bags.gradient_x_input import GradientXInput
 from shared.saliency.bags.leave_one_out import LeaveOneOut
 from shared.saliency.bags.lrp import BagLRP
 from shared.saliency.bags.quality.bag_quality import bag_quality
-from shared.saliency.bags.smooth_grad import SmoothGradTimesInput
+from shared.saliency.bags.smooth_grad import SmoothGradXInput
 
 INSTANCES = 10_000
 FEATURES = 512
 HIDDEN = 128
 DRAWS = 10
 NOISE = 0.1
+SPREAD = 40.0
 FEW_CALLS = 10
 LIMITS_MS = {"exact Shapley": 200.0, "LRP epsilon": 300.0, "LRP gamma": 300.0, "leave-one-out": 100.0}
 
@@ -54,10 +55,10 @@ def comparisons(device: torch.device, seed: int) -> Iterator[Comparison]:
     )
     yield Comparison(
         name="gradient x input, double",
-        subject=partial(GradientTimesInput(model).attribute, bag),
+        subject=partial(GradientXInput(model).attribute, bag),
         rivals={"captum InputXGradient, double": partial(captum_gradient, double(model), bag.double())},
     )
-    smooth = SmoothGradTimesInput(model, samples=DRAWS, noise_level=NOISE)
+    smooth = SmoothGradXInput(model, samples=DRAWS, noise_level=NOISE)
     yield Comparison(
         name=f"SmoothGrad x input, {DRAWS} draws",
         subject=partial(smooth.attribute, bag),
@@ -88,10 +89,13 @@ def comparisons(device: torch.device, seed: int) -> Iterator[Comparison]:
 
 
 def model_and_bag(instances: int, device: torch.device, seed: int) -> tuple[EmbeddingLevel, Tensor]:
-    """Return a classifier of random weights and a bag of normal features, ``(N, E)``."""
+    """Return a classifier whose attention logits span :data:`SPREAD`, and a bag of normal features, ``(N, E)``."""
     torch.manual_seed(seed)
-    model = EmbeddingLevel(AttentionPooling(FEATURES, HIDDEN), nn.Linear(FEATURES, 1)).eval()
-    return model.to(device), torch.randn(instances, FEATURES).to(device)
+    pooling, bag = AttentionPooling(FEATURES, HIDDEN), torch.randn(instances, FEATURES)
+    with torch.no_grad():
+        logits = pooling.attend(bag)
+        pooling.score.weight *= SPREAD / (logits.max() - logits.min())
+    return EmbeddingLevel(pooling, nn.Linear(FEATURES, 1)).eval().to(device), bag.to(device)
 
 
 def double(model: EmbeddingLevel) -> EmbeddingLevel:

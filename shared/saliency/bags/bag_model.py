@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.base import Pooling
 
-__all__ = ["BagModel"]
+__all__ = ["BagModel", "full_precision", "plain_features"]
 
 NUMBERS = 1 << 22
 
@@ -129,3 +130,31 @@ class BagModel:
         head = self.level.head
         layers = list(head) if isinstance(head, nn.Sequential) else [head]
         return [layer for layer in layers if type(layer) not in (nn.Dropout, nn.Identity)]
+
+
+@contextmanager
+def full_precision(features: Tensor) -> Iterator[None]:
+    """Enable gradients and forbid lower precision on the device of the features, whatever the caller set."""
+    # MONAI's evaluator calls under no_grad and autocast; tensors of an outer inference_mode could carry no graph
+    with torch.inference_mode(mode=False), torch.enable_grad(), torch.autocast(features.device.type, enabled=False):
+        yield
+
+
+def plain_features(features: Tensor) -> Tensor:
+    """Return the features of a bag, or of several, ``(T, …)`` as a plain float64 tensor without a graph.
+
+    Raises:
+        TypeError: if they are no floating-point tensor.
+        ValueError: if there are none, or some are NaN or infinite.
+    """
+    if not isinstance(features, Tensor) or not features.is_floating_point():
+        found = features.dtype if isinstance(features, Tensor) else type(features).__name__
+        raise TypeError(f"features must be a floating-point tensor, found {found}")
+    if features.ndim < 2 or features.numel() == 0:
+        raise ValueError(f"features must be those of a bag with instances, (N, E), found {tuple(features.shape)}")
+    plain = features.as_subclass(Tensor).detach().double()
+    # the sum is finite only if all are, or overflows in float64, which no features do
+    if not bool(plain.sum().isfinite()):
+        finite = plain.isfinite().flatten(1).all(dim=1)
+        raise ValueError(f"features hold NaN or infinity in instances {(~finite).nonzero().flatten()[:5].tolist()}")
+    return plain

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from shared.mil.ragged import check_lengths
-from shared.saliency.bags.bag_model import BagModel
+from shared.saliency.bags.bag_model import BagModel, full_precision, plain_features
 
 __all__ = ["BagAttribution"]
 
@@ -58,26 +56,15 @@ class BagAttribution(ABC):
             Values of the instances, ``(T,)``, float64. Errors are those of :meth:`attribute`, and a ``ValueError`` if
             the lengths do not fit.
         """
-        with self._own_context(features):
+        with full_precision(features):
             model, checked = self._prepared(features)
             check_lengths(lengths, len(checked))
             sizes: list[int] = lengths.tolist()
             return torch.cat([self._attribute(model, bag).detach() for bag in checked.split(sizes)])
 
-    @contextmanager
-    def _own_context(self, features: Tensor) -> Iterator[None]:
-        """Enable gradients and full precision, whatever the caller set."""
-        # MONAI's evaluator calls under no_grad and autocast; tensors of an outer inference_mode could carry no graph
-        with (
-            torch.inference_mode(mode=False),
-            torch.enable_grad(),
-            torch.autocast(features.device.type, enabled=False),
-        ):
-            yield
-
     def _prepared(self, features: Tensor) -> tuple[BagModel, Tensor]:
         """Return the model taken apart, and the features in float64, both checked."""
-        checked = _checked(features)
+        checked = plain_features(features)
         model = BagModel(self.model, self.target)
         model.check(checked)
         return model, checked
@@ -85,17 +72,3 @@ class BagAttribution(ABC):
     @abstractmethod
     def _attribute(self, model: BagModel, features: Tensor) -> Tensor:
         """Return the values ``(N,)`` of one bag of plain, finite float64 features ``(N, …)`` without a graph."""
-
-
-def _checked(features: Tensor) -> Tensor:
-    if not isinstance(features, Tensor) or not features.is_floating_point():
-        found = features.dtype if isinstance(features, Tensor) else type(features).__name__
-        raise TypeError(f"features must be a floating-point tensor, found {found}")
-    if features.ndim < 2 or features.numel() == 0:
-        raise ValueError(f"features must be those of a bag with instances, (N, E), found {tuple(features.shape)}")
-    plain = features.as_subclass(Tensor).detach().double()
-    # the sum is finite only if all are, or overflows in float64, which no features do
-    if not bool(plain.sum().isfinite()):
-        finite = plain.isfinite().flatten(1).all(dim=1)
-        raise ValueError(f"features hold NaN or infinity in instances {(~finite).nonzero().flatten()[:5].tolist()}")
-    return plain

@@ -8,10 +8,10 @@ from torch import Tensor
 from shared.saliency.bags.bag_model import BagModel
 from shared.saliency.bags.base import BagAttribution
 
-__all__ = ["GradientTimesInput", "bag_gradient"]
+__all__ = ["GradientXInput", "bag_gradient"]
 
 
-class GradientTimesInput(BagAttribution):
+class GradientXInput(BagAttribution):
     """Gradient × input (Ancona et al. 2018), added over the features of an instance: ``R_i = Σ_e x_ie ∂f/∂x_ie``.
 
     Args:

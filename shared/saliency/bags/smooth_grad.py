@@ -14,10 +14,10 @@ from shared.saliency.bags.base import BagAttribution
 from shared.saliency.bags.gradient_x_input import bag_gradient
 from shared.saliency.noise import check_noise
 
-__all__ = ["SmoothGradTimesInput"]
+__all__ = ["SmoothGradXInput"]
 
 
-class SmoothGradTimesInput(BagAttribution):
+class SmoothGradXInput(BagAttribution):
     """Mean of gradient × input over noisy copies of the bag (SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825).
 
     ``R_i = 1/n Σ_s Σ_e y_ie ∂f(x + ε_s)/∂x_ie`` with the noisy features, ``y = x + ε_s``, where gradient × input itself

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from shared.saliency.bags.bag_model import BagModel
+from shared.saliency.bags.bag_model import BagModel, full_precision
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.bags.pooled_bag import PooledBag
 
@@ -55,7 +55,7 @@ class SubsetShapley(BagAttribution):
 
     def estimate(self, features: Tensor) -> SubsetEstimate:
         """Return the values of one bag, as :meth:`attribute`, with their standard errors."""
-        with self._own_context(features):
+        with full_precision(features):
             return self._estimate(*self._prepared(features))
 
     def _attribute(self, model: BagModel, features: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from shared.saliency.bags.bag_model import BagModel
+from shared.saliency.bags.bag_model import BagModel, full_precision, plain_features
 from shared.saliency.bags.pooled_bag import PooledBag
 from shared.saliency.bags.quality.instance_truth import instance_truth
-from shared.saliency.bags.quality.perturbation import POINTS, descending_orders, perturb
+from shared.saliency.bags.quality.perturbation import descending_orders, perturb
 
 __all__ = ["CONTROL", "BagQuality", "bag_quality"]
 
@@ -74,14 +74,14 @@ def bag_quality(
             :class:`~shared.saliency.bags.pooled_bag.PooledBag`.
     """
     values = _stacked(explanations, len(features))
-    model = BagModel(network, target)
-    plain = features.as_subclass(Tensor).detach().double()
-    model.check(plain)
-    generator = torch.Generator().manual_seed(seed)
-    control = torch.rand(RANDOM_ORDERS, len(features), generator=generator, dtype=torch.float64).to(plain.device)
-    orders = descending_orders(torch.cat([values.to(plain.device), control]), seed)
-    bag = PooledBag(model, plain, "probability")
-    curves = perturb(bag, orders)
+    with full_precision(features):
+        plain = plain_features(features)
+        model = BagModel(network, target)
+        model.check(plain)
+        generator = torch.Generator().manual_seed(seed)
+        control = torch.rand(RANDOM_ORDERS, len(plain), generator=generator, dtype=torch.float64)
+        orders = descending_orders(torch.cat([values, control]), seed).to(plain.device)
+        curves = perturb(PooledBag(model, plain, "probability"), orders)
     rows = {
         "aupc_drop": _with_control(curves.aupc_drop),
         "aupc_add": _with_control(curves.aupc_add),
@@ -89,14 +89,12 @@ def bag_quality(
     }
     chance = {name: float(row[-1]) for name, row in rows.items()}
     truth = np.zeros(len(features), dtype=bool) if positive is None else np.asarray(positive, dtype=bool)
-    for name, part in instance_truth(values.cpu().numpy(), truth).items():
+    for name, part in instance_truth(values.numpy(), truth).items():
         chance[name] = float(part["chance"][0])
         rows[name] = np.append(part["value"], chance[name])
-    rows["peak"] = np.append(values.abs().amax(dim=1).cpu().numpy(), np.nan)
+    rows["peak"] = np.append(values.abs().amax(dim=1).numpy(), np.nan)
     chance["peak"] = float("nan")
-    drop, add = _with_control(curves.drop), _with_control(curves.add)
-    assert drop.shape == (len(explanations) + 1, POINTS)
-    return BagQuality((*explanations, CONTROL), rows, chance, drop, add)
+    return BagQuality((*explanations, CONTROL), rows, chance, _with_control(curves.drop), _with_control(curves.add))
 
 
 def _with_control(measured: Tensor) -> NDArray[np.float64]:

@@ -4,25 +4,25 @@ from torch import nn
 
 from shared.saliency.bags.attention import AttentionWeights
 from shared.saliency.bags.exact_shapley import ExactShapley
-from shared.saliency.bags.gradient_x_input import GradientTimesInput
+from shared.saliency.bags.gradient_x_input import GradientXInput
 from shared.saliency.bags.instance_score import InstanceScore
 from shared.saliency.bags.leave_one_out import LeaveOneOut
 from shared.saliency.bags.lrp import BagLRP
 from shared.saliency.bags.lrp_attention import LRPAttention
 from shared.saliency.bags.random_values import RandomValues
-from shared.saliency.bags.smooth_grad import SmoothGradTimesInput
+from shared.saliency.bags.smooth_grad import SmoothGradXInput
 from shared.saliency.bags.subset_shapley import SubsetShapley
 
 METHODS = [
     AttentionWeights,
     ExactShapley,
-    GradientTimesInput,
+    GradientXInput,
     InstanceScore,
     LeaveOneOut,
     BagLRP,
     LRPAttention,
     RandomValues,
-    SmoothGradTimesInput,
+    SmoothGradXInput,
     SubsetShapley,
 ]
 
@@ -48,7 +48,7 @@ def test_bags_are_explained_as_if_alone_whatever_the_caller_set(method, encoder,
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method not in (RandomValues, SubsetShapley)])
 def test_values_follow_the_instances_and_not_their_order(method, build, features):
-    options = {"noise_level": 0.0} if method is SmoothGradTimesInput else {}
+    options = {"noise_level": 0.0} if method is SmoothGradXInput else {}
     explain = method(build("gated attention"), **options)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(explain.attribute(features[order]), explain.attribute(features)[order])
@@ -64,7 +64,7 @@ def test_the_model_is_taken_as_it_is_at_the_call(build, features):
 
 def test_stored_half_precision_is_explained_in_double(build, features):
     stored = features.half()
-    explain = GradientTimesInput(build())
+    explain = GradientXInput(build())
     assert torch.equal(explain.attribute(stored), explain.attribute(stored.double()))
 
 
@@ -78,16 +78,16 @@ def test_stored_half_precision_is_explained_in_double(build, features):
 )
 def test_bad_features_are_refused(broken, error, message, build):
     with pytest.raises(error, match=message):
-        GradientTimesInput(build()).attribute(broken)
+        GradientXInput(build()).attribute(broken)
 
 
 def test_what_is_no_bag_classifier_is_refused(build, features):
     with pytest.raises(TypeError, match="Linear"):
-        GradientTimesInput(nn.Linear(5, 1)).attribute(features)
+        GradientXInput(nn.Linear(5, 1)).attribute(features)
     with pytest.raises(ValueError, match="target 1"):
-        GradientTimesInput(build(), target=1).attribute(features)
+        GradientXInput(build(), target=1).attribute(features)
     with pytest.raises(ValueError, match="add up to 8"):
-        GradientTimesInput(build()).attribute_many(features, torch.tensor([3, 5]))
+        GradientXInput(build()).attribute_many(features, torch.tensor([3, 5]))
 
 
 def test_a_network_that_does_more_than_its_parts_is_refused(build, features):
@@ -97,4 +97,4 @@ def test_a_network_that_does_more_than_its_parts_is_refused(build, features):
 
     whole = build(encoder=True)
     with pytest.raises(TypeError, match="something else"):
-        GradientTimesInput(Doubled(whole.encoder, whole.level)).attribute(features[:, :4])
+        GradientXInput(Doubled(whole.encoder, whole.level)).attribute(features[:, :4])

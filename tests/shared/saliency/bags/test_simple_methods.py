@@ -8,7 +8,7 @@ from shared.mil.shapley.instance_shapley import instance_shapley
 from shared.saliency.bags.attention import AttentionWeights, rescale
 from shared.saliency.bags.bag_model import BagModel
 from shared.saliency.bags.exact_shapley import ExactShapley
-from shared.saliency.bags.gradient_x_input import GradientTimesInput
+from shared.saliency.bags.gradient_x_input import GradientXInput
 from shared.saliency.bags.instance_score import InstanceScore
 from shared.saliency.bags.random_values import RandomValues
 from tests.oracles import shapley
@@ -33,11 +33,10 @@ def test_gradient_x_input_is_captums(pooling, encoder, build, features, monkeypa
     level = "instance" if pooling == "noisy-or" else "embedding"
     model = build(pooling, head="perceptron", encoder=encoder, level=level, logits=2)
     features = features[:, :4] if encoder else features
-    values = GradientTimesInput(model, target=1).attribute(features)
+    values = GradientXInput(model, target=1).attribute(features)
     whole = model.double().eval()
-    expected = InputXGradient(lambda bags: whole(bags[0], torch.tensor([9]))).attribute(
-        features.double()[None], target=1
-    )
+    captum = InputXGradient(lambda bags: whole(bags[0], torch.tensor([9])))
+    expected = captum.attribute(features.double()[None].requires_grad_(), target=1)
     torch.testing.assert_close(values, expected[0].sum(1).detach())
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from shared.saliency.bags.attention_layers import hidden_layers
-from shared.saliency.bags.gradient_x_input import GradientTimesInput
-from shared.saliency.bags.smooth_grad import SmoothGradTimesInput
+from shared.saliency.bags.gradient_x_input import GradientXInput
+from shared.saliency.bags.smooth_grad import SmoothGradXInput
 
 LEVEL, DRAWS = 0.2, 4
 
@@ -19,7 +19,7 @@ def gradient(model, bag):
 def test_noise_on_projections_is_noise_on_features(pooling, times, build, features, value_of):
     """The draws for the projections, lifted to features: backpropagation through the model sees the same."""
     model = build(pooling)
-    values = SmoothGradTimesInput(model, samples=DRAWS, noise_level=LEVEL, times=times, seed=7).attribute(features)
+    values = SmoothGradXInput(model, samples=DRAWS, noise_level=LEVEL, times=times, seed=7).attribute(features)
     model, x = model.double().eval(), features.double()
     rows = [layer.weight for layer in hidden_layers(model.pooling)] + [model.head[1].weight]
     basis = torch.linalg.qr(torch.cat(rows).T).Q.detach()  # (E, D)
@@ -39,7 +39,7 @@ def test_noise_that_the_model_cannot_see_is_not_drawn_and_the_rest_is_normal(bui
     model.pooling.hidden[0], model.head[1] = wide, torch.nn.Linear(40, 1)
     features = torch.randn(3, 40, generator=torch.Generator().manual_seed(2))
     settings = {"samples": 4000, "noise_level": 0.1, "times": "clean"}
-    values = SmoothGradTimesInput(model, **settings).attribute(features)
+    values = SmoothGradXInput(model, **settings).attribute(features)
     model, x = model.double().eval(), features.double()
     generator = torch.Generator().manual_seed(11)
     noise = torch.randn(4000, 3, 40, generator=generator, dtype=torch.float64)
@@ -55,7 +55,7 @@ def test_noise_that_the_model_cannot_see_is_not_drawn_and_the_rest_is_normal(bui
 def test_other_models_get_noise_on_their_features(encoder, head, times, build, features):
     model = build(head=head, encoder=encoder)
     features = features[:, :4] if encoder else features
-    values = SmoothGradTimesInput(model, samples=DRAWS, noise_level=LEVEL, times=times).attribute(features)
+    values = SmoothGradXInput(model, samples=DRAWS, noise_level=LEVEL, times=times).attribute(features)
     model, x = model.double().eval(), features.double()
     generator = torch.Generator().manual_seed(0)
     expected = torch.zeros(9, dtype=torch.float64)
@@ -66,7 +66,7 @@ def test_other_models_get_noise_on_their_features(encoder, head, times, build, f
 
 
 def test_without_noise_it_is_gradient_x_input(build, features):
-    values = SmoothGradTimesInput(build(), samples=2, noise_level=0.0).attribute(features)
-    torch.testing.assert_close(values, GradientTimesInput(build()).attribute(features))
+    values = SmoothGradXInput(build(), samples=2, noise_level=0.0).attribute(features)
+    torch.testing.assert_close(values, GradientXInput(build()).attribute(features))
     with pytest.raises(ValueError, match="times"):
-        SmoothGradTimesInput(build(), times="both")
+        SmoothGradXInput(build(), times="both")

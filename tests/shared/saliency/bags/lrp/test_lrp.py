@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from shared.saliency.bags.attention import AttentionWeights
-from shared.saliency.bags.gradient_x_input import GradientTimesInput
+from shared.saliency.bags.gradient_x_input import GradientXInput
 from shared.saliency.bags.lrp import BagLRP
 from shared.saliency.bags.lrp_attention import LRPAttention
 from tests.oracles import bag_explanations as oracle
@@ -53,7 +53,7 @@ def test_with_small_epsilon_it_is_gradient_x_input(pooling, level, encoder, buil
     model = build(pooling, head="deep", encoder=encoder, level=level, logits=2)
     features = features[:, :4] if encoder else features
     values = BagLRP(model, target=1, epsilon=1e-10).attribute(features)
-    expected = GradientTimesInput(model, target=1).attribute(features)
+    expected = GradientXInput(model, target=1).attribute(features)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(values, expected, rtol=1e-6, atol=1e-8)
 
@@ -87,7 +87,7 @@ def test_what_detached_attention_leaves_over_is_what_the_biases_have(pooling, bu
     owed = sum((bias.detach() * bias.grad).sum() for bias in biases)
     assert len(biases) == 4
     assert abs(float(owed)) > 0.01
-    assert float(relevance + owed) == pytest.approx(float(logit), rel=1e-6)
+    assert float(relevance + owed) == pytest.approx(logit.item(), rel=1e-6)
 
 
 def test_what_the_attention_adds_is_its_own_gradient_x_input(build, features):
