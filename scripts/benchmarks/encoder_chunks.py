@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from scripts.experts import ImageClassifier
-from shared.evaluation.peak_memory import peak_memory
+from shared.evaluation.peak_memory import device_memory, peak_memory
 from shared.evaluation.timing import Comparison
 
 BUNDLE = "lymphocytosis_moe"
@@ -61,12 +61,3 @@ def training_step(device: str, seed: int, bag: int, chunk: int) -> Callable[[], 
         return logit.detach()
 
     return step
-
-
-def device_memory(prepare: Callable[..., Callable[[], torch.Tensor]], *arguments: int) -> float:
-    """Return by how much a GPU's allocated memory rises, at its peak, in a computation, in MiB."""
-    computation = prepare(*arguments)
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    computation()
-    return (torch.cuda.max_memory_allocated() - before) / 2**20

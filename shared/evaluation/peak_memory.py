@@ -1,4 +1,4 @@
-"""Peak memory of a computation, measured in a process of its own."""
+"""Peak memory of a computation: of a process of its own, or of a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-__all__ = ["peak_memory"]
+import torch
+
+__all__ = ["device_memory", "peak_memory"]
 
 _STATUS = Path("/proc/self/status")
 _KIB_PER_MIB = 1024
@@ -35,6 +37,20 @@ def peak_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> f
     # a forked process would begin with this one's memory
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_rise, prepare, arguments).result()
+
+
+def device_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> float:
+    """Return by how much a GPU's allocated memory rises, at its peak, in a computation, in MiB.
+
+    Args:
+        prepare: returns the computation; what it allocates itself does not count.
+        *arguments: passed to ``prepare``.
+    """
+    computation = prepare(*arguments)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    computation()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def _rise(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> float:

@@ -73,6 +73,24 @@ def test_ragged_and_padded_ways_compute_the_same(benchmark, monkeypatch):
             torch.testing.assert_close(padded_gradient.sum((0, 1)), gradient.sum(0))
 
 
+def test_all_ways_to_the_maps_of_all_classes_are_equal(benchmark, monkeypatch):
+    import torch
+
+    module = __import__("benchmarks.class_saliency", fromlist=["comparisons"])
+    for name, value in {"CLASSES": 3, "IMAGES": 2, "IMAGE_SIZE": 32}.items():
+        monkeypatch.setattr(module, name, value)
+    gradient, epsilon, gamma, memory = module.comparisons(torch.device("cpu"), 0)
+    expected = gradient.subject()
+    assert expected.shape == (2, 3, 1, 32, 32)
+    for rival in gradient.rivals.values():
+        torch.testing.assert_close(rival(), expected)
+    (floor,) = epsilon.rivals.values()
+    torch.testing.assert_close(floor(), expected)
+    for comparison, least, largest in ((epsilon, 0.0, 0.05), (gamma, 0.05, 100.0)):
+        assert least < (comparison.subject() - expected).norm() / expected.norm() < largest
+    assert memory.unit == "MiB"
+
+
 @pytest.fixture
 def lymphocytosis_benchmark(benchmark, bundle_scripts):
     """The benchmarks that use the other bundle's networks."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import resolve_name
 
-from shared.saliency.lrp.affine_step import AffineStep, WeightedSum, channelwise
+from shared.saliency.lrp.affine_step import AffineStep, WeightedSum, channelwise, favour
 
 if TYPE_CHECKING:
     from shared.saliency.lrp.relevance_graph import RelevanceGraph
@@ -33,7 +33,7 @@ _REARRANGEMENTS = frozenset(
     | {"contiguous", "clone", "to", "float", "double", "expand", "expand_as", "repeat", "roll", "flip"}
     | {"cat", "concat", "concatenate", "stack", "split", "chunk", "unbind", "select", "narrow", "index_select"}
     | {"__getitem__", "pad"}
-    | {f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)}
+    | {f"{kind}max_pool{n}d{also}" for kind in ("", "adaptive_") for n in (1, 2, 3) for also in ("", "_with_indices")}
 )
 
 
@@ -61,7 +61,9 @@ def _unknown(_graph: RelevanceGraph, func: Function, *_args: Any, **_kwargs: Any
 
 def _rearranged(graph: RelevanceGraph, func: Function, *args: Any, **kwargs: Any) -> Any:
     result = func(*graph.use(args), **{name: graph.use(argument) for name, argument in kwargs.items()})
-    for output in result if isinstance(result, (list, tuple)) else [result]:
+    if isinstance(result, torch.Tensor):
+        return graph.keep(result)
+    for output in result:
         if output.is_floating_point():  # not the places of a maximum
             graph.keep(output)
     return result
@@ -83,7 +85,7 @@ def _weighted(
     output = weighted()
     # the channels of batch normalisation are axis 1, the outputs of a linear layer the last axis
     foldable = func is not F.linear or output.ndim == 2
-    return graph.keep(output, AffineStep(weighted.positive_part, weighted=(lambda: weighted) if foldable else None))
+    return graph.keep(output, AffineStep(weighted.favoured, weighted=(lambda: weighted) if foldable else None))
 
 
 def _batch_norm(
@@ -99,7 +101,9 @@ def _batch_norm(
     eps: float = 1e-5,
 ) -> torch.Tensor:
     """Run batch normalisation, as one step with the convolution or linear layer whose output it takes."""
-    if func is not F.batch_norm or training or running_mean is None or running_var is None:
+    if func is not F.batch_norm:  # torch.batch_norm has its arguments in another order
+        refuse(func)
+    if training or running_mean is None or running_var is None:
         refuse(func, " by statistics of the batch")
     scale = (running_var + eps).rsqrt() * (1 if weight is None else weight)
     shift = (0 if bias is None else bias) - running_mean * scale
@@ -110,20 +114,19 @@ def _batch_norm(
     output = func(source, running_mean, running_var, weight, bias, training, momentum, eps)
     channels = channelwise(scale, output.ndim)
 
-    def positive_part() -> torch.Tensor:
+    def favoured(gamma: float) -> torch.Tensor:
         if layer is not None:
-            return layer().normalised(scale, shift).positive_part()
-        terms = source.clamp(min=0) * channels.clamp(min=0) + source.clamp(max=0) * channels.clamp(max=0)
-        return terms + channelwise(shift, output.ndim).clamp(min=0)
+            return layer().normalised(scale, shift).favoured(gamma)
+        return favour(source * channels, gamma) + channelwise(favour(shift, gamma), output.ndim)
 
     folded = None if layer is None else lambda: layer().normalised(scale, shift)
-    return graph.keep(output, AffineStep(positive_part, source, channels, folded))
+    return graph.keep(output, AffineStep(favoured, source, channels, folded))
 
 
 def _averaged(graph: RelevanceGraph, func: Function, input: torch.Tensor, *options: Any, **named: Any) -> torch.Tensor:
     """Run a sum with positive weights that do not depend on the image."""
     x = graph.use(input)
-    return graph.keep(func(x, *options, **named), AffineStep(lambda: func(x.clamp(min=0), *options, **named)))
+    return graph.keep(func(x, *options, **named), AffineStep(lambda gamma: func(favour(x, gamma), *options, **named)))
 
 
 def _added(
@@ -132,13 +135,12 @@ def _added(
     """Run ``input + sign * other``."""
     if named:
         refuse(func, f" with {', '.join(named)}")
-    first, second = graph.use(input), graph.use(other)
-    output = func(first, second)
-    return graph.keep(output, AffineStep(lambda: _positive(first) + _positive(second if sign > 0 else -second)))
+    terms = [graph.use(input), graph.use(other)]
 
+    def favoured(gamma: float) -> torch.Tensor:
+        return favour(terms[0], gamma) + favour(sign * terms[1], gamma)
 
-def _positive(term: Any) -> Any:
-    return term.clamp(min=0) if isinstance(term, torch.Tensor) else max(term, 0)
+    return graph.keep(func(*terms), AffineStep(favoured))
 
 
 def _subtracted(graph: RelevanceGraph, func: Function, input: Any, other: Any, **named: Any) -> torch.Tensor:

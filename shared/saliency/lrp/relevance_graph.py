@@ -21,13 +21,15 @@ class _Trace:
     """What is known of a tensor that the network holds; never the tensor itself, which would then keep itself alive.
 
     Attributes:
-        version: torch's count of the tensor's changes in place.
+        graph: the graph in which that is so; not that of an earlier call, if the network keeps tensors.
+        version: count of the changes in place of the tensor's memory.
         step: the affine step that the tensor is the output of; ``None`` if it already has its final graph.
         finished: the same values with their final graph, once they have been used.
         replacement: what stands for the tensor since it was changed in place.
     """
 
-    version: int
+    graph: RelevanceGraph
+    version: tuple[int, int]
     step: AffineStep | None = None
     finished: torch.Tensor | None = None
     replacement: torch.Tensor | None = None
@@ -57,6 +59,7 @@ class RelevanceGraph(TorchFunctionMode):
     def __init__(self, rule: Rule, images: torch.Tensor) -> None:
         super().__init__()
         self.rule = rule
+        self._changes: dict[int, int] = {}
         self.keep(images)
 
     def __torch_function__(
@@ -75,6 +78,8 @@ class RelevanceGraph(TorchFunctionMode):
             return func(*args, **kwargs)
         in_place = name.endswith("_") and not name.endswith("__")
         if in_place:
+            if not args or not args[0].requires_grad:
+                refuse(func, " on a tensor that does not depend on the image")
             name = name.removesuffix("_")
             func = getattr(torch.Tensor, name, func)
         result = handler(name)(self, func, *args, **kwargs)
@@ -89,8 +94,11 @@ class RelevanceGraph(TorchFunctionMode):
             ValueError: if it has no graph.
         """
         if not output.requires_grad:
-            raise ValueError("LRP cannot follow a network that computes on the images without gradients (no_grad)")
-        output._relevance_trace = _Trace(output._version, step)  # type: ignore[attr-defined]
+            raise ValueError(
+                "LRP cannot follow a network that computes on the images without gradients: under no_grad, or in the "
+                "forward pass of a custom autograd function"
+            )
+        output._relevance_trace = _Trace(self, self._version(output), step)  # type: ignore[attr-defined]
         return output
 
     def current(self, tensor: torch.Tensor) -> tuple[torch.Tensor, AffineStep | None]:
@@ -100,13 +108,13 @@ class RelevanceGraph(TorchFunctionMode):
             ValueError: if it depends on the images in a way that was not seen.
         """
         trace = getattr(tensor, "_relevance_trace", None)
-        if trace is None:
+        if trace is None or trace.graph is not self:
             made = "a leaf" if tensor.grad_fn is None else f"the result of {tensor.grad_fn.name()}"
             raise ValueError(
                 f"LRP cannot follow {made}, which was computed out of sight: by a scripted or compiled module, a "
                 "custom autograd function, or from a tensor that requires gradients and is no parameter"
             )
-        if trace.version != tensor._version:
+        if trace.version != self._version(tensor):
             raise ValueError(
                 "LRP cannot follow a tensor that was changed in place through another one that shares its memory: "
                 "let the network change a clone"
@@ -139,9 +147,16 @@ class RelevanceGraph(TorchFunctionMode):
 
     def _replace(self, changed: torch.Tensor, result: torch.Tensor) -> None:
         """Let a result stand for a tensor that the network believes changed, and spoil what shares its memory."""
-        if changed is not result:
-            torch.autograd.graph.increment_version(changed)
-            changed._relevance_trace = _Trace(changed._version, replacement=result)  # type: ignore[attr-defined]
+        if changed is result:
+            return
+        memory = changed.untyped_storage().data_ptr()
+        if result.untyped_storage().data_ptr() != memory:
+            self._changes[memory] = self._changes.get(memory, 0) + 1
+        changed._relevance_trace = _Trace(self, self._version(changed), replacement=result)  # type: ignore[attr-defined]
+
+    def _version(self, tensor: torch.Tensor) -> tuple[int, int]:
+        """Return how often the tensor's memory was changed in place, as the network believes and as torch counts."""
+        return self._changes.get(tensor.untyped_storage().data_ptr(), 0), tensor._version
 
 
 def tensors_in(arguments: Any) -> Iterator[torch.Tensor]:

@@ -47,8 +47,7 @@ class EpsilonRule(Rule):
 
     def finished(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
         """Return z, its gradient times ``|z| / (|z| + epsilon)``."""
-        value = output.detach()
-        return self._redirected(output, step, value, value.abs())
+        return self._redirected(output, step, output.data, output.data.abs())
 
     def rectified(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
         """Return ``a = max(z, 0)`` with the gradient of z times ``a / (a + epsilon)``."""
@@ -62,7 +61,7 @@ class EpsilonRule(Rule):
         torch.div(size, factor, out=factor)
         if step.scale is not None:
             factor *= step.scale
-        return Redirected.apply(output if step.source is None else step.source, value, factor)
+        return redirected(value, (output if step.source is None else step.source, factor))
 
 
 class GammaRule(Rule):
@@ -85,28 +84,43 @@ class GammaRule(Rule):
 
     def finished(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
         """Return z with the gradient of ``z~ * detach(|z| / (|z~| + epsilon))``."""
-        value, positive = output.detach(), step.positive_part()
-        modified = output + self.gamma * torch.where(value > 0, positive, output - positive)
-        return Redirected.apply(modified, value, value.abs() / (modified.detach().abs() + self.epsilon))
+        value, favoured = output.data, step.favoured(self.gamma)
+        # z + gamma n of negative outputs by z + gamma p, because p + n = z
+        modified = torch.where(value > 0, favoured.detach(), (2 + self.gamma) * value - favoured.detach())
+        factor = value.abs() / (modified.abs_() + self.epsilon)
+        of_output = (2 + self.gamma) * factor.masked_fill(value > 0, 0)
+        return redirected(value, (favoured, factor * value.sign()), (output, of_output))
+
+    def rectified(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
+        """Return ``a = max(z, 0)`` with the gradient of z + gamma p times ``a / (z + gamma p + epsilon)``."""
+        value, favoured = output.detach().relu(), step.favoured(self.gamma)
+        return redirected(value, (favoured, value / (favoured.detach().abs() + self.epsilon)))
 
 
-class Redirected(torch.autograd.Function):
-    """A value whose gradient goes to another tensor, the source, times a factor."""
+def redirected(value: torch.Tensor, *gradient: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Return a value whose gradient goes to other tensors.
 
+    Args:
+        value: without a graph; it may share the memory of a tensor that has one.
+        gradient: tensors of the shape of the value to which its gradient goes, and the factor that it is multiplied by.
+    """
+    sources, factors = zip(*gradient, strict=True)
+    # value and factors not as arguments of their own: autograd would take the value for a view of its argument
+    return _Redirected.apply((value, factors), *sources)
+
+
+class _Redirected(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        source: torch.Tensor,  # noqa: ARG004 - the gradient goes there
-        value: torch.Tensor,
-        factor: torch.Tensor,
+        value_and_factors: tuple[torch.Tensor, tuple[torch.Tensor, ...]],
+        *sources: torch.Tensor,  # noqa: ARG004 - where the gradient goes
     ) -> torch.Tensor:
-        """Return the value; all three have its shape."""
-        ctx.save_for_backward(factor)
-        return value.view_as(value)
+        value, factors = value_and_factors
+        ctx.save_for_backward(*factors)
+        return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        """Return the gradient of the source."""
-        (factor,) = ctx.saved_tensors
-        return gradient * factor, None, None
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return None, *(gradient * factor for factor in ctx.saved_tensors)

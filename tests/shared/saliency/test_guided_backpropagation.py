@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from captum.attr import GuidedBackprop
 from torch import nn
 
 from shared.saliency.guided_backpropagation import GuidedBackpropagation
@@ -33,6 +34,15 @@ def test_equals_the_rule_in_matrices(images, inplace):
     plain = images.clone().requires_grad_()
     network(plain).gather(1, target[:, None]).sum().backward()
     assert not torch.allclose(maps, plain.grad)
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+def test_equals_captum_for_every_class(network, images):
+    maps = GuidedBackpropagation(network).attribute_classes(images).maps
+    captum = GuidedBackprop(network.eval())
+    for index in range(3):
+        expected = captum.attribute(images.clone().requires_grad_(), target=index)
+        torch.testing.assert_close(maps[:, index], expected.detach())
 
 
 @pytest.mark.parametrize(

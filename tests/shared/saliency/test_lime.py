@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from captum._utils.models.linear_model import SkLearnRidge
+from captum.attr import Lime as CaptumLime
 from scipy.stats import rankdata
 
 from shared.saliency.lime import LIME, lime_stability, superpixels
 from tests.oracles.saliency import ridge
+from tests.shared.saliency.conftest import SmallNetwork
 
 
 def region_sums(values, regions):
@@ -37,6 +40,35 @@ def test_equals_a_weighted_ridge_regression_on_the_same_subsets(network, images)
         nearness.append(np.exp(-(distance**2) / 0.3**2))
     expected = ridge(subsets.numpy(), np.array(outputs), np.array(nearness), 0.5)[regions.numpy()]
     np.testing.assert_allclose(maps[0, 0].numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equals_captum_with_the_same_subsets_for_every_class(images, channels):
+    torch.manual_seed(0)
+    network = SmallNetwork(channels).double().eval()
+    images = images[:2].expand(2, channels, 12, 12) * torch.arange(1, channels + 1).view(1, -1, 1, 1)
+    lime = LIME(network, segments=9, samples=40, kernel_width=0.3, alpha=0.5, seed=4, chunk_size=7, baseline="mean")
+    maps = lime.attribute_classes(images).maps
+
+    def subsets(_original, num_interp_features, **_):
+        generator = torch.Generator().manual_seed(4)
+        yield from torch.randint(2, (40, num_interp_features), generator=generator).split(1)
+
+    def similarity(_original, _perturbed, kept, **_):
+        return float(np.exp(-(((1 - kept.double().mean().sqrt()) / 0.3) ** 2)))
+
+    captum = CaptumLime(network, SkLearnRidge(alpha=0.5), similarity_func=similarity, perturb_func=subsets)
+    for image, found in zip(images, maps, strict=True):
+        for index in range(3):
+            expected = captum.attribute(
+                image[None],
+                baselines=image.mean((1, 2), keepdim=True).expand_as(image)[None],
+                target=index,
+                feature_mask=superpixels(image, 9, 0.1, 1.0).expand_as(image)[None],
+                n_samples=40,
+            )
+            # captum fits in single precision
+            torch.testing.assert_close(found[index], expected[0].double(), rtol=1e-3, atol=1e-4)
 
 
 def test_superpixels_cover_the_image_and_follow_its_edges():
