@@ -23,15 +23,18 @@ def module(repository, monkeypatch):
 
 
 def test_subject_and_rivals_compute_the_same(module, monkeypatch):
-    monkeypatch.setattr(module, "DRAWS", 2000)
-    monkeypatch.setattr(module, "SPREAD", 4.0)  # sharper attention would take many more draws to average
+    monkeypatch.setattr(module, "DRAWS", 20)
+    monkeypatch.setattr(module, "SPREAD", 4.0)  # sharper attention has too heavy tails for standard errors
     model, bag = module.model_and_bag(20, torch.device("cpu"), 0)
     expected = GradientXInput(model).attribute(bag)
     torch.testing.assert_close(module.captum_gradient(module.double(model), bag.double()), expected)
-    smooth = SmoothGradXInput(model, samples=2000, noise_level=module.NOISE).attribute(bag)
-    spread = float(smooth.std())
+    torch.manual_seed(0)
+    settings = {"samples": 20, "noise_level": module.NOISE}
+    ours = torch.stack([SmoothGradXInput(model, seed=seed, **settings).attribute(bag) for seed in range(40)])
     for rival in (module.plain_passes, module.captum_smooth_gradient):
-        assert (rival(model, bag) - smooth).abs().max() < 0.1 * spread
+        theirs = torch.stack([rival(model, bag).double() for _ in range(40)])
+        error = ((ours.var(dim=0) + theirs.var(dim=0)) / 40).sqrt()
+        assert ((ours.mean(dim=0) - theirs.mean(dim=0)) / error).abs().max() < 4
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
