@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from shared.study.measures import Estimate
 from shared.study.page import write_table
-from shared.study.table import DASH, Row, Section, Table, html_cell, text_cell
+from shared.study.table import DASH, Picture, Row, Section, Table, html_cell, text_cell
 
 
 @pytest.fixture
@@ -46,6 +49,15 @@ def test_markdown_and_page_name_what_was_left_out(table, tmp_path):
     assert '<td class="missed">missed: 0.900</td>' in page
     assert "the rest" in page
     assert "<th>inputs</th><th>N</th><th>seeds</th><th>AUC</th>" in page
+
+
+def test_pictures_are_part_of_the_page(table, tmp_path):
+    (tmp_path / "maps.png").write_bytes(b"picture")
+    write_table(tmp_path, replace(table, pictures=[Picture("maps.png", "what <it> shows")]))
+    page = (tmp_path / "table.html").read_text(encoding="utf-8")
+    assert f'src="data:image/png;base64,{b64encode(b"picture").decode()}" alt="what &lt;it&gt; shows"' in page
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "![what <it> shows](maps.png)\n\nwhat <it> shows\n\n## Left out" in text
 
 
 def test_cells():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
-from shared.study.splits import cross_validation, leave_one_group_out, other_validation
+from shared.study.splits import cross_validation, grouped_cross_validation, leave_one_group_out, other_validation
 
 
 def test_each_sample_is_held_out_once_and_the_strata_keep_their_shares():
@@ -76,3 +76,25 @@ def test_more_splits_than_there_is_room_for_are_refused():
     (first, *_) = cross_validation(strata, 3, 0.25, seed=0)
     with pytest.raises(DataError, match=r"room for 4 splits with 10 of 40 samples for validation, found number 5"):
         other_validation(first, strata, 4, seed=0)
+
+
+def test_groups_are_held_out_once_with_all_their_labels():
+    rng = np.random.default_rng(1)
+    groups = rng.integers(0, 120, 260)
+    labels = (rng.random((260, 3)) < [0.4, 0.15, 0.05]).astype(float)
+    labels[rng.random((260, 3)) < 0.1] = np.nan
+    labels[:, 2] = 0
+    labels[:2, 2] = 1  # too few for a place in every section
+    splits = grouped_cross_validation(groups, labels, 5, 0.25, seed=4)
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(260))
+    for split in splits:
+        assert sorted(np.concatenate(split)) == list(range(260))
+        owners = [set(groups[part]) for part in split]
+        assert all(owners[a].isdisjoint(owners[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+        assert len(split.validation) == pytest.approx(0.25 * (260 - len(split.test)), abs=4)
+        for part in split:
+            assert (labels[part, 1] == 1).sum() == pytest.approx((labels[:, 1] == 1).sum() * len(part) / 260, abs=3)
+    again = grouped_cross_validation(groups, labels, 5, 0.25, seed=4)
+    other = grouped_cross_validation(groups, labels, 5, 0.25, seed=5)
+    np.testing.assert_array_equal(splits[0].test, again[0].test)
+    assert not np.array_equal(splits[0].test, other[0].test)

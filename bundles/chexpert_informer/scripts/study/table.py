@@ -18,7 +18,9 @@ from scripts.study.alarm_sections import (
     goal_section,
 )
 from scripts.study.areas import area_intervals
+from scripts.study.beyond_logit import beyond_logit_section
 from scripts.study.cells import cell_of_interval
+from scripts.study.doubting import doubts_from
 from scripts.study.grid import Run
 from scripts.study.pooled import Pooled, pool_runs
 from scripts.study.real_images import REFERENCE_FILE, reference_probabilities
@@ -104,15 +106,20 @@ def build_table(results: Results, everything: StudySettings, data: Path) -> Tabl
     texts = [*results.incomplete, *left_out(settings, everything)]
     experiments: list[Evaluated] = []
     areas: list[Row] = []
+    beyond: list[Section] = []
     for name, runs, independent in ((PHANTOMS, results.phantoms, True), (REAL, results.real, False)):
         if runs:
             pooled = pool_runs(workshop, runs)
             experiments.append(evaluate(name, pooled, settings, independent))
             areas += _area_rows(name, workshop, pooled, data)
+            found = [workshop.result(run) for run in runs]
+            tables = [(doubts_from(result, "validation"), doubts_from(result, "test")) for result in found]
+            beyond.append(beyond_logit_section(name, tables, pooled.applied.patient, settings.resamples))
     if results.real and reference_probabilities(data, workshop.radiographs) is None:
         texts.append(f"No reference beside the real images: the data have no {REFERENCE_FILE}")
     sections = [_area_section(areas)]
     sections += [goal_section(experiment, settings.goal) for experiment in experiments]
+    sections += beyond
     for experiment in experiments:
         sections += [
             alarm_section(experiment),
