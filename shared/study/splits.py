@@ -76,8 +76,8 @@ def grouped_cross_validation(
 
     def divide(rows: Indices, fractions: dict[str, float]) -> list[Indices]:
         owners = [set(names[rows][column]) for column in columns[rows].T]
-        enough = [len(owner) >= len(fractions) for owner in owners]
-        parts = split_by_group(names[rows].tolist(), columns[np.ix_(rows, enough)].astype(int), fractions, seed)
+        enough = np.array([len(owner) >= len(fractions) for owner in owners])
+        parts = split_by_group(names[rows].tolist(), columns[rows][:, enough].astype(int), fractions, seed)
         return [rows[part] for part in parts.values()]
 
     everyone = np.arange(len(names))

@@ -54,12 +54,12 @@ def area_intervals(
         those of the findings and of their mean.
     """
 
-    def statistic(weights: Floats, labels: Floats, own: Floats, other: Floats, parts: Floats) -> Floats:
+    def statistic(weights: Floats, labels: Floats, own: Floats, other: Floats, parts: NDArray[np.integer]) -> Floats:
         areas = areas_within_parts(weights, labels, own, parts)
         if reference is None:
             return areas
         # an image that several parts test counts in each of them, which changes no area
-        others = areas_within_parts(weights, labels, other, np.zeros(len(parts)))
+        others = areas_within_parts(weights, labels, other, np.zeros(len(parts), dtype=np.int64))
         return np.concatenate([areas, others, areas - others], axis=1)
 
     other = applied.margin if reference is None else reference

@@ -9,6 +9,7 @@ more than they do is not needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,20 +47,12 @@ def further_information(methods: Sequence[str], draws: Sequence[str]) -> dict[st
         draws: ``tta_std``, ``mc_std``, as far as they were collected.
     """
     titles = {"tta_std": "spread of test-time augmentation", "mc_std": "spread of Monte Carlo dropout"}
-    found: dict[str, Information] = {
-        ALONE: lambda table, _: np.empty((len(table), 0)),
-        "logits of the other findings (control)": lambda table, k: np.delete(table.logits, k, axis=1),
-    }
-    for name in draws:
-        found[titles[name]] = lambda table, k, name=name: _with_product(getattr(table, name)[:, [k]], table, k)
+    found: dict[str, Information] = {ALONE: _nothing, "logits of the other findings (control)": _other_logits}
+    found |= {titles[name]: partial(_spread, name) for name in draws}
     for method in methods:
         title = method_title(method)
-        found[f"distinctiveness, {title}"] = lambda table, k, method=method: _with_product(
-            distinctiveness(table.distances[method])[:, [k]], table, k
-        )
-        found[f"distances to the others, {title}"] = lambda table, k, method=method: _with_product(
-            np.delete(table.distances[method][:, k], k, axis=1), table, k
-        )
+        found[f"distinctiveness, {title}"] = partial(_distinctiveness, method)
+        found[f"distances to the others, {title}"] = partial(_distances, method)
     return found
 
 
@@ -146,6 +139,26 @@ def _gains(
         "gain of AUC": cell_of_interval(found[0], n, networks),
         "gain of log-likelihood": cell_of_interval(found[1], n, networks),
     }
+
+
+def _nothing(table: Doubts, _: int) -> Floats:
+    return np.empty((len(table), 0))
+
+
+def _other_logits(table: Doubts, finding: int) -> Floats:
+    return np.delete(table.logits, finding, axis=1)
+
+
+def _spread(name: str, table: Doubts, finding: int) -> Floats:
+    return _with_product(getattr(table, name)[:, [finding]], table, finding)
+
+
+def _distinctiveness(method: str, table: Doubts, finding: int) -> Floats:
+    return _with_product(distinctiveness(table.distances[method])[:, [finding]], table, finding)
+
+
+def _distances(method: str, table: Doubts, finding: int) -> Floats:
+    return _with_product(np.delete(table.distances[method][:, finding], finding, axis=1), table, finding)
 
 
 def _with_product(values: Floats, table: Doubts, finding: int) -> Floats:

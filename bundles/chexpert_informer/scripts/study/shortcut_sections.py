@@ -190,12 +190,8 @@ def _choose(without: AppliedAlarms, with_text: AppliedAlarms, chosen: Flags) -> 
         return {key: pick(values, getattr(with_text, name)[key]) for key, values in own.items()}
 
     names = ("id", "patient", "label", "prediction", "probability", "margin")
-    return replace(
-        without,
-        flags=all_of("flags"),
-        doubts=all_of("doubts"),
-        **{name: pick(getattr(without, name), getattr(with_text, name)) for name in names},
-    )
+    picked: dict[str, Any] = {name: pick(getattr(without, name), getattr(with_text, name)) for name in names}
+    return replace(without, flags=all_of("flags"), doubts=all_of("doubts"), **picked)
 
 
 def _renamed(applied: AppliedAlarms, prefix: str) -> AppliedAlarms:
