@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from scripts.annotations import LESION_KINDS, Annotation, Outline, write_asap
@@ -200,7 +201,9 @@ def _write_slide(
     if slide.annotation is not None:
         write_asap(root / slide.annotation, annotation)
     if not (root / slide.place).exists():
-        write_pyramid(root / slide.place, size, renderer, mpp, quality=quality)
+        # several slides are drawn at once: threads of each would only wait for each other
+        with threadpool_limits(1):
+            write_pyramid(root / slide.place, size, renderer, mpp, quality=quality)
     lesions = annotation.lesions(mpp) if annotation.outlines else []
     return {
         "slide": slide.place,

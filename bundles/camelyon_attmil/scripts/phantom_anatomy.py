@@ -204,10 +204,12 @@ def draw_anatomy(
 def _node(rng: np.random.Generator, extent: tuple[float, float], parameters: PhantomParameters) -> Blob:
     shape = parameters.node
     coefficients = random_outline(rng, shape.roughness, harmonics=9, decay=1.1)
-    greatest = float(star_radius(np.linspace(0, 2 * np.pi, 256), coefficients).max())
-    half = tuple(shape.filling.draw(rng) * length / 2 / greatest for length in extent)
-    centre = [length / 2 + rng.uniform(-0.01, 0.01) * length for length in extent]
-    return Blob(centre[0], centre[1], (half[0], half[1]), coefficients)
+    outline = Blob(0.0, 0.0, (1.0, 1.0), coefficients).polygon(720)
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    half = [shape.filling.draw(rng) * length / (high[i] - low[i]) for i, length in enumerate(extent)]
+    # the outline, and not its centre, lies in the middle of the slide
+    centre = [length / 2 - half[i] * (high[i] + low[i]) / 2 for i, length in enumerate(extent)]
+    return Blob(float(centre[0]), float(centre[1]), (float(half[0]), float(half[1])), coefficients)
 
 
 def _follicles(

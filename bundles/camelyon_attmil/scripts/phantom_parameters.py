@@ -16,7 +16,7 @@ class NodeShape:
     """Anatomy. Lengths in µm; depths are measured from the node's surface inwards.
 
     Args:
-        filling: half the node's extent relative to half that of the slide, along each axis.
+        filling: the node's width (height) relative to that of the slide.
         roughness: relative deviation of the outline from an ellipse.
         capsule: thickness of the collagenous capsule.
         sinus: depth to which the subcapsular sinus reaches.
@@ -29,8 +29,8 @@ class NodeShape:
         vessel_radius: of a vessel.
     """
 
-    filling: Spread = Spread(0.90, 0.03, 0.82, 0.96)
-    roughness: float = 0.065
+    filling: Spread = Spread(0.92, 0.02, 0.88, 0.96)
+    roughness: float = 0.05
     capsule: Spread = Spread(28.0, 8.0, 15.0, 50.0)
     sinus: Spread = Spread(50.0, 8.0, 38.0, 75.0)
     cortex: Spread = Spread(420.0, 90.0, 250.0, 650.0)

@@ -89,7 +89,8 @@ def half_precision(features: torch.Tensor, name: str) -> NDArray[np.float16]:
     Raises:
         DataError: if one is not finite, or too large for half precision.
     """
-    half = features.cpu().numpy().astype(np.float16)
+    with np.errstate(over="ignore"):  # said below, in words
+        half = features.cpu().numpy().astype(np.float16)
     if not np.isfinite(half).all():
         raise DataError(
             f"encoder '{name}': a feature is NaN or beyond ±65504, the range of half precision; add a normalisation "
