@@ -21,6 +21,7 @@ from scripts.study.pooled import FittedNetwork, fit_network
 from scripts.study.shortcut_run import NETWORKS
 from scripts.study.workshop import Workshop
 from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
+from shared.evaluation.multi_label import mean_of_defined
 from shared.saliency.titles import method_title
 from shared.study.table import Cell, Row, Section
 
@@ -158,7 +159,7 @@ def map_section(results: ShortcutResults, resamples: int) -> Section:
     area = _mean(results.areas, resamples)
     others = [index for index in range(len(FINDINGS)) if index != results.finding]
     for (network, method), mass in results.masses.items():
-        own, other = mass[:, results.finding], mass[:, others].mean(axis=1)
+        own, other = mass[:, results.finding], mean_of_defined(mass[:, others])
         cells: dict[str, Cell] = {
             f"map of {_tied(results)}": _mean(own, resamples),
             "maps of the others": _mean(other, resamples),
