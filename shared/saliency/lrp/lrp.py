@@ -34,8 +34,11 @@ class LRP(Attribution):
     By the detach trick (:class:`~shared.saliency.lrp.rules.Rule`), all that is one forward pass and one backward pass
     for each class, on the network as it is, through concatenation, functional rectifiers and modules that run several
     times. With epsilon near 0, the maps of networks of these layers are input × gradient: an epsilon that changes
-    anything is of the size of the steps' outputs. The largest part of the memory is one factor for each feature map,
-    beside what torch keeps for convolutions; it does not grow with the number of classes but for the maps themselves.
+    anything is of the size of the steps' outputs.
+
+    Besides the graph of an ordinary forward pass, the memory holds a factor for each feature map, whatever the number
+    of classes: for DenseNet121, five classes and four images of 320 × 320 pixels, 1.3 GiB at the peak (gamma: 2.1 GiB),
+    where input × gradient takes 1.2 GiB.
 
     Args:
         network: classifier that maps images ``(B, C, H, W)`` to logits ``(B, K)``.
