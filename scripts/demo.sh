@@ -6,6 +6,9 @@ set -euo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$repository/scripts/environment.sh"
 
+known=() # bundles that train: one that only prepares data yet has no such file
+for file in "$repository"/bundles/*/configs/train.json; do known+=("$(basename "${file%/configs/train.json}")"); done
+
 usage() {
     cat <<EOF
 Usage: ./scripts/demo.sh [BUNDLE …]
@@ -14,17 +17,15 @@ Runs the bundles (all by default) on generated data, on the CPU or the GPU, and 
 A second run reuses what is there; after an interruption it goes on. To start anew, delete the bundle's folders
 data, models and eval.
 
-Bundles: $(ls "$repository/bundles" | tr '\n' ' ')
+Bundles: ${known[*]}
 EOF
 }
 
 case "${1:-}" in -h | --help) usage && exit ;; esac
 bundles=("$@")
-if [ $# -eq 0 ]; then
-    for folder in "$repository"/bundles/*/; do bundles+=("$(basename "$folder")"); done
-fi
+if [ $# -eq 0 ]; then bundles=("${known[@]}"); fi
 for bundle in "${bundles[@]}"; do
-    if [ ! -d "$repository/bundles/$bundle/configs" ]; then
+    if [[ " ${known[*]} " != *" $bundle "* ]]; then
         echo "There is no bundle '$bundle'." >&2
         usage >&2
         exit 2

@@ -21,7 +21,8 @@ from shared.training.best_model import BestModel
 from shared.training.start import data_error_behind
 from shared.training.training_state import TrainingState
 
-BUNDLES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "bundles").iterdir() if path.is_dir())
+# a bundle that only prepares data yet has no metadata
+BUNDLES = sorted(path.parents[1].name for path in Path(__file__).parents[2].glob("bundles/*/configs/metadata.json"))
 MULTI_LABEL = {"chexpert_informer"}  # a label says of each class whether it is true
 COMMANDS = {
     "training": ["train"],
