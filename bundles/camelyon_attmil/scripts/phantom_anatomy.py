@@ -296,14 +296,7 @@ def _metastases(
 ) -> tuple[Metastasis, ...]:
     lesions = parameters.lesions
     if kind == "macro":
-        extent = max(MACRO_UM, lesions.macro.draw(rng) * node.extent)
-        if extent > 0.96 * node.extent:
-            raise ValueError(
-                f"a macrometastasis of {MACRO_UM / 1000:g} mm does not fit into a node of {node.extent / 1000:.2f} mm; "
-                "make the slides larger, or leave the kind 'macro' out"
-            )
-        coarse = random_outline(rng, 0.35 * lesions.roughness, harmonics=len(node.coefficients) + 1)
-        blob = replace(node, coefficients=node.coefficients + coarse).of_extent(extent)
+        blob = _macrometastasis(rng, node, layers[0], parameters)
         island = _inside(rng, blob, 0.16 * min(blob.half), 0.1) if rng.uniform() < lesions.island else None
         return (_metastasis(rng, kind, blob, island, lesions.cell_scale.draw(rng)),)
     least, most = lesions.micro_count if kind == "micro" else lesions.itc_count
@@ -329,6 +322,22 @@ def _metastases(
             "larger"
         )
     return tuple(found)
+
+
+def _macrometastasis(rng: np.random.Generator, node: Blob, capsule: float, parameters: PhantomParameters) -> Blob:
+    """Draw a metastasis that takes most of the node and spares its capsule."""
+    extent = max(MACRO_UM, parameters.lesions.macro.draw(rng) * node.extent)
+    for attempt in range(60):
+        # what does not fit is tried again with an outline more like that of the node, which fits at any smaller size
+        rough = 0.35 * parameters.lesions.roughness * 0.93**attempt
+        change = random_outline(rng, rough, harmonics=len(node.coefficients) + 1)
+        blob = replace(node, coefficients=node.coefficients + change).of_extent(extent)
+        if node.depth(*blob.polygon().T).min() > capsule + 4:
+            return blob
+    raise ValueError(
+        f"a macrometastasis of {extent / 1000:.2f} mm does not fit into a node of {node.extent / 1000:.2f} mm; make "
+        "the slides larger, or leave the kind 'macro' out"
+    )
 
 
 def _placed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import openslide
 from numpy.typing import NDArray
+from openslide import lowlevel
 from PIL import Image
 
 from shared.data.errors import DataError
@@ -72,6 +74,7 @@ class Slide:
         self.path = Path(path)
         self._image = self._open()
         self._given_mpp = mpp
+        self._buffer = np.empty((0, 0, 4), dtype=np.uint8)
         #: width and height of level 0 in pixels
         self.size: tuple[int, int] = self._image.dimensions
         #: of each level, 1.0 first
@@ -247,16 +250,29 @@ class Slide:
     def _read(self, x: int, y: int, level: int, size: tuple[int, int]) -> Image.Image:
         """Return a region in RGB; where the slide has no pixels, its background colour."""
         try:
+            pixels = self._raw(x, y, level, size)
+            # all opacities at once, four times as fast as their least
+            if np.bitwise_and.reduce(pixels.view(np.uint32), axis=None) >> 24 == 255:
+                return Image.frombuffer("RGB", size, pixels, "raw", "BGRX", 0, 1)
             region = self._image.read_region((x, y), level, size)
         except openslide.OpenSlideError as error:
             self.reopen()
             raise DataError(f"{self.path}: level {level} at x {x}, y {y} cannot be decoded ({error})") from error
-        lowest, _ = region.getchannel("A").getextrema()
-        if lowest == 255:
-            return region.convert("RGB")
         filled = Image.new("RGB", size, self._background)
         filled.paste(region, mask=region.getchannel("A"))
         return filled
+
+    def _raw(self, x: int, y: int, level: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return blue, green, red and opacity of a region, ``(height, width, 4)``, in a buffer that is used again.
+
+        ``OpenSlide.read_region`` takes new memory for each region and makes RGBA of it, which would then be made RGB:
+        together a fifth of the time of a tile.
+        """
+        if self._buffer.shape[:2] != size[::-1]:
+            self._buffer = np.empty((size[1], size[0], 4), dtype=np.uint8)
+        target = ctypes.cast(self._buffer.ctypes.data, ctypes.POINTER(ctypes.c_uint32))
+        lowlevel._read_region(self._image._osr, target, x, y, level, *size)
+        return self._buffer
 
 
 def _plausible(mpp: float, what: str) -> float:

@@ -85,14 +85,16 @@ class TileReader(Dataset[TileBatch]):
         corners = self.coords[number * self.batch_size : (number + 1) * self.batch_size]
         size = self.geometry.tile_size
         images = np.empty((len(corners), size, size, 3), dtype=np.uint8)
-        readable, reasons = np.zeros(len(corners), dtype=bool), []
+        readable, reasons, number_read = np.zeros(len(corners), dtype=bool), [], 0
         for index, (x, y) in enumerate(corners.tolist()):
             try:
-                images[readable.sum()] = self._slide.read_tile(x, y, self.geometry)
-                readable[index] = True
+                images[number_read] = self._slide.read_tile(x, y, self.geometry)
             except DataError as error:
                 reasons.append(str(error))
-        tensor = torch.from_numpy(images[: readable.sum()])
+                continue
+            readable[index] = True
+            number_read += 1
+        tensor = torch.from_numpy(images[:number_read])
         return TileBatch(number, tensor, readable, tuple(reasons), time.perf_counter() - start)
 
     def batches(self, first: int = 0) -> Iterator[TileBatch]:
@@ -100,15 +102,24 @@ class TileReader(Dataset[TileBatch]):
         numbers = range(first, len(self))
         if not numbers:
             return
+        if self.readers == 0:
+            yield from self._own_batches(numbers)
+            return
+        yield from DataLoader(
+            self,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=min(self.readers, len(numbers)),
+            prefetch_factor=self.prefetch,
+            pin_memory=self.pin_memory,
+        )
+
+    def _own_batches(self, numbers: range) -> Iterator[TileBatch]:
+        """Read in this process."""
         try:
-            yield from DataLoader(
-                self,
-                batch_size=None,
-                sampler=numbers,
-                num_workers=min(self.readers, len(numbers)),
-                prefetch_factor=self.prefetch if self.readers > 0 else None,
-                pin_memory=self.pin_memory,
-            )
+            for number in numbers:
+                batch = self[number]
+                yield batch.pin_memory() if self.pin_memory else batch
         finally:
             if self._slide is not None:
                 self._slide.close()

@@ -1,0 +1,273 @@
+"""The whole way from each source layout to features and a datalist, with everything that can be wrong on it."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from monai.bundle import ConfigParser
+
+from shared.data.datalist import load_section, read_datalist
+from shared.data.errors import DataError
+
+SECTIONS = ("training", "validation", "test")
+PATHS = ("slide", "features", "annotation")
+HALVES = {"training": 0.5, "validation": 0.25, "test": 0.25}
+
+
+@pytest.fixture(scope="module")
+def preparation(scripts, repository):
+    """A component of the bundle's own config, on small tiles, read in this process."""
+    scripts("prepare")
+    file = repository / "bundles" / "camelyon_attmil" / "configs" / "prepare.json"
+
+    def build(component="prepare", **overrides):
+        parser = ConfigParser(ConfigParser.load_config_file(str(file)))
+        small = {
+            "readers": 0,
+            "workers": 1,
+            "tile_size": 64,
+            "network#block_inplanes": [2, 2, 2, 4],
+            "fractions": HALVES,
+        }
+        parser.update({**small, **overrides})
+        return parser.get_parsed_content(component)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def table_source(write_stained, tmp_path_factory):
+    """Eight slides with a table."""
+    root = tmp_path_factory.mktemp("source")
+    rows = []
+    for number in range(8):
+        write_stained(root / "slides" / f"s{number}.tif", (512, 448), (64, 64, 448, 384), seed=number)
+        rows.append(
+            {"slide": f"slides/s{number}.tif", "label": ["normal", "tumor"][number % 2], "patient": f"p{number}"}
+        )
+    pd.DataFrame(rows).to_csv(root / "slides.csv", index=False)
+    return root
+
+
+def _change(source, target, change):
+    """Copy a source by links, with its table changed."""
+    (target / "slides").mkdir(parents=True)
+    for path in (source / "slides").iterdir():
+        (target / "slides" / path.name).symlink_to(path)
+    table = pd.read_csv(source / "slides.csv", dtype=str)
+    table = change(table)
+    table.to_csv(target / "slides.csv", index=False)
+    return target
+
+
+def _records(output):
+    return {
+        record["id"]: (name, record)
+        for name in (*SECTIONS, "unlabelled")
+        for record in load_section(output / "datalist.json", name, PATHS)
+    }
+
+
+def _reasons(output):
+    return pd.read_csv(output / "excluded.csv", dtype=str).set_index("item")["reason"].to_dict()
+
+
+def test_a_table_of_slides(preparation, scripts, table_source, tmp_path):
+    summary = preparation()(table_source, tmp_path, progress=False)
+    records = _records(tmp_path)
+    assert sorted(records) == [f"s{number}" for number in range(8)]
+    assert {name for name, _ in records.values()} == set(SECTIONS)
+    for _, record in records.values():
+        bag = scripts("feature_layouts").read_features(record["features"])
+        assert bag.features.shape == (record["tiles"], 4)
+        assert bag.attributes.slide_id == record["id"]
+        assert np.isnan(bag.tile_label).all() == (record["label"] == 1)
+    content = read_datalist(tmp_path / "datalist.json")
+    assert content["classes"] == ["normal", "tumour"]
+    assert content["training"][0]["features"].startswith("features/")
+    assert "published" not in content["training"][0]
+    assert content["info"]["prepared_with"]["features"]["tile_size"] == 64
+    assert "mean tiles" in str(summary)
+    again = preparation()(table_source, tmp_path, progress=False)
+    assert again.reused
+
+
+def test_other_settings_need_to_be_asked_for(preparation, table_source, tmp_path):
+    preparation()(table_source, tmp_path, progress=False)
+    with pytest.raises(DataError, match="tile_size 64, now 32"):
+        preparation(tile_size=32)(table_source, tmp_path, progress=False)
+    preparation(tile_size=32)(table_source, tmp_path, overwrite=True, progress=False)
+    assert load_section(tmp_path / "datalist.json", "test", PATHS)[0]["tiles"] > 20
+
+
+def test_camelyon16(preparation, scripts, tmp_path):
+    parameters = {
+        "lesions": {"micro": {"mean": 240, "std": 10, "low": 220, "high": 260}},
+        "artefacts": {"pale_slide": 0.0},
+    }
+    scripts("phantom").write_slides(
+        tmp_path / "source", slides={"normal": 3, "tumor": 3, "test": 3}, kinds=["micro"], size=(640, 576), mpp=1.0,
+        parameters=parameters, progress=False,
+    )  # fmt: skip
+    (tmp_path / "source" / "training" / "lesion_annotations" / "tumor_002.xml").unlink()
+    preparation(mpp=1.0)(tmp_path / "source", tmp_path / "out", progress=False)
+    records = _records(tmp_path / "out")
+    assert {name for name, (section, _) in records.items() if section == "test"} == {"test_001", "test_002", "test_003"}
+    assert {section for name, (section, _) in records.items() if name[:4] != "test"} == {"training", "validation"}
+    for name in ("tumor_001", "tumor_002", "normal_001"):
+        record = records[name][1]
+        labels = scripts("feature_layouts").read_features(record["features"]).tile_label
+        assert record["label"] == int(name.startswith("tumor"))
+        assert ("annotation" in record) == (name == "tumor_001")
+        assert np.isnan(labels).all() == (name == "tumor_002")
+        assert (np.nansum(labels) > 0.5) == (name == "tumor_001")
+
+
+def test_camelyon16_without_reference_or_row(preparation, scripts, write_stained, tmp_path):
+    for name in ("testing/images/test_001", "testing/images/test_002", "training/normal/normal_001"):
+        write_stained(tmp_path / f"{name}.tif", (512, 448), (64, 64, 448, 384))
+    with pytest.raises(DataError, match=r"reference\.csv: no such file"):
+        preparation()(tmp_path, tmp_path / "out", progress=False)
+    (tmp_path / "testing" / "reference.csv").write_text("image,class,type,metastasis\ntest_001,Tumor,IDC,Micro\n")
+    slides, excluded = scripts("camelyon16_layout").Camelyon16Layout().read(tmp_path)
+    assert [(slide.identity, slide.label, slide.kind) for slide in slides][-1] == ("test_001", 1, "micro")
+    assert [item.item for item in excluded] == ["test_002"]
+    (tmp_path / "testing" / "reference.csv").write_text("test_001,Tumor\ntest_002,benign\n")
+    with pytest.raises(DataError, match="row 2 has the class 'benign'"):
+        scripts("camelyon16_layout").Camelyon16Layout().read(tmp_path)
+
+
+def test_what_cannot_be_used_is_listed_and_the_rest_prepared(preparation, table_source, write_stained, tmp_path):
+    def change(table):
+        bad = [
+            {"slide": "slides/none.tif", "label": "tumor", "patient": "a"},
+            {"slide": "slides/cut.tif", "label": "tumor", "patient": "b"},
+            {"slide": "slides/glass.tif", "label": "tumor", "patient": "c"},
+            {"slide": "slides/unscaled.tif", "label": "tumor", "patient": "d"},
+            {"slide": "slides/s0.tif", "label": "tumor", "patient": "e"},
+            {"slide": "slides/odd.tif", "label": "maybe", "patient": "f"},
+            {"slide": "slides/extra.tif", "label": "", "patient": "g"},
+        ]
+        return pd.concat([table, pd.DataFrame(bad)])
+
+    source = _change(table_source, tmp_path / "source", change)
+    whole = (table_source / "slides" / "s0.tif").read_bytes()
+    (source / "slides" / "cut.tif").write_bytes(whole[: len(whole) // 2])
+    write_stained(source / "slides" / "glass.tif", (512, 448), (0, 0, 0, 0))
+    write_stained(source / "slides" / "unscaled.tif", (512, 448), (64, 64, 448, 384), mpp=None)
+    write_stained(source / "slides" / "extra.tif", (512, 448), (64, 64, 448, 384))
+    preparation()(source, tmp_path / "out", progress=False)
+    reasons = _reasons(tmp_path / "out")
+    expected = {
+        "none": "no such slide", "cut": "not a slide", "glass": "no tissue", "unscaled": "µm per pixel",
+        "s0": "taken by an earlier row", "odd": "label 'maybe'",
+    }  # fmt: skip
+    assert set(reasons) == set(expected)
+    assert all(text in reasons[name] for name, text in expected.items())
+    records = _records(tmp_path / "out")
+    assert records["extra"][0] == "unlabelled"
+    assert len(records) == 9
+    # the scale can be given
+    preparation(slide_mpp=0.5)(source, tmp_path / "given", progress=False)
+    assert "unscaled" not in _reasons(tmp_path / "given")
+    assert _records(tmp_path / "given")["unscaled"][1]["mpp"] == 0.5
+
+
+def test_features_that_are_there_already(preparation, table_source, tmp_path):
+    features = tmp_path / "features"
+    features.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        with h5py.File(features / f"s{number}.h5", "w") as file:
+            file["features"], file["coords"] = rng.standard_normal((5, 16)), rng.integers(0, 300, (5, 2))
+            file["coords"].attrs["patch_size_level0"] = 64
+    with h5py.File(features / "s3.h5", "a") as file:
+        file["features"][2, 2] = np.nan
+    more = tmp_path / "more"
+
+    def drop_slides(table):
+        return table.assign(slide=table["slide"].str.replace("slides", "elsewhere"))
+
+    source = _change(table_source, more, drop_slides)
+    halves = {"training": 0.4, "validation": 0.3, "test": 0.3}
+    preparation(features=str(features), fractions=halves)(source, tmp_path / "out", progress=False)
+    records = _records(tmp_path / "out")
+    assert sorted(records) == [f"s{number}" for number in range(8) if number != 3]
+    assert "NaN" in _reasons(tmp_path / "out")["s3"]
+    assert all("slide" not in record and record["tiles"] == 5 for _, record in records.values())
+    with h5py.File(features / "s5.h5", "a") as file:
+        del file["features"]
+        file["features"] = np.zeros((5, 8))
+    with pytest.raises(DataError, match="width 16, now 8"):
+        preparation(features=str(features), fractions=halves)(source, tmp_path / "out2", progress=False)
+
+
+def test_slides_of_one_patient_stay_together(preparation, table_source, tmp_path):
+    source = _change(
+        table_source, tmp_path / "source", lambda table: table.assign(patient=[f"p{n // 2}" for n in range(8)])
+    )
+    preparation()(source, tmp_path / "out", progress=False)
+    sections = {}
+    for section, record in _records(tmp_path / "out").values():
+        sections.setdefault(record["patient"], set()).add(section)
+    assert all(len(of_patient) == 1 for of_patient in sections.values())
+
+
+def test_no_layout(preparation, tmp_path):
+    with pytest.raises(DataError, match="nothing to prepare"):
+        preparation()(tmp_path, tmp_path / "out", progress=False)
+    with pytest.raises(DataError, match="no such folder"):
+        preparation()(tmp_path / "none", tmp_path / "out", progress=False)
+
+
+def test_a_table_without_labels(preparation, table_source, tmp_path):
+    source = _change(table_source, tmp_path / "source", lambda table: table.drop(columns="label"))
+    with pytest.raises(DataError, match=r"no column 'label'.*--table#columns#label"):
+        preparation()(source, tmp_path / "out", progress=False)
+
+
+def test_preflight(preparation, scripts, table_source, write_stained, spoil_tiles, tmp_path):
+    source = _change(
+        table_source,
+        tmp_path / "source",
+        lambda table: pd.concat(
+            [
+                table.assign(annotation=["a.xml", *[""] * 7]),
+                pd.DataFrame([{"slide": "slides/spoilt.tif", "label": "tumor", "patient": "x", "annotation": ""}]),
+            ]
+        ),
+    )
+    spoil_tiles(write_stained(source / "slides" / "spoilt.tif", (512, 448), (64, 64, 448, 384)), [(0, 0)])
+    annotations = scripts("annotations")
+    triangle = annotations.Outline("_0", "_0", np.array([[10, 10], [900, 10], [10, 200.0]]))
+    annotations.write_asap(source / "a.xml", annotations.Annotation((triangle,)))
+    report = preparation("preflight")(source, progress=False)
+    table = report.table().set_index("slide_id")
+    assert table["usable"].sum() == 7
+    assert "of the same slide" in table.loc["s0", "problem"]
+    assert "cannot be decoded" in table.loc["spoilt", "problem"]
+    good = table.loc["s1"]
+    assert (good["width"], good["height"], good["tiles"]) == (512, 448, 30)
+    assert good["tissue"] == pytest.approx(384 * 320 / (512 * 448), rel=0.15)
+    assert "7 of 9 slides can be used, 210 tiles" in str(report)
+
+
+def test_the_real_slide_end_to_end(preparation, scripts, real_slide, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "slides.csv").write_text(f"slide,label,part\n{real_slide},normal,test\n")
+    # one slide cannot be divided: it is all of the section that it was published for
+    for number, part in enumerate(["training"] * 4):
+        with (source / "slides.csv").open("a") as file:
+            file.write(f"{source / f'none{number}.svs'},{['normal', 'tumor'][number % 2]},{part}\n")
+    slides, _ = preparation("table").read(source)
+    state = preparation("extraction", tile_size=256).extract(slides[0], tmp_path)
+    assert (state.status, state.broken) == ("done", [])
+    bag = scripts("feature_layouts").read_features(tmp_path / "features" / "CMU-1-Small-Region.h5")
+    assert 25 < len(bag.features) == state.tiles < 60
+    assert (bag.tile_label == 0).all()
+    assert (bag.coords % 256 == 0).all()
+    assert bag.attributes.mpp == pytest.approx(0.499)
+    assert bag.attributes.slide_size == (2220, 2967)
