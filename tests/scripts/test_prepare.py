@@ -43,9 +43,11 @@ def test_help_names_the_bundles_and_how_to_override(prepare):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nobody", "--phantom"), "unknown bundle 'nobody'; known are: leukocyte_qpi, lymphocytosis_moe"),
+        (("nobody", "--phantom"), "unknown bundle 'nobody'; known are: "),
         (("leukocyte_qpi",), "one of the arguments --source --phantom is required"),
         (("leukocyte_qpi", "--source", "x", "--variant", "shortcut"), "--variant is for --phantom only"),
+        (("camelyon_attmil", "--phantom", "--preflight"), "--preflight is for --source only"),
+        (("leukocyte_qpi", "--source", "x", "--preflight"), "no 'preflight'; prepare the data at once"),
         (("leukocyte_qpi", "--phantom", "--workers"), "expected --key value, found '--workers'"),
     ],
 )
