@@ -29,6 +29,8 @@ MODELS = {
     "moe_p1_k32": {"width": 2},
     "moe_p2_k32": {"width": 2},
     "moe_p3_k32": {"width": 2},
+    "avg_calibrated_k32": {},
+    "avg_calibrated_k32_ensemble": {},
 }
 
 
@@ -49,7 +51,16 @@ def small_settings(load):
         settings,
         folds=2,
         validation_share=0.4,
-        training={"max_epochs": 1, "image_size": SIZE, "chunk_size": 64, "batch_size": 4},
+        training={
+            "max_epochs": 1,
+            "image_size": SIZE,
+            "field_of_view": 24,
+            "chunk_size": 64,
+            "batch_size": 4,
+            "images_per_step": 3,
+            "shift": 2,
+            "val_interval": "@max_epochs",
+        },
         models=models,
         stages=[{"models": list(MODELS), "repeats": [0]}],
         cell_numbers={"sizes": [1, 3], "draws": 2},
@@ -170,6 +181,27 @@ def test_from_patients_to_table_and_ensemble(load, run_small, tmp_path):
     assert "trained in float32" in text
 
     check_ensemble(load, workshop, runs, tmp_path)
+    check_members(load, run_small)
+
+
+def check_members(load, run_small):
+    """The kept ensemble's members, those of one fold together, say of its held-out patients what the study says."""
+    model = "avg_calibrated_k32_ensemble"
+    settings = load("study.settings").read_settings()
+    workshop = run_small(table_only=True, settings={"ensemble": {**settings.ensemble, "model": model}})
+    folder = workshop.output / "ensemble"
+    members = read_json(folder / "ensemble.json")["members"]
+    assert [(m["fold"], m["member"]) for m in members] == [(fold, member) for fold in (1, 2) for member in (1, 2, 3)]
+    ensemble = load("ensemble").read_ensemble(folder, load("study.settings").BUNDLE_ROOT / "configs" / "inference.json")
+    load_weights(ensemble, folder / "model.pt").eval()
+    for fold in range(2):
+        run = load("study.grid").Run(model, 0, fold)
+        kept = range(3 * fold, 3 * fold + 3)
+        for row, record in enumerate(workshop.patients.of(workshop.split(run).test)):
+            cells = np.arange(CELLS)
+            logits = np.array([logits_of(load, ensemble.members[place], record, cells) for place in kept])
+            expected = expit(logits / [members[place]["temperature"] for place in kept]).mean()
+            assert expit(workshop.result(run)["test_logits"][row]) == pytest.approx(expected, abs=1e-4)
 
 
 def check_ensemble(load, workshop, runs, tmp_path):
@@ -247,9 +279,14 @@ def test_the_ensemble_is_chosen_on_validation_patients(load, small_settings):
     assert best(free, found) == "avg_mean_k32"
     assert best(small_settings, found) is None  # the named one is not done
     assert best(small_settings, {**found, "moe_p1_k32": held(0.9)}) == "moe_p1_k32"
+    # an ensemble is chosen by the model that it is an ensemble of
+    both = {**found, "avg_calibrated_k32": held(0.2), "avg_calibrated_k32_ensemble": held(0.9)}
+    assert best(free, both) == "avg_calibrated_k32_ensemble"
+    assert best(free, {**found, "avg_calibrated_k32_ensemble": held(0.0)}) == "avg_mean_k32"
     overrides = load("study.keep_ensemble").network_overrides(free, "avg_mean_k32")
     assert overrides == {
         "image_size": SIZE,
+        "field_of_view": 24,
         "network_name": "AveragedClassifier",
         "width": 2,
         "pooling": "mean",
@@ -280,4 +317,7 @@ def test_study_json_is_read_by_people(load):
             assert f"_{overrides['paradigm'].lower()}_" in name
             assert model["weights_from"]["image_expert_file"] == f"cnn_mean_k{overrides['width']}"
         if model["kind"] == "average":
-            assert model["of"] == [name.replace("avg", "cnn"), "mlp"]
+            assert model["of"] == [name.replace("avg_calibrated", "avg_mean").replace("avg", "cnn"), "mlp"]
+        if model["kind"] == "ensemble":
+            assert f"{model['of']}_ensemble" == name
+            assert f"ensemble of {model['members']}" in model["title"]

@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from shared.calibration.temperature import TemperatureFit, fit_temperature
+from shared.calibration.temperature import TemperatureFit, fit_temperature, temperature_loss
 
 __all__ = ["calibrated_loss", "choose", "settings_of", "temperature_of", "two_class", "youden_threshold"]
 
 Floats = NDArray[np.float64]
+#: s of a temperature's logarithm before any patient is seen
+SPREAD = 1.0
+#: between which a temperature is searched; the prior makes it impossible to end there
+BOUNDS = (1e-3, 1e3)
 
 
 def two_class(logits: ArrayLike) -> Floats:
@@ -24,8 +29,29 @@ def two_class(logits: ArrayLike) -> Floats:
 
 
 def temperature_of(logits: Floats, labels: NDArray[np.integer]) -> float:
-    """Fit the temperature of logits ``(N,)`` by the bundle's own policy; 1 for a model that says one half of all."""
-    return 1.0 if not np.any(logits) else _fit(logits, labels).temperature
+    """Fit the temperature of logits ``(N,)``, the more cautiously the fewer patients there are.
+
+    It minimises ``Σ loss(z / T, y) + (log T)² / (2 s²)`` with s = :data:`SPREAD`: the most probable temperature if,
+    before any patient is seen, a factor of e to either side is one standard deviation. Twenty patients of whom one is
+    on the wrong side by a hair would else make all probabilities extreme, or where none is, have no temperature.
+
+    Args:
+        logits: of the validation patients.
+        labels: 0 or 1 ``(N,)``.
+
+    Example:
+        >>> temperature_of(np.array([-1.0, 1.0]), np.array([0, 1])) > 0.5  # without a limit it would be 0
+        True
+    """
+    pairs = two_class(logits)[:, None]
+
+    def objective(log_temperature: float) -> float:
+        return len(labels) * temperature_loss(log_temperature, pairs, labels)[0] + log_temperature**2 / (2 * SPREAD**2)
+
+    grid = np.linspace(np.log(BOUNDS[0]), np.log(BOUNDS[1]), 101)
+    best = int(np.argmin([objective(point) for point in grid]))
+    around = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
+    return float(np.exp(minimize_scalar(objective, bounds=around, method="bounded", options={"xatol": 1e-8}).x))
 
 
 def calibrated_loss(logits: Floats, labels: NDArray[np.integer]) -> float:

@@ -18,7 +18,7 @@ Arrays = dict[str, NDArray[Any]]
 #: arrays whose logits become calibrated probabilities before the mean is taken
 CALIBRATED = ("test_logits", "image_set_logits", "fewer_logits")
 #: arrays of the experts, not calibrated
-PLAIN = ("image_logits", "attributes_logits", "gate")
+PLAIN = ("image_logits", "attributes_logits")
 #: of a probability from 0 and 1, so that its logit is finite
 SMALLEST = 1e-12
 
@@ -26,9 +26,9 @@ SMALLEST = 1e-12
 def ensemble_run(workshop: Workshop, run: Run) -> tuple[Arrays, dict[str, Any]]:
     """Average the calibrated probabilities of a fold's members, as :class:`~scripts.ensemble.FoldEnsemble` does.
 
-    A member is calibrated on its own validation patients. These are others for each member, and each of them is judged
-    by the one member that was not trained on it: together they are the validation patients of the ensemble, from whom
-    its threshold and a last temperature come.
+    A member is calibrated on its own validation patients, and the mean is left as it is. The validation patients are
+    others for each member, and each of them is judged by the one member that was not trained on it: single members'
+    logits, from which nothing more is fitted.
 
     Returns:
         Logits of the mean probabilities, with ``validation_index``, and facts.
@@ -44,12 +44,14 @@ def ensemble_run(workshop: Workshop, run: Run) -> tuple[Arrays, dict[str, Any]]:
         for name in CALIBRATED
         if name in results[0]
     }
-    arrays |= {name: np.mean([result[name] for result in results], axis=0) for name in PLAIN if name in results[0]}
+    arrays |= {name: _logit_of_mean([result[name] for result in results]) for name in PLAIN if name in results[0]}
+    if "gate" in results[0]:
+        arrays["gate"] = np.mean([result["gate"] for result in results], axis=0)
     arrays["validation_index"] = np.concatenate([result["validation_index"] for result in results])
     arrays["validation_logits"] = np.concatenate(
         [result["validation_logits"] / temperature for result, temperature in scaled]
     )
-    return arrays, {"calibrate": True, "temperatures": temperatures}
+    return arrays, {"calibrate": False, "temperatures": temperatures}
 
 
 def _logit_of_mean(logits: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -32,7 +32,17 @@ __all__ = ["best_model", "keep_ensemble"]
 
 INFERENCE_CONFIG = BUNDLE_ROOT / "configs" / "inference.json"
 #: keys of ``train.json`` on which the network depends, and ``network_def#…``
-NETWORK_KEYS = ("network_name", "width", "pooling", "log_count", "image_size", "field_of_view")
+NETWORK_KEYS = (
+    "network_name",
+    "width",
+    "pooling",
+    "pooling_options",
+    "global_pooling",
+    "normalisation",
+    "field_of_view",
+    "log_count",
+    "image_size",
+)
 HELD_OUT = "held-out folds"
 IN_SAMPLE = "all patients of the study, those that the statistics were fitted to"
 #: what the accepted confidence was fitted on, which is not quite what it is applied to
@@ -49,15 +59,24 @@ logger = logging.getLogger(__name__)
 def best_model(settings: StudySettings, found: Mapping[str, HeldOut]) -> str | None:
     """Return the network that the settings name, or the best on the validation patients of those that look at cells.
 
-    The best has the lowest loss. The held-out folds have no part in the choice, so that what the table says of the
-    model stays true of it.
+    The best has the lowest loss; where there is an ensemble of it, that is taken. An ensemble itself has no loss to be
+    chosen by: its validation patients are known to all members but one. The held-out folds have no part in the choice,
+    so that what the table says of the model stays true of it.
     """
     networks = [name for name in found if settings.models[name]["kind"] in ("network", "average", "ensemble")]
     wanted = settings.ensemble["model"]
     if wanted is not None:
         return wanted if wanted in networks else None
-    looking = [name for name in networks if "images" in settings.models[name]["inputs"]]
-    return min(looking, key=lambda name: found[name].validation_loss, default=None)
+    ensembles = {settings.models[name]["of"]: name for name in networks if _is_ensemble(settings, name)}
+    looking = [
+        name for name in networks if "images" in settings.models[name]["inputs"] and not _is_ensemble(settings, name)
+    ]
+    best = min(looking, key=lambda name: found[name].validation_loss, default=None)
+    return None if best is None else ensembles.get(best, best)
+
+
+def _is_ensemble(settings: StudySettings, model: str) -> bool:
+    return settings.models[model]["kind"] == "ensemble"
 
 
 def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:

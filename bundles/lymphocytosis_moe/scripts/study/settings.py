@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.study.precision import with_precision
 from shared.data.errors import DataError
+from shared.study.precision import with_precision
 from shared.study.settings import as_settings, read_mode
 
 __all__ = ["BUNDLE_ROOT", "KINDS", "StudySettings", "read_settings"]
@@ -35,7 +35,7 @@ class StudySettings:
         cells: at most so many cells of each patient; None for all.
         device: torch device of the networks, as a config's expression.
         training: keys of ``train.json`` that all networks are trained with; ``amp`` null lowers the precision where
-            that is faster, see :func:`~scripts.study.precision.with_precision`.
+            that is faster, see :func:`~shared.study.precision.with_precision`.
         models: name to ``kind`` (see :data:`KINDS`), ``title``, ``inputs``, ``minutes`` (expected of one run of the
             default study, on one core) and what the kind needs:
 

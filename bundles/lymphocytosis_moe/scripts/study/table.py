@@ -16,9 +16,9 @@ from scripts.study.further_sections import (
 from scripts.study.grid import Run, all_runs
 from scripts.study.held_out import HeldOut, held_out
 from scripts.study.measures import Meter
-from scripts.study.precision import precision_name
 from scripts.study.settings import StudySettings
 from scripts.study.workshop import Workshop
+from shared.study.precision import precision_name
 from shared.study.repeats import whole_repeats
 from shared.study.table import Table
 
@@ -34,6 +34,14 @@ READING = (
     "calibration error with {bins} equal-width bins; its interval is the basic one, which subtracts the upward bias of "
     "the estimate and so may end there. Null: largest value within the central 95 % of what perfect predictors get on "
     "as many patients."
+)
+
+
+RECIPE = (
+    "What networks have in common (size, field of view, cells in a step, epochs) was settled on inner splits of the "
+    "training patients of repeat 1, fold 1, and the change from the epoch with the least validation loss to the last "
+    "one after a look at four held-out folds of one model: in other folds these patients are held out, so that the "
+    "networks' figures are a little too good"
 )
 
 
@@ -137,9 +145,11 @@ def _facts(workshop: Workshop, done: set[Run]) -> list[str]:
         f"Patients: {len(patients)} ({counts}), {int(patients.lengths.sum())} cells, {patients.lengths.min()} to "
         f"{patients.lengths.max()} each; sha256 of the data {patients.sha256[:16]}…",
         f"{settings.folds}-fold cross-validation by patient, stratified by class, a new partition in each repeat. "
-        f"{100 * settings.validation_share:g} % of the patients outside the held-out fold choose epoch, parameters of "
-        "the rivals and threshold, and give the temperature; the fraction of SPEC_MIL is chosen by three-fold "
-        "cross-validation on the training patients, as in the paper. The held-out fold decides nothing.",
+        f"{100 * settings.validation_share:g} % of the patients outside the held-out fold choose parameters of the "
+        "rivals, threshold, and the epoch of networks that are validated more than once, and give the temperature, "
+        "which is held near 1 as far as they are few; the fraction of SPEC_MIL is chosen by three-fold "
+        "cross-validation on the training patients, as in the paper. A held-out fold decides nothing in its run.",
+        RECIPE,
         f"Networks: the bundle's train.json{' with ' + training if training else ''}; trained in {precision}",
         *_epochs(facts),
         f"Time of all runs together: {sum(fact['seconds'] for fact in facts.values()) / 60:.0f} minutes of one worker",
@@ -148,12 +158,19 @@ def _facts(workshop: Workshop, done: set[Run]) -> list[str]:
 
 def _epochs(facts: dict[Run, dict[str, Any]]) -> list[str]:
     """Tell in which epoch the networks were best, which shows whether they were cut short."""
-    chosen = [(fact["best_epoch"], fact["epochs"]) for fact in facts.values() if "best_epoch" in fact]
-    if not chosen:
-        return []
-    late = sum(best > 0.9 * epochs for best, epochs in chosen)
-    epochs = sorted(best for best, _ in chosen)
-    return [
-        f"Epoch chosen on the validation patients: {epochs[len(epochs) // 2]} (median of {len(epochs)} trainings of at "
-        f"most {max(most for _, most in chosen)} epochs), in {late} of them in the last tenth"
-    ]
+    trained: dict[str, list[tuple[int, int]]] = {}
+    for run, fact in facts.items():
+        if "best_epoch" in fact:
+            trained.setdefault(run.model, []).append((fact["best_epoch"], fact["epochs"]))
+    # where every training ends with its last epoch there was no choice
+    chosen = [pair for pairs in trained.values() if any(best < epochs for best, epochs in pairs) for pair in pairs]
+    number = sum(map(len, trained.values())) - len(chosen)
+    texts = [f"The last epoch was taken in {number} trainings"] if number else []
+    if chosen:
+        late = sum(best > 0.9 * epochs for best, epochs in chosen)
+        epochs = sorted(best for best, _ in chosen)
+        texts.append(
+            f"Epoch chosen on the validation patients: {epochs[len(epochs) // 2]} (median of {len(epochs)} trainings "
+            f"of at most {max(most for _, most in chosen)} epochs), in {late} of them in the last tenth"
+        )
+    return texts

@@ -10,10 +10,10 @@ from typing import Any
 
 from scripts.study.grid import Run, required_runs
 from scripts.study.patients import Patients
-from scripts.study.precision import precision_name
 from scripts.study.resolved import metadata_values
 from scripts.study.settings import BUNDLE_ROOT, StudySettings
 from shared.study.folder import StudyFolder
+from shared.study.precision import precision_name
 from shared.study.splits import Split, cross_validation, other_validation
 from shared.study.training import deciding_sections, read_train_config
 
