@@ -54,13 +54,15 @@ class Sources:
 
     @property
     def classes(self) -> list[str]:
-        """Classes in their order, from the metrics or else from the columns ``probability_<class>``."""
+        """Classes in their order, from the metrics, else the columns ``probability_<class>``, else the calibration."""
         named = (self.metrics or {}).get("classes")
         if named is not None:
             if not isinstance(named, list):
                 raise DataError(f"{self.files['metrics.json']}: classes: found {named!r}, expected a list of names")
             return [str(name) for name in named]
-        return [] if self.predictions is None else prediction_classes(self.predictions)
+        if self.predictions is not None:
+            return prediction_classes(self.predictions)
+        return [str(name) for name in (self.calibration or {}).get("classes") or []]
 
     def method_title(self, name: str) -> str:
         """Name of an explanation method for readers: the index's title of it, or its key in words."""

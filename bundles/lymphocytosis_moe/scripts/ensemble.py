@@ -102,9 +102,8 @@ def refuse_ensemble(network: nn.Module) -> None:
     if isinstance(network, FoldEnsemble):
         raise DataError(
             f"found an ensemble of {len(network.members)} networks, expected one network: `explaining` and `repeating` "
-            "ask one at a time about its cells. Leave ensemble.json out of --config_file, and give one member by "
-            "--model_file (STUDY/weights/<model>/repeat1_fold1.pt) with the keys under 'overrides' in the ensemble's "
-            f"{MANIFEST} (--width, --pooling and so on)"
+            "ask one at a time about its cells. Leave ensemble.json out of --config_file; the folder 'member' in the "
+            "ensemble's holds one of its networks: add its network.json to --config_file and give it as --ckpt_dir"
         )
 
 

@@ -93,6 +93,6 @@ def test_a_manifest_makes_the_members_that_it_names(load, repository, tmp_path):
 def test_what_asks_one_network_says_what_to_do_with_an_ensemble(load, name):
     module, class_name = name.split(".")
     ensemble = load("ensemble").FoldEnsemble(members_of(load, "MixtureOfExperts"), TEMPERATURES, image_size=32)
-    with pytest.raises(DataError, match=r"ensemble of 3 networks.*--model_file"):
+    with pytest.raises(DataError, match=r"ensemble of 3 networks.*--ckpt_dir"):
         getattr(load(module), class_name)(ensemble)
     assert getattr(load(module), class_name)(ensemble.members[0])

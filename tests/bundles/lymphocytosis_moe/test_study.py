@@ -181,10 +181,36 @@ def test_from_patients_to_table_and_ensemble(load, run_small, tmp_path):
     assert "trained in float32" in text
 
     check_ensemble(load, workshop, runs, tmp_path)
-    check_members(load, run_small)
+    check_members(load, run_small, tmp_path)
 
 
-def check_members(load, run_small):
+def check_member_is_explained(load, workshop, folder, tmp_path):
+    """Explain with one network, of a smaller field of view than the image, by the command, on real files."""
+    configs, output = load("study.settings").BUNDLE_ROOT / "configs", tmp_path / "explained"
+    names = [str(configs / "inference.json"), str(configs / "explain.json"), str(folder / "network.json")]
+    command = [sys.executable, "-m", "monai.bundle", "run", "explaining", "--config_file", str(names)]
+    command += ["--ckpt_dir", str(folder), "--output_dir", str(output), "--dataset_dir", str(tmp_path / "prepared")]
+    source = [sys.executable, str(configs.parents[2] / "scripts" / "prepare.py"), "lymphocytosis_moe"]
+    source += ["--source", str(tmp_path / "data"), "--output", str(tmp_path / "prepared")]
+    for arguments in (source, command):
+        done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    index = read_json(output / "explanations" / "index.json")
+    assert index["provenance"]["weights"]
+    run = load("study.grid").Run("avg_calibrated_k32", 0, 0)
+    network = network_of_member(load, folder)
+    record = workshop.patients.of(workshop.split(run).test)[0]
+    expected = workshop.result(run)["test_logits"][0]
+    assert logits_of(load, network, record, np.arange(CELLS)) == pytest.approx(expected, abs=2e-4)
+
+
+def network_of_member(load, folder):
+    configs = load("study.settings").BUNDLE_ROOT / "configs"
+    parser = load("ensemble").member_config(configs / "inference.json", read_json(folder / "network.json"))
+    return load_weights(parser.get_parsed_content("network_def"), folder / "model.pt").eval()
+
+
+def check_members(load, run_small, tmp_path):
     """The kept ensemble's members, those of one fold together, say of its held-out patients what the study says."""
     model = "avg_calibrated_k32_ensemble"
     settings = load("study.settings").read_settings()
@@ -194,6 +220,7 @@ def check_members(load, run_small):
     assert [(m["fold"], m["member"]) for m in members] == [(fold, member) for fold in (1, 2) for member in (1, 2, 3)]
     ensemble = load("ensemble").read_ensemble(folder, load("study.settings").BUNDLE_ROOT / "configs" / "inference.json")
     load_weights(ensemble, folder / "model.pt").eval()
+    check_member_is_explained(load, workshop, folder / "member", tmp_path)
     for fold in range(2):
         run = load("study.grid").Run(model, 0, fold)
         kept = range(3 * fold, 3 * fold + 3)

@@ -288,3 +288,16 @@ def test_malformed_bags_are_errors_that_name_the_key(tmp_path, change, named):
     write_json(path, content)
     with pytest.raises(DataError, match=named):
         build_report(eval_dir)
+
+
+def test_explained_before_evaluated(tmp_path):
+    """The classes come from the calibration where nothing was evaluated yet."""
+    eval_dir = write_bags(tmp_path / "lymphocytosis_moe")
+    for name in ("metrics.json", "predictions.csv"):
+        (eval_dir / name).unlink(missing_ok=True)
+    calibration = tmp_path / "calibration.json"
+    write_json(calibration, {"classes": ["reactive", "tumoral"]})
+    sources = read_sources(eval_dir, calibration_file=calibration)
+    assert sources.classes == ["reactive", "tumoral"]
+    page = build_report(eval_dir, calibration_file=calibration).read_text()
+    assert "speak most for tumoral" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ FITTED_ON = (
     "members are on average, so that coverage and risk on new patients are others than these"
 )
 STATISTICS_FILE = "outlier_statistics.npz"
+#: folder of the one network that can be explained, within the ensemble's
+MEMBER = "member"
 SMALLEST = 1e-12
 
 logger = logging.getLogger(__name__)
@@ -80,7 +83,7 @@ def _is_ensemble(settings: StudySettings, model: str) -> bool:
 
 
 def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
-    """Write ``ensemble.json``, ``model.pt``, ``calibration.json`` and the outlier statistics.
+    """Write ``ensemble.json``, ``model.pt``, ``calibration.json`` and the outlier statistics, and one member by itself.
 
     The members are the model's folds in all repeats that are done, of an ensemble all its networks, each with the
     temperature of its own validation patients. The confidence from which predictions are accepted is fitted on the
@@ -131,8 +134,46 @@ def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
         member.load_state_dict(torch.load(workshop.weights_path(run), map_location="cpu", weights_only=True))
     with atomic_path(folder / "model.pt") as temporary:
         torch.save(ensemble.state_dict(), temporary)
-    write_calibration(folder / "calibration.json", _calibration(workshop, folder, predictions, len(runs)))
+    calibration = _calibration(workshop, folder, predictions, len(runs))
+    write_calibration(folder / "calibration.json", calibration)
+    _keep_member(workshop, folder, runs[0], network_overrides(workshop.settings, model), calibration)
     return folder
+
+
+def _keep_member(
+    workshop: Workshop, folder: Path, run: Run, overrides: Mapping[str, Any], calibration: Mapping[str, Any]
+) -> None:
+    """Write one network with all that explaining and repeating need, which ask one network at a time about cells.
+
+    Its temperature is that of its own validation patients; what it accepts and rejects is the ensemble's.
+    """
+    kept, result = folder / MEMBER, workshop.result(run)
+    labels = workshop.patients.labels[result["validation_index"]]
+    temperature = temperature_of(result["validation_logits"], labels)
+    pairs = two_class(result["validation_logits"])[:, None]
+    loss, gradient = temperature_loss(float(np.log(temperature)), pairs, labels)
+    with atomic_path(kept / "model.pt") as temporary:
+        shutil.copyfile(workshop.weights_path(run), temporary)
+    with atomic_path(kept / STATISTICS_FILE) as temporary:
+        shutil.copyfile(folder / STATISTICS_FILE, temporary)
+    write_json(kept / "network.json", overrides)
+    fitted = {
+        "value": temperature,
+        "loss_before": temperature_loss(0.0, pairs, labels)[0],
+        "loss_after": loss,
+        "gradient": gradient,
+        "n": len(labels),
+        "split": f"validation patients of repeat {run.repeat + 1}, fold {run.fold + 1}",
+    }
+    write_calibration(
+        kept / "calibration.json",
+        {
+            **calibration,
+            "weights_sha256": sha256_file(kept / "model.pt"),
+            "temperature": {**calibration["temperature"], **fitted},
+            "provenance": provenance(0, [], [kept / "model.pt"]),
+        },
+    )
 
 
 def network_overrides(settings: StudySettings, model: str) -> dict[str, Any]:
