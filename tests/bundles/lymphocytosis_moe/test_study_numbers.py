@@ -15,6 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_s
 from shared.calibration.temperature import fit_temperature
 from shared.data.errors import DataError
 from shared.data.files import read_json
+from shared.study import precision
 
 P = 60
 
@@ -415,7 +416,6 @@ def test_the_values_are_those_that_a_training_sees(study):
     ],
 )
 def test_precision_is_lowered_only_where_that_is_faster(study, workshop, monkeypatch, device, capabilities, amp, name):
-    precision = study("precision")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     training = precision.with_precision({"amp": None, "image_size": 9}, device)
     assert training == {"amp": amp, "image_size": 9}
