@@ -26,6 +26,7 @@ from shared.mil.bags import PrepareBags, collate_bags
 
 BUNDLE = "lymphocytosis_moe"
 WIDTH, IMAGE_SIZE = 32, 112
+CHUNK_SIZE = 64  # as in inference.json
 NUMBERS = (20, 41, 82, 164)
 LIMIT_NUMBER, LIMIT_MS = 82, 720.0
 # an image of a large bag may take so much longer than one of a small bag
@@ -38,7 +39,7 @@ def comparisons(device: torch.device, seed: int) -> Iterator[Comparison]:
     """Yield the time for patients of several sizes, and for one image of them beside one of the smallest patient."""
     torch.manual_seed(seed)
     patients = {number: write_patient(number, seed) for number in NUMBERS}
-    experts = ImageClassifier(WIDTH, IMAGE_SIZE), AttributePerceptron()
+    experts = ImageClassifier(WIDTH, IMAGE_SIZE, chunk_size=CHUNK_SIZE), AttributePerceptron()
     network = MixtureOfExperts(*experts).to(device).eval()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = calibrated_classifier(network, seed)
