@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,10 +22,6 @@ Render = Callable[[int, int, int, int], NDArray[np.uint8]]
 
 #: width of what is rendered at once, pixels
 BLOCK_PX = 1024
-
-_SHORT, _LONG, _RATIONAL, _LONG8, _ASCII = 3, 4, 5, 16, 2
-_FORMATS = {_SHORT: "H", _LONG: "I", _LONG8: "Q"}
-_JPEG, _YCBCR, _CENTIMETRE = 7, 6, 3
 
 
 def write_pyramid(
@@ -40,9 +36,8 @@ def write_pyramid(
 ) -> Path:
     """Write a slide, atomically.
 
-    tifffile writes one level after the other, so that the lower ones would have to be kept. A TIFF lets the tiles of
-    all levels lie in any order: here each is appended as soon as its pixels are there, and the directories, which say
-    where each tile is, come last. Memory is that of one stripe of tiles of each level.
+    tifffile writes one level after the other. The tiles of the lower ones, which come about while the first is
+    written, wait as JPEG in temporary files. Memory is that of one stripe of tiles of each level.
 
     Args:
         path: the file (BigTIFF, JPEG-compressed tiles).
@@ -57,31 +52,62 @@ def write_pyramid(
     Returns:
         The path.
     """
-    width, height = size
-    with atomic_path(path) as temporary, temporary.open("w+b") as file:
-        file.write(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 0))
-        base = _Level(file, width, height, tile, smallest, quality)
-        for top in range(0, height, tile):
-            rows = min(tile, height - top)
-            blocks = [render(left, top, min(BLOCK_PX, width - left), rows) for left in range(0, width, BLOCK_PX)]
-            base.add(np.concatenate(blocks, axis=1))
-        base.finish()
-        _write_directories(file, base, mpp, description)
+    levels = [_Level(*size, tile, quality)]
+    try:
+        while max(levels[-1].width, levels[-1].height) > smallest:
+            levels.append(levels[-1].halved())
+        with atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True) as file:
+            for number, level in enumerate(levels):
+                file.write(
+                    _rendered(level, render) if number == 0 else level.waiting(),
+                    shape=(level.height, level.width, 3),
+                    dtype=np.uint8,
+                    tile=(tile, tile),
+                    photometric="ycbcr",
+                    subsampling=(2, 2),
+                    compression="jpeg",
+                    subfiletype=int(number > 0),  # 1: a reduced image
+                    resolution=None if mpp is None else (1e4 / (mpp * 2**number),) * 2,
+                    resolutionunit=None if mpp is None else "CENTIMETER",
+                    description=description if number == 0 else None,
+                    metadata=None,
+                )
+    finally:
+        for level in levels:
+            level.file.close()
     return Path(path)
 
 
-class _Level:
-    """One level, which takes rows of pixels and hands rows of half the size on to the next."""
+def _rendered(level: _Level, render: Render) -> Iterator[bytes]:
+    """Render the first level in stripes, and yield its tiles."""
+    for top in range(0, level.height, level.tile):
+        rows = min(level.tile, level.height - top)
+        lefts = range(0, level.width, BLOCK_PX)
+        blocks = [render(left, top, min(BLOCK_PX, level.width - left), rows) for left in lefts]
+        level.add(np.concatenate(blocks, axis=1))
+        if top + level.tile >= level.height:
+            level.finish()
+        yield from level.waiting()
 
-    def __init__(self, file: BinaryIO, width: int, height: int, tile: int, smallest: int, quality: int) -> None:
-        self.file, self.width, self.height, self.tile, self.quality = file, width, height, tile, quality
-        self.offsets: list[int] = []
+
+class _Level:
+    """One level, which takes rows of pixels and hands rows of half the size on to the next.
+
+    Its tiles wait, encoded, in a temporary file.
+    """
+
+    def __init__(self, width: int, height: int, tile: int, quality: int) -> None:
+        self.width, self.height, self.tile, self.quality = width, height, tile, quality
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who made the level
         self.sizes: list[int] = []
+        self.next: _Level | None = None
         self._pending = np.empty((tile, width, 3), dtype=np.uint8)
         self._filled = 0
-        halves = (-(-width // 2), -(-height // 2))
-        last = max(width, height) <= smallest
-        self.next: _Level | None = None if last else _Level(file, *halves, tile, smallest, quality)
+
+    def halved(self) -> _Level:
+        """Make and return the next level."""
+        self.next = _Level(-(-self.width // 2), -(-self.height // 2), self.tile, self.quality)
+        return self.next
 
     def add(self, rows: NDArray[np.uint8]) -> None:
         """Take further rows, ``(n, width, 3)``."""
@@ -94,11 +120,20 @@ class _Level:
                 self._flush()
 
     def finish(self) -> None:
-        """Write what is left, here and at the levels below."""
+        """Encode what is left, here and at the levels below."""
         if self._filled:
             self._flush()
         if self.next is not None:
             self.next.finish()
+
+    def waiting(self) -> Iterator[bytes]:
+        """Yield the tiles that wait, and forget them."""
+        self.file.seek(0)
+        for size in self.sizes:
+            yield self.file.read(size)
+        self.sizes = []
+        self.file.seek(0)
+        self.file.truncate()
 
     def _flush(self) -> None:
         rows = self._pending[: self._filled]
@@ -108,7 +143,6 @@ class _Level:
             encoded = io.BytesIO()
             picture = Image.fromarray(np.pad(cut, padding, mode="edge"))
             picture.save(encoded, "JPEG", quality=self.quality, subsampling=2)
-            self.offsets.append(self.file.tell())
             self.sizes.append(self.file.write(encoded.getbuffer()))
         if self.next is not None:
             self.next.add(_halved(rows))
@@ -123,64 +157,3 @@ def _halved(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
         for column in (0, 1):
             total += even[row::2, column::2]
     return ((total + 2) // 4).astype(np.uint8)
-
-
-def _write_directories(file: BinaryIO, base: _Level, mpp: float | None, description: str) -> None:
-    """Append one directory for each level, linked from the header."""
-    link, level, number = 8, base, 0
-    while True:
-        tags: list[tuple[int, int, bytes, int]] = [
-            _number(254, _LONG, 0 if number == 0 else 1),  # a reduced image
-            _number(256, _LONG, level.width),
-            _number(257, _LONG, level.height),
-            _numbers(258, _SHORT, [8, 8, 8]),
-            _number(259, _SHORT, _JPEG),
-            _number(262, _SHORT, _YCBCR),
-            _number(277, _SHORT, 3),
-            _number(284, _SHORT, 1),
-            _number(322, _LONG, level.tile),
-            _number(323, _LONG, level.tile),
-            _numbers(324, _LONG8, level.offsets),
-            _numbers(325, _LONG8, level.sizes),
-            _numbers(530, _SHORT, [2, 2]),
-        ]
-        if number == 0:
-            text = description.encode() + b"\0"
-            tags.append((270, _ASCII, text, len(text)))
-        if mpp is not None:
-            per_centimetre = struct.pack("<II", round(1e4 / (mpp * 2**number) * 1000), 1000)
-            tags += [(282, _RATIONAL, per_centimetre, 1), (283, _RATIONAL, per_centimetre, 1)]
-            tags.append(_number(296, _SHORT, _CENTIMETRE))
-        link = _write_directory(file, link, sorted(tags))
-        if level.next is None:
-            return
-        level, number = level.next, number + 1
-
-
-def _write_directory(file: BinaryIO, link: int, tags: list[tuple[int, int, bytes, int]]) -> int:
-    """Write a directory, let ``link`` point at it, and return where its own link to the next one is."""
-    places = []
-    for _, _, values, _ in tags:
-        places.append(file.tell())
-        if len(values) > 8:
-            file.write(values)
-            file.write(b"\0" * (-len(values) % 8))
-    start = file.tell()
-    file.write(struct.pack("<Q", len(tags)))
-    for (tag, kind, values, count), place in zip(tags, places, strict=True):
-        value = values.ljust(8, b"\0") if len(values) <= 8 else struct.pack("<Q", place)
-        file.write(struct.pack("<HHQ", tag, kind, count) + value)
-    next_link = file.tell()
-    file.write(struct.pack("<Q", 0))
-    file.seek(link)
-    file.write(struct.pack("<Q", start))
-    file.seek(0, os.SEEK_END)
-    return next_link
-
-
-def _number(tag: int, kind: int, value: int) -> tuple[int, int, bytes, int]:
-    return _numbers(tag, kind, [value])
-
-
-def _numbers(tag: int, kind: int, values: list[int]) -> tuple[int, int, bytes, int]:
-    return tag, kind, struct.pack(f"<{len(values)}{_FORMATS[kind]}", *values), len(values)

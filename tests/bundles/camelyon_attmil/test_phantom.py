@@ -68,7 +68,9 @@ def test_tifffile_reads_the_directories(scripts, tmp_path):
         assert [page.shape for page in file.pages] == [(700, 600, 3), (350, 300, 3)]
         assert file.pages[0].is_tiled
         assert [page.is_reduced for page in file.pages] == [False, True]
-        assert "XResolution" not in file.pages[0].tags
+        assert file.pages[0].tags["ResolutionUnit"].value == 1  # none: the numbers beside it mean nothing
+    with openslide.OpenSlide(path) as slide:
+        assert openslide.PROPERTY_NAME_MPP_X not in slide.properties
 
 
 def test_a_slide_is_the_same_in_whatever_pieces_it_is_drawn(renderer):

@@ -144,6 +144,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_prepared(preparation, table_
         bad = [
             {"slide": "slides/none.tif", "label": "tumor", "patient": "a"},
             {"slide": "slides/cut.tif", "label": "tumor", "patient": "b"},
+            {"slide": "slides/text.tif", "label": "tumor", "patient": "h"},
             {"slide": "slides/glass.tif", "label": "tumor", "patient": "c"},
             {"slide": "slides/unscaled.tif", "label": "tumor", "patient": "d"},
             {"slide": "slides/s0.tif", "label": "tumor", "patient": "e"},
@@ -155,13 +156,14 @@ def test_what_cannot_be_used_is_listed_and_the_rest_prepared(preparation, table_
     source = _change(table_source, tmp_path / "source", change)
     whole = (table_source / "slides" / "s0.tif").read_bytes()
     (source / "slides" / "cut.tif").write_bytes(whole[: len(whole) // 2])
+    (source / "slides" / "text.tif").write_text("not an image")
     write_stained(source / "slides" / "glass.tif", (512, 448), (0, 0, 0, 0))
     write_stained(source / "slides" / "unscaled.tif", (512, 448), (64, 64, 448, 384), mpp=None)
     write_stained(source / "slides" / "extra.tif", (512, 448), (64, 64, 448, 384))
     preparation()(source, tmp_path / "out", progress=False)
     reasons = _reasons(tmp_path / "out")
     expected = {
-        "none": "no such slide", "cut": "not a slide", "glass": "no tissue", "unscaled": "µm per pixel",
+        "none": "no such slide", "cut": "damaged", "text": "not a slide", "glass": "no tissue", "unscaled": "µm per pixel",
         "s0": "taken by an earlier row", "odd": "label 'maybe'",
     }  # fmt: skip
     assert set(reasons) == set(expected)
