@@ -163,7 +163,8 @@ def test_what_cannot_be_used_is_listed_and_the_rest_prepared(preparation, table_
     preparation()(source, tmp_path / "out", progress=False)
     reasons = _reasons(tmp_path / "out")
     expected = {
-        "none": "no such slide", "cut": "damaged", "text": "not a slide", "glass": "no tissue", "unscaled": "µm per pixel",
+        "none": "no such slide", "cut": "damaged", "text": "not a slide", "glass": "no tissue",
+        "unscaled": "µm per pixel",
         "s0": "taken by an earlier row", "odd": "label 'maybe'",
     }  # fmt: skip
     assert set(reasons) == set(expected)
