@@ -1,10 +1,11 @@
-"""Files that are whole whenever they exist: written beside their place, then renamed into it."""
+"""Files and folders that are whole whenever they exist: written beside their place, then renamed into it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 from shared.data.errors import DataError
 
-__all__ = ["atomic_path", "read_json", "sha256_file", "write_json"]
+__all__ = ["atomic_folder", "atomic_path", "read_json", "sha256_file", "write_json"]
 
 
 @contextmanager
@@ -47,13 +48,54 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary = temporary.with_name(temporary.stem + ".nii.gz")
     try:
         yield temporary
-        # mkstemp makes private files; what we write is meant for others too
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _publish(temporary, 0o666)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give an empty folder beside ``path``, and put it in the place of ``path`` when the block ends without an error.
+
+    For files that only make sense together: weights and what was fitted to them. An older folder goes as a whole, with
+    all that is in it. If the block raises, it stays as it was. No system call exchanges two folders everywhere: a
+    process killed between the two renames leaves the older folder beside its place, under a hidden name.
+
+    Args:
+        path: the folder to be written; the one that holds it is made if missing.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        NotADirectoryError: if there is a file at ``path``.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"{target}: is a file where a folder is to be written")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield temporary
+        _publish(temporary, 0o777)
+        if target.exists():
+            older = Path(tempfile.mkdtemp(prefix=f".{target.name}-older-", dir=target.parent))
+            # an empty folder is replaced by a rename
+            target.replace(older)
+            temporary.replace(target)
+            shutil.rmtree(older)
+        else:
+            temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _publish(path: Path, mode: int) -> None:
+    """Give the usual permissions: temporary files and folders are private, what we write is meant for others too."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(mode & ~umask)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

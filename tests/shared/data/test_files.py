@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
-from shared.data.files import atomic_path, read_json, sha256_file, write_json
+from shared.data.files import atomic_folder, atomic_path, read_json, sha256_file, write_json
 
 
 def test_failure_leaves_the_old_file(tmp_path):
@@ -38,6 +38,34 @@ def test_suffixes_are_kept_and_permissions_are_usual(tmp_path):
     plain.write_text("")
     assert target.stat().st_mode == plain.stat().st_mode
     assert sorted(file.name for file in tmp_path.iterdir()) == ["map.nii.gz", "plain"]
+
+
+def test_a_folder_changes_as_a_whole(tmp_path):
+    target = tmp_path / "ensemble"
+    for files in (["weights", "fitted"], ["weights"]):
+        with atomic_folder(target) as folder:
+            for name in files:
+                (folder / name).write_text("whole")
+        assert sorted(file.name for file in target.iterdir()) == sorted(files)
+
+    def interrupted():
+        with atomic_folder(target) as folder:
+            (folder / "weights").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert [(file.name, file.read_text()) for file in target.iterdir()] == [("weights", "whole")]
+    (tmp_path / "usual").mkdir()
+    assert target.stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["ensemble", "usual"]
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "ensemble").write_text("kept")
+    with pytest.raises(NotADirectoryError, match="ensemble"), atomic_folder(tmp_path / "ensemble"):
+        pass
+    assert (tmp_path / "ensemble").read_text() == "kept"
 
 
 def test_sha256(tmp_path):

@@ -26,7 +26,7 @@ from shared.calibration.outlier_detector import OutlierDetector
 from shared.calibration.selective_threshold import ThresholdFit, fit_threshold
 from shared.calibration.temperature import temperature_loss
 from shared.data.errors import DataError
-from shared.data.files import atomic_path, sha256_file, write_json
+from shared.data.files import atomic_folder, atomic_path, sha256_file, write_json
 from shared.evaluation.provenance import provenance
 
 __all__ = ["best_model", "keep_ensemble"]
@@ -101,7 +101,13 @@ def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
     Returns:
         The folder.
     """
-    folder = workshop.output / "ensemble"
+    kept = workshop.output / "ensemble"
+    with atomic_folder(kept) as folder:
+        _write_ensemble(workshop, model, predictions, folder)
+    return kept
+
+
+def _write_ensemble(workshop: Workshop, model: str, predictions: HeldOut, folder: Path) -> None:
     runs = [
         member
         for repeat in predictions.repeats
@@ -137,7 +143,6 @@ def keep_ensemble(workshop: Workshop, model: str, predictions: HeldOut) -> Path:
     calibration = _calibration(workshop, folder, predictions, len(runs))
     write_calibration(folder / "calibration.json", calibration)
     _keep_member(workshop, folder, runs[0], network_overrides(workshop.settings, model), calibration)
-    return folder
 
 
 def _keep_member(
@@ -200,7 +205,7 @@ def _calibration(workshop: Workshop, folder: Path, predictions: HeldOut, members
     confidence = chance_corrected_confidence(probabilities)
     wrong = probabilities.argmax(axis=1) != labels
     sure = confidence >= settings["minimum_confidence"]
-    detector, usual = _detector(workshop, sure)
+    detector, usual = _detector(workshop, folder, sure)
     threshold = _acceptance(confidence[sure & usual], wrong[sure & usual], settings["target_risk"])
     loss, gradient = temperature_loss(0.0, two_class(np.log(tumoral) - np.log1p(-tumoral))[:, None], labels)
     return {
@@ -258,10 +263,10 @@ def fitted_on(unseen: int) -> str:
     return FITTED_ON.format(single if unseen == 1 else f"the mean of {unseen} members that had not seen the patient")
 
 
-def _detector(workshop: Workshop, sure: NDArray[np.bool_]) -> tuple[OutlierDetector, NDArray[np.bool_]]:
+def _detector(workshop: Workshop, folder: Path, sure: NDArray[np.bool_]) -> tuple[OutlierDetector, NDArray[np.bool_]]:
     """Return the detector fitted to all patients, and which of them it keeps."""
     patients, settings = workshop.patients, workshop.settings.ensemble
-    size = read_ensemble(workshop.output / "ensemble", INFERENCE_CONFIG).image_size
+    size = read_ensemble(folder, INFERENCE_CONFIG).image_size
     read = network_input(size, keys=("image", "attributes"), threads=1)
     rows = []
     for record in patients.records:
