@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scripts.feature_extraction import FeatureExtraction
 from scripts.phantom import PhantomSlide, phantom_renderer
 from scripts.phantom_parameters import PhantomParameters
-from scripts.phantom_tiff import write_pyramid
+from scripts.pyramid_tiff import write_pyramid
 from scripts.slide import Slide, TileGeometry
 from scripts.source_slide import SourceSlide
 from scripts.tile_encoder import TileEncoder

@@ -22,7 +22,7 @@ from scripts.annotations import LESION_KINDS, Annotation, Outline, write_asap
 from scripts.phantom_anatomy import Anatomy, draw_anatomy
 from scripts.phantom_parameters import PhantomParameters
 from scripts.phantom_rendering import SlideRenderer
-from scripts.phantom_tiff import write_pyramid
+from scripts.pyramid_tiff import write_pyramid
 from shared.data.files import atomic_path
 from shared.data.processes import in_processes
 

@@ -58,7 +58,7 @@ def write_stained(scripts):
             pixels = np.where(inside[..., None], np.array(colour) + noise[rows % 256, columns % 256], 243)
             return pixels.astype(np.uint8)
 
-        return scripts("phantom_tiff").write_pyramid(path, size, render, mpp)
+        return scripts("pyramid_tiff").write_pyramid(path, size, render, mpp)
 
     return write
 

@@ -41,7 +41,7 @@ def _noise(height, width):
 def test_pyramid(scripts, tmp_path, size):
     smooth = np.add.outer(np.arange(size[1]) * 0.1, np.arange(size[0]) * 0.08)
     pixels = np.repeat(np.clip(smooth, 0, 255)[..., None], 3, axis=2).astype(np.uint8)
-    path = scripts("phantom_tiff").write_pyramid(
+    path = scripts("pyramid_tiff").write_pyramid(
         tmp_path / "p.tif", size, lambda x, y, w, h: pixels[y : y + h, x : x + w], 0.25, quality=98
     )
     with openslide.OpenSlide(path) as slide:
@@ -59,9 +59,23 @@ def test_pyramid(scripts, tmp_path, size):
             np.testing.assert_allclose(found[..., 1], np.clip(np.add.outer(*centres), 0, 255), atol=3)
 
 
+@pytest.mark.parametrize("size", [(601, 515), (300, 1100)])
+def test_a_lossless_pyramid_keeps_every_pixel(scripts, tmp_path, size):
+    pixels = _noise(size[1], size[0])
+    path = scripts("pyramid_tiff").write_pyramid(
+        tmp_path / "p.tif", size, lambda x, y, w, h: pixels[y : y + h, x : x + w], 16.0, quality=None
+    )
+    with openslide.OpenSlide(path) as slide:
+        np.testing.assert_array_equal(np.asarray(slide.read_region((0, 0), 0, size))[..., :3], pixels)
+        even = pixels[: size[1] // 2 * 2, : size[0] // 2 * 2].reshape(size[1] // 2, 2, size[0] // 2, 2, 3)
+        smaller = np.asarray(slide.read_region((0, 0), 1, (size[0] // 2, size[1] // 2)))[..., :3]
+        np.testing.assert_allclose(smaller, even.mean(axis=(1, 3)), atol=0.51)
+        assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(16.0, rel=1e-4)
+
+
 def test_tifffile_reads_the_directories(scripts, tmp_path):
     pixels = _noise(700, 600)
-    path = scripts("phantom_tiff").write_pyramid(
+    path = scripts("pyramid_tiff").write_pyramid(
         tmp_path / "p.tif", (600, 700), lambda x, y, w, h: pixels[y : y + h, x : x + w], None
     )
     with tifffile.TiffFile(path) as file:
@@ -147,7 +161,7 @@ def test_unknown_names_are_refused(scripts, tmp_path, arguments, message):
 
 
 def test_tissue_of_a_phantom_is_found(scripts, renderer, tmp_path):
-    path = scripts("phantom_tiff").write_pyramid(tmp_path / "p.tif", SIZE, renderer, MPP)
+    path = scripts("pyramid_tiff").write_pyramid(tmp_path / "p.tif", SIZE, renderer, MPP)
     with scripts("slide").Slide(path) as slide:
         found = scripts("tissue").TissueDetection()(slide)
     rows, columns = (np.mgrid[: found.mask.shape[0], : found.mask.shape[1]] + 0.5) * found.downsample * MPP

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -23,6 +25,9 @@ Render = Callable[[int, int, int, int], NDArray[np.uint8]]
 #: width of what is rendered at once, pixels
 BLOCK_PX = 1024
 
+JPEG: dict[str, Any] = {"photometric": "ycbcr", "subsampling": (2, 2), "compression": "jpeg"}
+LOSSLESS: dict[str, Any] = {"photometric": "rgb", "compression": "adobe_deflate"}
+
 
 def write_pyramid(
     path: str | os.PathLike[str],
@@ -31,22 +36,22 @@ def write_pyramid(
     mpp: float | None,
     tile: int = 256,
     smallest: int = 512,
-    quality: int = 85,
+    quality: int | None = 85,
     description: str = "phantom",
 ) -> Path:
     """Write a slide, atomically.
 
     tifffile writes one level after the other. The tiles of the lower ones, which come about while the first is
-    written, wait as JPEG in temporary files. Memory is that of one stripe of tiles of each level.
+    written, wait encoded in temporary files. Memory is that of one stripe of tiles of each level.
 
     Args:
-        path: the file (BigTIFF, JPEG-compressed tiles).
+        path: the file (BigTIFF, tiles compressed by JPEG or Deflate).
         size: width and height in pixels.
         render: returns the pixels of any region.
         mpp: µm per pixel, which goes into the file; None leaves it out.
         tile: side of a tile, a multiple of 16.
         smallest: levels are halved until both sides are at most this.
-        quality: of the JPEG.
+        quality: of the JPEG; None keeps every pixel's colour, by Deflate.
         description: of the image.
 
     Returns:
@@ -63,9 +68,7 @@ def write_pyramid(
                     shape=(level.height, level.width, 3),
                     dtype=np.uint8,
                     tile=(tile, tile),
-                    photometric="ycbcr",
-                    subsampling=(2, 2),
-                    compression="jpeg",
+                    **(LOSSLESS if quality is None else JPEG),
                     subfiletype=int(number > 0),  # 1: a reduced image
                     resolution=None if mpp is None else (1e4 / (mpp * 2**number),) * 2,
                     resolutionunit=None if mpp is None else "CENTIMETER",
@@ -96,7 +99,7 @@ class _Level:
     Its tiles wait, encoded, in a temporary file.
     """
 
-    def __init__(self, width: int, height: int, tile: int, quality: int) -> None:
+    def __init__(self, width: int, height: int, tile: int, quality: int | None) -> None:
         self.width, self.height, self.tile, self.quality = width, height, tile, quality
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who made the level
         self.sizes: list[int] = []
@@ -140,13 +143,19 @@ class _Level:
         for left in range(0, self.width, self.tile):
             cut = rows[:, left : left + self.tile]
             padding = ((0, self.tile - cut.shape[0]), (0, self.tile - cut.shape[1]), (0, 0))
-            encoded = io.BytesIO()
-            picture = Image.fromarray(np.pad(cut, padding, mode="edge"))
-            picture.save(encoded, "JPEG", quality=self.quality, subsampling=2)
-            self.sizes.append(self.file.write(encoded.getbuffer()))
+            self.sizes.append(self.file.write(_encoded(np.pad(cut, padding, mode="edge"), self.quality)))
         if self.next is not None:
             self.next.add(_halved(rows))
         self._filled = 0
+
+
+def _encoded(tile: NDArray[np.uint8], quality: int | None) -> bytes | memoryview:
+    """Return a tile ``(T, T, 3)`` compressed."""
+    if quality is None:
+        return zlib.compress(tile.tobytes(), level=6)
+    encoded = io.BytesIO()
+    Image.fromarray(tile).save(encoded, "JPEG", quality=quality, subsampling=2)
+    return encoded.getbuffer()
 
 
 def _halved(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
