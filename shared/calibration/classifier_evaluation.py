@@ -22,6 +22,7 @@ from shared.data.errors import DataError
 from shared.evaluation.binary import binary_metrics, roc_curve
 from shared.evaluation.classification import classification_metrics
 from shared.evaluation.metrics_file import write_metrics
+from shared.evaluation.precision_recall import average_precision, precision_recall_curve
 from shared.evaluation.predictions import DECISIONS, predictions_table, write_predictions
 from shared.evaluation.proportion import wilson_interval
 from shared.evaluation.provenance import provenance
@@ -202,10 +203,11 @@ def evaluate_predictions(
 
     Returns:
         The content of the metrics file but for bundle, split and provenance. Of two classes the second is the one to
-        be found: ``positive_class`` names it, the metrics hold its ``sensitivity``, ``specificity`` and ``roc_auc``,
-        and ``roc_curve`` its curve (:mod:`shared.evaluation.binary`). ``resampled`` says what the bootstrap drew, see
-        :func:`shared.evaluation.resampling_groups.group_records`; shares of decisions carry Wilson intervals, which
-        take the samples for independent.
+        be found: ``positive_class`` names it, the metrics hold its ``sensitivity``, ``specificity``, ``roc_auc`` and
+        ``average_precision``, and ``roc_curve`` and ``precision_recall_curve`` its curves
+        (:mod:`shared.evaluation.binary`, :mod:`shared.evaluation.precision_recall`). ``resampled`` says what the
+        bootstrap drew, see :func:`shared.evaluation.resampling_groups.group_records`; shares of decisions carry Wilson
+        intervals, which take the samples for independent.
 
     Raises:
         DataError: if no sample has a label.
@@ -254,8 +256,10 @@ def _class_to_be_found(
     found: dict[str, Any] = {"positive_class": classes[1]}
     if 0 < positive.sum() < len(positive):
         found["roc_curve"] = roc_curve(positive, scores, **bootstrap)
+        found["precision_recall_curve"] = precision_recall_curve(positive, scores, **bootstrap)
     # accuracy and balanced accuracy are those of any number of classes
-    return {name: measured[name] for name in ("sensitivity", "specificity", "roc_auc")}, found
+    rates = {name: measured[name] for name in ("sensitivity", "specificity", "roc_auc")}
+    return rates | {"average_precision": average_precision(positive, scores, **bootstrap)}, found
 
 
 def _outliers(collected: CollectedOutputs, inliers: CollectedOutputs) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from sklearn import metrics as sklearn_metrics
 from shared.evaluation.bootstrap import bootstrap_interval
 from shared.evaluation.classification import weighted_confusion, weighted_roc_auc
 
-__all__ = ["NAMES", "binary_metrics", "roc_curve", "weighted_binary_metrics", "weighted_roc_curve"]
+__all__ = [
+    "NAMES",
+    "binary_metrics",
+    "checked_scores",
+    "roc_curve",
+    "weighted_binary_metrics",
+    "weighted_roc_curve",
+]
 
 Floats = NDArray[np.float64]
 NAMES = ("sensitivity", "specificity", "accuracy", "balanced_accuracy", "roc_auc")
@@ -56,7 +63,7 @@ def binary_metrics(
         >>> {name: round(entry["value"], 3) for name, entry in measured.items()}
         {'sensitivity': 0.667, 'specificity': 0.5, 'accuracy': 0.6, 'balanced_accuracy': 0.583, 'roc_auc': 0.833}
     """
-    truth, values = _checked(positive, scores)
+    truth, values = checked_scores(positive, scores)
 
     def statistic(weights: Floats, *arrays: np.ndarray) -> Floats:
         return weighted_binary_metrics(weights, *arrays, threshold=threshold)
@@ -118,7 +125,7 @@ def roc_curve(
     Raises:
         ValueError: as :func:`binary_metrics`, or if one of the classes has no sample.
     """
-    truth, values = _checked(positive, scores)
+    truth, values = checked_scores(positive, scores)
     if truth.all() or not truth.any():
         raise ValueError(f"a ROC curve needs both classes, found {int(truth.sum())} positive of {len(truth)} samples")
     false_rate, true_rate, _ = sklearn_metrics.roc_curve(truth, values)
@@ -182,7 +189,12 @@ def _sklearn_values(positive: NDArray[np.bool_], scores: Floats, threshold: floa
     return np.array([sensitivity, specificity, accuracy, (sensitivity + specificity) / 2, area], dtype=np.float64)
 
 
-def _checked(positive: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+def checked_scores(positive: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    """Return whether each sample is positive, boolean ``(N,)``, and its score in float64 ``(N,)``.
+
+    Raises:
+        ValueError: as :func:`binary_metrics`.
+    """
     truth, values = np.asarray(positive), np.asarray(scores, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != values.shape or len(truth) == 0:
         raise ValueError(f"positive and scores must both be (N,), found shapes {truth.shape} and {values.shape}")

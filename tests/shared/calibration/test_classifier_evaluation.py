@@ -355,6 +355,8 @@ def test_of_two_classes_the_second_is_the_one_to_be_found():
     assert values["specificity"] == pytest.approx(sk.recall_score(labels == 0, second <= 0.5))
     assert values["roc_auc"] == pytest.approx(sk.roc_auc_score(labels, second))
     assert values["balanced_accuracy"] == pytest.approx((values["sensitivity"] + values["specificity"]) / 2)
+    assert values["average_precision"] == pytest.approx(sk.average_precision_score(labels, second))
+    assert measured["precision_recall_curve"]["operating_point"]["recall"] == values["sensitivity"]
     point = measured["roc_curve"]["operating_point"]
     assert point["true_positive_rate"] == values["sensitivity"]
     assert point["false_positive_rate"] == pytest.approx(1 - values["specificity"])
