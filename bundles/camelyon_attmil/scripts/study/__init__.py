@@ -1,0 +1,1 @@
+"""Studies on bags: the data sets of attention-based multiple-instance learning, trained, measured and tabulated."""
