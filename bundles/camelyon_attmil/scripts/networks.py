@@ -120,8 +120,8 @@ class BagClassifier(nn.Module):
         """Return everything by name, of a ragged batch ``(T, …)`` and ``(B,)``, from one pass.
 
         Returns:
-            ``logits`` ``(B, 1)``, and ``embedding`` ``(B, D)``: the pooled one, or, where logits are pooled, the mean of
-            the bag's embeddings.
+            ``logits`` ``(B, 1)``, and ``embedding`` ``(B, D)``: the pooled one, or, where logits are pooled, the mean
+            of the bag's embeddings.
         """
         embeddings = self.embed(instances)
         if isinstance(self.level, EmbeddingLevel):
