@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from shared.calibration.calibration_file import read_calibration
 from shared.calibration.confidence import chance_corrected_confidence
-from shared.calibration.decision import decide
+from shared.calibration.decision import decide, defer_possible_misses
 from shared.calibration.outlier_detector import OutlierDetector
 from shared.calibration.sample_summary import summarise
 from shared.calibration.temperature import apply_temperature
@@ -41,6 +41,8 @@ class CalibratedClassifier:
         passed_on: names of outputs ``(N,)`` that become columns of the predictions file as they are.
         scores: names of the outlier scores that are computed: those that decide, and those to be written beside them.
             ``None`` for all.
+        sensitivity_threshold: of two classes, the probability of the second below which a prediction of the first is
+            accepted; minus infinity if calibrating found none, ``None`` if no sensitivity was asked for.
 
     Raises:
         KeyError: when called, if an output that is to be passed on is missing.
@@ -54,6 +56,7 @@ class CalibratedClassifier:
     detector: OutlierDetector
     passed_on: tuple[str, ...] = ()
     scores: tuple[str, ...] | None = None
+    sensitivity_threshold: float | None = None
 
     @classmethod
     def load(
@@ -118,6 +121,11 @@ class CalibratedClassifier:
             detector=replace(detector, threshold=_number(content, "outlier", "threshold", path)),
             passed_on=tuple(passed_on),
             scores=None if further_scores is None else tuple(dict.fromkeys([*detector.members, *further_scores])),
+            sensitivity_threshold=(
+                None
+                if content.get("sensitivity") is None
+                else _number(content, "sensitivity", "threshold", path, null=-math.inf)
+            ),
         )
 
     def __call__(self, outputs: Mapping[str, torch.Tensor | ArrayLike]) -> dict[str, np.ndarray]:
@@ -148,10 +156,19 @@ class CalibratedClassifier:
             accept_confidence=self.accept_confidence,
             outlier_threshold=self.detector.threshold,
         )
+        prediction = summary.mean.argmax(axis=1)
+        if self.sensitivity_threshold is not None:
+            decisions = defer_possible_misses(
+                decisions,
+                summary.mean[:, 1],
+                prediction == 1,
+                threshold=self.sensitivity_threshold,
+                name=self.classes[1],
+            )
         return {
             "probabilities": summary.mean,
             "uncalibrated_probabilities": apply_temperature(logits, 1.0),
-            "prediction": summary.mean.argmax(axis=1),
+            "prediction": prediction,
             "confidence": confidence,
             "decision": np.array([decision for decision, _ in decisions], dtype=object),
             "reason": np.array([reason for _, reason in decisions], dtype=object),

@@ -16,6 +16,7 @@ from ignite.engine import Engine, Events
 
 from shared.calibration.calibration_file import write_calibration
 from shared.calibration.confidence import DEFINITION, chance_corrected_confidence
+from shared.calibration.decision_fits import deferral_entries, sensitivity_entry
 from shared.calibration.outlier_detector import OutlierDetector
 from shared.calibration.outliers.all_scores import ScoreSettings
 from shared.calibration.output_collector import CollectedOutputs, OutputCollector
@@ -69,9 +70,17 @@ class CalibrationFitter:
         data_files: files to hash for the provenance: the datalist.
         prepared_with: settings that the data were prepared with, kept in the calibration file so that inferring can
             prepare raw data alike; ``None`` if they are not known.
+        target_sensitivity: of two classes, the share of the second that shall not be accepted as the first, with the
+            guarantee of :func:`shared.calibration.risk_control.fit_sensitivity`; ``None`` asks for none. It comes from
+            all validation samples of that class, because a temperature does not change their order; with several
+            Monte Carlo samples and a ``guarantee``, from those that the temperature was not fitted on. If they are
+            too few, a warning is logged and no prediction of the first class will be accepted.
+        deferral_risks: further error rates to find the confidence for, so that evaluating can say what each of them
+            saves; they decide nothing.
 
     Raises:
         DataError: when called, if training or validation samples are missing or too few.
+        ValueError: if a sensitivity is asked for with other than two classes.
     """
 
     def __init__(
@@ -93,7 +102,14 @@ class CalibrationFitter:
         data_files: Sequence[str | os.PathLike[str]] = (),
         outlier_settings: ScoreSettings | None = None,
         prepared_with: Mapping[str, Any] | None = None,
+        target_sensitivity: float | None = None,
+        deferral_risks: Sequence[float] = (),
     ) -> None:
+        if target_sensitivity is not None and len(classes) != 2:
+            raise ValueError(
+                f"a sensitivity is that of the second of two classes, found {len(classes)}: {', '.join(classes)}; set "
+                "target_sensitivity to null"
+            )
         self.collector = collector
         self.classes = list(classes)
         self.weights_file = Path(weights_file)
@@ -111,6 +127,8 @@ class CalibrationFitter:
         self.group_key = group_key
         self.data_files = list(data_files)
         self.prepared_with = prepared_with
+        self.target_sensitivity = target_sensitivity
+        self.deferral_risks = list(deferral_risks)
         self.logger = logging.getLogger("CalibrationFitter")
 
     def attach(self, engine: Engine) -> None:
@@ -177,6 +195,8 @@ class CalibrationFitter:
                 "split": "validation",
                 "divided_by": divided_by,
             },
+            "sensitivity": self._sensitivity(validation if self.samples == 1 else accepting, fit.temperature),
+            "deferral": deferral_entries(confidence, wrong, kept, self.deferral_risks),
             "outlier": {
                 "threshold": detector.threshold,
                 "inliers_kept": self.inliers_kept,
@@ -247,6 +267,12 @@ class CalibrationFitter:
                 f"{self.calibration_file}: cannot fit outlier scores to {len(training.records)} training and "
                 f"{len(validation.records)} validation samples: {error}"
             ) from error
+
+    def _sensitivity(self, collected: CollectedOutputs, temperature: float) -> dict[str, Any] | None:
+        if self.target_sensitivity is None:
+            return None
+        probability = apply_temperature(collected.outputs["logits"], temperature)[:, 1]
+        return sensitivity_entry(probability, collected.records, self.classes, self.target_sensitivity, self.group_key)
 
     def _acceptance(self, confidence: np.ndarray, wrong: np.ndarray) -> ThresholdFit | None:
         if len(confidence) == 0:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["Decision", "decide"]
+__all__ = ["Decision", "decide", "defer_possible_misses"]
 
 Decision = Literal["accept", "defer", "reject"]
 
@@ -79,3 +80,59 @@ def decide(
         )
 
     return [one(sure, score) for sure, score in zip(confidence.tolist(), outlier_score.tolist(), strict=True)]
+
+
+def defer_possible_misses(
+    decisions: Sequence[tuple[Decision, str]],
+    probability: ArrayLike,
+    called: ArrayLike,
+    *,
+    threshold: float,
+    name: str,
+) -> list[tuple[Decision, str]]:
+    """Defer what would be accepted as not of the class to be found, unless that class is improbable enough.
+
+    With the threshold of :func:`shared.calibration.risk_control.fit_sensitivity` at most the promised share of that
+    class is accepted as something else, whatever else is deferred or rejected.
+
+    Args:
+        decisions: decision and reason of each sample, N of them.
+        probability: calibrated, of the class to be found, ``(N,)``.
+        called: whether the sample is predicted to be of that class, ``(N,)``.
+        threshold: other predictions are accepted below; minus infinity if none may be.
+        name: of the class to be found.
+
+    Raises:
+        ValueError: if there are not as many probabilities and predictions as decisions, or a probability is NaN.
+
+    Example:
+        >>> decided = [("accept", "sure"), ("accept", "sure"), ("accept", "sure")]
+        >>> for line in defer_possible_misses(decided, [0.1, 0.3, 0.9], [0, 0, 1], threshold=0.2, name="tumour"):
+        ...     print(": ".join(line))
+        accept: sure, and probability of tumour 0.1 is below 0.2
+        defer: probability of tumour 0.3 is not below 0.2, where enough of them are found
+        accept: sure
+    """
+    values, positive = np.asarray(probability, dtype=np.float64), np.asarray(called, dtype=bool)
+    if not values.shape == positive.shape == (len(decisions),):
+        raise ValueError(
+            f"expected {len(decisions)} probabilities and predictions, found {values.shape} and {positive.shape}"
+        )
+    if np.isnan(values).any():
+        raise ValueError(f"probability is NaN at index {int(np.isnan(values).argmax())}: no decision can be taken")
+
+    def one(decision: Decision, reason: str, value: float, found: bool) -> tuple[Decision, str]:
+        if decision != "accept" or found:
+            return decision, reason
+        if threshold == -np.inf:
+            return "defer", f"no probability of {name} was found below which few enough of them are missed"
+        if value >= threshold:
+            return "defer", (
+                f"probability of {name} {value:.4g} is not below {threshold:.4g}, where enough of them are found"
+            )
+        return "accept", f"{reason}, and probability of {name} {value:.4g} is below {threshold:.4g}"
+
+    return [
+        one(*decided, value, found)
+        for decided, value, found in zip(decisions, values.tolist(), positive.tolist(), strict=True)
+    ]

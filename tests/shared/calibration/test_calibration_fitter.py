@@ -262,6 +262,62 @@ def test_a_network_below_chance_is_recorded_and_keeps_nothing(files, caplog):
     assert set(classifier(validation.outputs)["decision"]) == {"reject"}
 
 
+def two_classes(section, count, seed):
+    """Cats and dogs alone, in the order of their first logits."""
+    collected = make_section(section, count, seed)
+    kept = collected.where([record["label"] < 2 for record in collected.records])
+    return CollectedOutputs(kept.records, kept.outputs | {"logits": kept.outputs["logits"][..., :2]})
+
+
+def calibrate_two(files, training, validation, **options):
+    collector = OutputCollector([])
+    collector.collected = joined(training, validation)
+    torch.manual_seed(0)
+    fitter = CalibrationFitter(
+        collector, CLASSES[:2], *files, bundle="pets", last_layer=torch.nn.Linear(3, 2), **SETTINGS, **options
+    )
+    fitter(Engine(lambda *_: None))
+    return json.loads(files[1].read_text())
+
+
+def test_a_wanted_sensitivity_binds_what_is_accepted_as_the_other_class(files):
+    training, validation = two_classes("training", 200, 0), two_classes("validation", 300, 1)
+    content = calibrate_two(
+        files, training, validation, target_risk=0.2, target_sensitivity=0.98, deferral_risks=[0.05]
+    )
+    fitted = content["sensitivity"]
+    labels = np.array([record["label"] for record in validation.records])
+    logits = validation.outputs["logits"][:, 0].astype(np.float64)
+    dog = softmax(logits / content["temperature"]["value"], axis=1)[:, 1]
+    allowed = int(0.02 * ((labels == 1).sum() + 1)) - 1
+    assert fitted["threshold"] == pytest.approx(np.sort(dog[labels == 1])[allowed], rel=1e-12)
+    assert (fitted["class"], fitted["missed"], fitted["reached"]) == ("dog", allowed, True)
+    assert [entry["target_risk"] for entry in content["deferral"]] == [0.05]
+    classifier = CalibratedClassifier.load(files[1], files[0], classes=CLASSES[:2], **SETTINGS)
+    new = two_classes("test", 400, 9)
+    columns = classifier(new.outputs)
+    as_cat = (columns["decision"] == "accept") & (columns["prediction"] == 0)
+    assert as_cat.any()
+    assert columns["probabilities"][as_cat, 1].max() < fitted["threshold"]
+    deferred = ["is not below" in reason for reason in columns["reason"]]
+    assert any(deferred)
+    # without it, the same samples but those are accepted
+    calibrate_two(files, training, validation, target_risk=0.2)
+    plain = CalibratedClassifier.load(files[1], files[0], classes=CLASSES[:2], **SETTINGS)(new.outputs)
+    np.testing.assert_array_equal(plain["decision"] == "accept", (columns["decision"] == "accept") | deferred)
+
+
+def test_a_sensitivity_out_of_reach_accepts_nothing_as_the_other_class(files):
+    training, validation = two_classes("training", 100, 0), two_classes("validation", 60, 1)
+    fitted = calibrate_two(files, training, validation, target_sensitivity=0.99)["sensitivity"]
+    assert (fitted["reached"], fitted["threshold"], fitted["n_needed"]) == (False, None, 99)
+    columns = CalibratedClassifier.load(files[1], files[0], classes=CLASSES[:2], **SETTINGS)(validation.outputs)
+    accepted = columns["decision"] == "accept"
+    assert set(columns["prediction"][accepted]) == {1}
+    with pytest.raises(ValueError, match="second of two classes, found 3: cat, dog, owl"):
+        make_fitter(files, target_sensitivity=0.9)
+
+
 def test_missing_and_too_few_samples_are_named(files):
     with pytest.raises(DataError, match="no validation samples"):
         calibrate(files, make_section("training", 30, 0))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shared.calibration.decision import decide
+from shared.calibration.decision import decide, defer_possible_misses
 
 LIMITS = {"minimum_confidence": 0.2, "accept_confidence": 0.6, "outlier_threshold": 3.0}
 
@@ -50,3 +50,33 @@ def test_nothing_may_be_accepted():
     (decision, reason), (rejected, _) = decide(np.array([1.0, 0.1]), np.zeros(2), **limits)
     assert (decision, rejected) == ("defer", "reject")
     assert "inf" not in reason
+
+
+DECIDED = [("accept", "sure"), ("accept", "sure"), ("accept", "sure"), ("defer", "unsure"), ("reject", "strange")]
+
+
+def test_only_acceptance_as_the_other_class_is_bound_to_the_threshold():
+    probability, called = [0.19, 0.2, 0.7, 0.01, 0.01], [False, False, True, False, False]
+    found = defer_possible_misses(DECIDED, probability, called, threshold=0.2, name="tumour")
+    assert [decision for decision, _ in found] == ["accept", "defer", "accept", "defer", "reject"]
+    assert found[0][1] == "sure, and probability of tumour 0.19 is below 0.2"
+    assert found[1][1] == "probability of tumour 0.2 is not below 0.2, where enough of them are found"
+    assert found[2:] == DECIDED[2:]
+
+
+def test_a_threshold_above_one_half_does_not_defer_what_is_found():
+    found = defer_possible_misses(DECIDED[:2], [0.55, 0.45], [True, False], threshold=0.6, name="tumour")
+    assert [decision for decision, _ in found] == ["accept", "accept"]
+
+
+def test_without_a_threshold_nothing_is_accepted_as_the_other_class():
+    found = defer_possible_misses(DECIDED[:2], [0.0, 1.0], [False, True], threshold=-np.inf, name="tumour")
+    assert [decision for decision, _ in found] == ["defer", "accept"]
+    assert found[0][1] == "no probability of tumour was found below which few enough of them are missed"
+
+
+def test_possible_misses_need_one_finite_probability_each():
+    with pytest.raises(ValueError, match=r"expected 2 probabilities and predictions, found \(1,\)"):
+        defer_possible_misses(DECIDED[:2], [0.1], [True], threshold=0.2, name="tumour")
+    with pytest.raises(ValueError, match="NaN at index 1"):
+        defer_possible_misses(DECIDED[:2], [0.1, np.nan], [True, True], threshold=0.2, name="tumour")
