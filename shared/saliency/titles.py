@@ -10,12 +10,15 @@ TITLES: Mapping[str, str] = {
     "attention_rescaled": "Attention, rescaled",
     "edge_map": "Edge map (control)",
     "evet": "EVET",
+    "exact_shapley": "Shapley values, exact",
     "fimf_score_cam": "FIMF Score-CAM",
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",
     "gradient_x_input": "Gradient \u00d7 input",
     "guided_backpropagation_x_input": "Guided backpropagation \u00d7 input",
     "input_x_gradient": "Input \u00d7 gradient",
+    "instance_score": "Single-instance score",
+    "leave_one_out": "Leave-one-out",
     "lime": "LIME",
     "lrp": "LRP",
     "lrp_attention": "LRP + attention",
@@ -30,6 +33,7 @@ TITLES: Mapping[str, str] = {
     "smooth_grad": "SmoothGrad",
     "smooth_grad_x_input": "SmoothGrad \u00d7 input",
     "smooth_grad_cam_plus_plus": "Smooth Grad-CAM++",
+    "subset_shapley": "Shapley values, Monte Carlo",
 }
 
 

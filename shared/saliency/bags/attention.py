@@ -23,9 +23,12 @@ class AttentionWeights(BagAttribution):
         rescaled: rescale the weights.
     """
 
+    diverging = False
+
     def __init__(self, model: nn.Module, target: int = 0, rescaled: bool = False) -> None:
         super().__init__(model, target)
         self.rescaled = rescaled
+        self.unit = "attention, rescaled" if rescaled else "share of attention"
 
     def _attribute(self, model: BagModel, features: Tensor) -> Tensor:
         weights = attention_weights(model, features)

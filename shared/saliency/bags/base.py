@@ -23,7 +23,14 @@ class BagAttribution(ABC):
     Args:
         model: bag classifier; see :class:`~shared.saliency.bags.bag_model.BagModel` for what it can be.
         target: index of the logit that is explained.
+
+    Attributes:
+        diverging: whether values below zero speak against the logit; otherwise the lowest only say the least.
+        unit: what a value is, for legends.
     """
+
+    diverging: bool = True
+    unit: str = "log-odds"
 
     def __init__(self, model: nn.Module, target: int = 0) -> None:
         self.model = model

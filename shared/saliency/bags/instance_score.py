@@ -21,6 +21,8 @@ class InstanceScore(BagAttribution):
         target: index of the logit f.
     """
 
+    unit = "log-odds of the instance alone"
+
     @torch.no_grad()
     def _attribute(self, model: BagModel, features: Tensor) -> Tensor:
         embeddings = model.encode(features)

@@ -26,6 +26,8 @@ class RandomValues(BagAttribution):
         seed: seed of the draws.
     """
 
+    unit = "noise"
+
     def __init__(self, model: nn.Module, target: int = 0, seed: int = 0) -> None:
         super().__init__(model, target)
         self.seed = seed

@@ -10,6 +10,7 @@ from shared.saliency.bags.bag_model import BagModel
 from shared.saliency.bags.exact_shapley import ExactShapley
 from shared.saliency.bags.gradient_x_input import GradientXInput
 from shared.saliency.bags.instance_score import InstanceScore
+from shared.saliency.bags.lrp_attention import LRPAttention
 from shared.saliency.bags.random_values import RandomValues
 from tests.oracles import shapley
 
@@ -81,3 +82,13 @@ def test_a_model_without_final_bias_has_no_empty_bag_but_zero(build):
     model.head = torch.nn.Tanh()
     with pytest.raises(ValueError, match="linear layer"):
         BagModel(model).empty_logits()
+
+
+def test_what_a_value_is_is_told_by_its_method(build):
+    model = build()
+    weights, rescaled = AttentionWeights(model), AttentionWeights(model, rescaled=True)
+    assert not weights.diverging
+    assert (weights.unit, rescaled.unit) == ("share of attention", "attention, rescaled")
+    combined = LRPAttention(model)
+    assert combined.diverging  # whether or not its logarithm keeps the relevance's sign
+    assert GradientXInput(model).unit == "log-odds" != combined.unit
