@@ -18,14 +18,17 @@ def matrix_and_bias(function, x):
     return (columns - bias).T.numpy(), bias.numpy()
 
 
-def affine_relevance(function, x, relevance, epsilon, gamma=None):
+def affine_relevance(function, x, relevance, epsilon, gamma=None, relative=False):
     """Relevance of the input x of an affine function from that of its output.
 
-    epsilon rule (Bach et al. 2015, equation 58); with gamma, what has the sign of the output counts 1 + gamma times.
+    epsilon rule (Bach et al. 2015, equation 58); with gamma, what has the sign of the output counts 1 + gamma times;
+    relative, epsilon counts in root mean squares of the outputs (Montavon et al. 2019, section 10.3: 0.25 std).
     """
     weights, bias = matrix_and_bias(function, x)
     inputs, outputs = x.flatten().numpy(), relevance.flatten().numpy()
     result = np.zeros_like(inputs)
+    if relative:
+        epsilon = epsilon * np.sqrt(np.mean((weights @ inputs + bias) ** 2))
     for k in range(len(bias)):
         terms = weights[k] * inputs
         constant = bias[k]
@@ -52,7 +55,7 @@ def maximum_relevance(pooled, x, relevance):
     return result.view_as(x)
 
 
-def sequence_relevance(functions, image, target, epsilon, gamma=None):
+def sequence_relevance(functions, image, target, epsilon, gamma=None, relative=False):
     """Relevance of an image ``(C, H, W)`` for one logit of a sequence of ``(kind, function)``.
 
     Kinds: ``affine``, ``rectifier`` (hands relevance on), ``maximum``, ``shape`` (reshapes).
@@ -67,7 +70,7 @@ def sequence_relevance(functions, image, target, epsilon, gamma=None):
     output = logits
     for (kind, function), x in zip(reversed(functions), reversed(inputs), strict=True):
         if kind == "affine":
-            relevance = affine_relevance(function, x, relevance, epsilon, gamma)
+            relevance = affine_relevance(function, x, relevance, epsilon, gamma, relative)
         elif kind == "maximum":
             relevance = maximum_relevance(output, x, relevance)
         else:

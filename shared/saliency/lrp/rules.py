@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -10,6 +11,9 @@ import torch
 from shared.saliency.lrp.affine_step import AffineStep
 
 __all__ = ["EpsilonRule", "GammaRule", "Rule"]
+
+#: keeps a denominator from being 0; far below any output that matters
+SMALLEST = 1e-9
 
 
 class Rule(ABC):
@@ -39,11 +43,14 @@ class EpsilonRule(Rule):
     three operations in each backward pass.
 
     Args:
-        epsilon: positive, in the units of the steps' outputs.
+        epsilon: positive; in the units of the steps' outputs, or a share of their size.
+        relative: whether epsilon is a share of the root mean square of each step's outputs, over all axes but that of
+            the batch. The rule is then the same when all outputs of a step are scaled.
     """
 
-    def __init__(self, epsilon: float) -> None:
+    def __init__(self, epsilon: float, relative: bool = False) -> None:
         self.epsilon = epsilon
+        self.relative = relative
 
     def finished(self, output: torch.Tensor, step: AffineStep) -> torch.Tensor:
         """Return z, its gradient times ``|z| / (|z| + epsilon)``."""
@@ -57,11 +64,22 @@ class EpsilonRule(Rule):
     def _redirected(
         self, output: torch.Tensor, step: AffineStep, value: torch.Tensor, size: torch.Tensor
     ) -> torch.Tensor:
-        factor = size + self.epsilon
+        factor = size + self._added(output.data)
         torch.div(size, factor, out=factor)
         if step.scale is not None:
             factor *= step.scale
         return redirected(value, (output if step.source is None else step.source, factor))
+
+    def _added(self, output: torch.Tensor) -> float | torch.Tensor:
+        """Return what is added to the size of outputs ``(B, ...)``: one number, or one for each image."""
+        if not self.relative:
+            return self.epsilon
+        if output.ndim < 2:
+            size = output.abs()
+        else:
+            axes = tuple(range(1, output.ndim))
+            size = torch.linalg.vector_norm(output, dim=axes, keepdim=True) / math.sqrt(output[0].numel())
+        return self.epsilon * size + SMALLEST  # a step may give nothing but 0
 
 
 class GammaRule(Rule):

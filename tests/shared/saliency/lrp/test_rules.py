@@ -1,5 +1,7 @@
 """The rules in numbers: against matrices, layer by layer, and against captum where it is right."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,11 +15,23 @@ from tests.shared.saliency.lrp.conftest import randomise
 
 pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients")
 
-RULES = [{"epsilon": 0.3}, {"rule": "gamma", "gamma": 0.5, "epsilon": 1e-9}, {"rule": "gamma", "epsilon": 0.1}]
+RULES = [
+    {"epsilon": 0.3},
+    {"relative_epsilon": 0.4},
+    {"rule": "gamma", "gamma": 0.5, "epsilon": 1e-9},
+    {"rule": "gamma", "epsilon": 0.1},
+]
 
 
 def of_oracle(rule):
+    if "relative_epsilon" in rule:
+        return {"epsilon": rule["relative_epsilon"], "relative": True}
     return {"epsilon": rule["epsilon"], "gamma": rule.get("gamma", 0.25) if "rule" in rule else None}
+
+
+def nearly(rule):
+    """Tolerance: what keeps relative denominators from being 0 is seen in the last digits."""
+    return {"rtol": 1e-6 if "relative_epsilon" in rule else 1e-9, "atol": 1e-8 if "relative_epsilon" in rule else 1e-12}
 
 
 @pytest.fixture
@@ -66,7 +80,7 @@ def test_every_kind_of_step_equals_its_matrix(small, rule, inplace):
     for image, found in zip(small, maps, strict=True):
         for index in range(3):
             expected = sequence_relevance(sequence, image, index, **of_oracle(rule))
-            torch.testing.assert_close(found[index], expected, rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(found[index], expected, **nearly(rule))
     assert maps.abs().max() > 1e-3
 
 
@@ -108,7 +122,7 @@ def test_what_goes_several_ways_equals_the_relevance_added_up(small, rule):
         of_both = affine_relevance(network.mix, both, of_v, **options)
         of_u = of_both[:2] + of_both[2:]
         expected = of_x + affine_relevance(network.conv, x, of_u, **options)
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(found, expected, **nearly(rule))
 
 
 def sequential():
@@ -131,6 +145,28 @@ def test_epsilon_equals_captum_on_a_plain_sequence(small, epsilon):
                 layer.rule = EpsilonRule(epsilon)
         expected = CaptumLRP(network).attribute(small.clone(), target=index)
         torch.testing.assert_close(maps[:, index], expected.detach(), rtol=1e-6, atol=1e-9)
+
+
+def test_by_default_a_step_counts_by_its_size_and_not_by_its_units(small):
+    """Outputs of a layer scaled, and scaled back by the next: the same function, and the same maps."""
+    network = sequential()
+    rescaled = copy.deepcopy(network)
+    with torch.no_grad():
+        rescaled[0].weight *= 1000
+        rescaled[0].bias *= 1000
+        rescaled[2].running_mean *= 1000
+        rescaled[2].running_var.add_(rescaled[2].eps).mul_(1e6).sub_(rescaled[2].eps)
+    torch.testing.assert_close(rescaled(small), network(small))
+    maps = LRP(network).attribute_classes(small).maps
+    torch.testing.assert_close(LRP(rescaled).attribute_classes(small).maps, maps, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(LRP(network, relative_epsilon=0.25).attribute_classes(small).maps, maps)
+    absolute = [LRP(each, epsilon=0.25).attribute_classes(small).maps for each in (network, rescaled)]
+    assert not torch.allclose(*absolute, rtol=0.1)
+
+
+def test_a_step_that_gives_nothing_has_no_relevance_and_no_nan():
+    network = randomise(nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)))
+    assert not LRP(network).attribute_classes(torch.zeros(1, 2, 6, 6, dtype=torch.float64)).maps.any()
 
 
 def test_gamma_equals_captum_where_the_published_rule_is_stable(small):
@@ -171,7 +207,7 @@ def test_gamma_is_bounded_where_the_published_rule_has_a_pole():
     torch.testing.assert_close(maps.flatten(), torch.tensor([1 / 3, -4 / 3], dtype=torch.float64))
 
 
-@pytest.mark.parametrize("wrong", [{"rule": "alpha"}, {"epsilon": 0.0}, {"gamma": -0.1}])
+@pytest.mark.parametrize("wrong", [{"rule": "alpha"}, {"epsilon": 0.0}, {"relative_epsilon": 0.0}, {"gamma": -0.1}])
 def test_meaningless_parameters_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LRP(nn.Linear(1, 1), **wrong)
