@@ -264,11 +264,13 @@ def _class_to_be_found(
 
 def _outliers(collected: CollectedOutputs, inliers: CollectedOutputs) -> dict[str, Any]:
     """Return for each kind how many were caught, and how well each score tells them from the inliers."""
-    kinds = sorted({record["kind"] for record in collected.records if "kind" in record})
+    # the kind of a labelled sample (of a metastasis) says what it is, not that it is none
+    kind_of = [None if "label" in record else record.get("kind") for record in collected.records]
+    kinds = sorted({kind for kind in kind_of if kind is not None})
     scores = [name for name in collected.outputs if name.startswith("outlier_")]
     measured = {}
     for kind in kinds:
-        outputs = collected.where([record.get("kind") == kind for record in collected.records]).outputs
+        outputs = collected.where([other == kind for other in kind_of]).outputs
         caught = _share((outputs["decision"] == "reject").sum(), len(outputs["decision"]))
         metrics: Mapping[str, Mapping[str, float]] = {
             name.removeprefix("outlier_"): outlier_metrics(inliers.outputs[name], outputs[name]) for name in scores

@@ -79,7 +79,7 @@ class FeatureKind(nn.Module):
         found = state_dict.get(f"{prefix}record")
         if found is not None:
             self.record = torch.empty_like(found, device=self.record.device)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _bytes(content: Mapping[str, Any]) -> torch.Tensor:

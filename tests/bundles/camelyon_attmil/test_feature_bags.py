@@ -1,4 +1,4 @@
-"""Feature files become bags: with the right numbers, in bounded memory, and errors that name the file and the remedy."""
+"""Feature files become bags: the right numbers, in bounded memory, and errors that name the file and the remedy."""
 
 from __future__ import annotations
 

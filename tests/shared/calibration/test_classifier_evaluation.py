@@ -179,6 +179,13 @@ def test_a_rejection_for_low_confidence_counts_as_caught(collected):
     assert outliers["empty"]["ci95"] == pytest.approx(wilson(10, 10))
 
 
+def test_the_kind_of_a_labelled_sample_makes_it_no_outlier(collected, measured):
+    records = [{**record, "kind": "micro"} if "label" in record else record for record in collected.records]
+    changed = evaluate_predictions(CollectedOutputs(records, collected.outputs), CLASSES, resamples=200)
+    assert changed["outliers"] == measured["outliers"]
+    assert changed["n"] == measured["n"]
+
+
 def test_whole_donors_are_resampled(collected, measured):
     grouped = evaluate_predictions(collected, CLASSES, resamples=200, group_key="donor")
     assert measured["resampled"] == {"by": "sample", "n": 120}

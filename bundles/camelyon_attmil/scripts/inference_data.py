@@ -1,0 +1,186 @@
+"""Slides to infer on, from whatever a user points at: a prepared data set, feature files, or slides."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.feature_bags import LoadFeatureBagd
+from scripts.feature_extraction import FeatureExtraction, feature_path
+from scripts.feature_file import FeatureAttributes
+from scripts.feature_kind import FeatureKind
+from scripts.networks import BagClassifier
+from scripts.prepare import NOUNS
+from scripts.slide_records import load_slides
+from scripts.source_slide import SLIDE_SUFFIXES, Layout, SourceSlide, recognise
+from scripts.work_division import Processes
+from shared.data.datalist import find_datalist
+from shared.data.errors import DataError
+from shared.data.integrity import Exclusion, write_excluded
+from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
+from shared.data.summary import left_out, tell_left_out
+from shared.training.weights import load_weights
+
+__all__ = ["inference_records"]
+
+logger = logging.getLogger("inference_records")
+
+PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json"
+FEATURE_SUFFIXES = (".h5", ".hdf5")
+
+_Records = list[dict[str, Any]]
+
+
+def inference_records(
+    path: str | os.PathLike[str],
+    network: BagClassifier,
+    load: LoadFeatureBagd,
+    section: str | Sequence[str] = "test",
+    output_dir: str | os.PathLike[str] | None = None,
+    model_file: str | os.PathLike[str] | None = None,
+    prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
+    prepare_overrides: Mapping[str, Any] | None = None,
+    calibration_file: str | os.PathLike[str] | None = None,
+) -> _Records:
+    """Return one record per slide that can be judged, with ``id`` and ``features`` (path).
+
+    Slides get their features here, by the encoder, tiles and tissue detection that the calibrated data were prepared
+    with; the log says so. A slide that cannot be used is recorded with the reason, and the others are judged.
+
+    Args:
+        path: ``datalist.json``, a folder with one; a folder of feature files; a folder in a layout that preparing knows,
+            or of slides alone; or one slide or feature file.
+        network: that will judge; its weights say which features it was trained on.
+        load: reads feature files.
+        section: section of a prepared datalist, or several.
+        output_dir: folder for ``excluded.csv``, which says what was left out and why, and for the features of slides.
+            Without it nothing is written, and slides cannot be read.
+        model_file: weights of the network; if it is there, features of another encoder are found here, and left out.
+        prepare_config: settings of preparing, for all that is not recorded.
+        prepare_overrides: values in place of the recorded ones and those of ``prepare_config``, e.g.
+            ``{"weights": "encoder.pt"}``; nested mappings replace single nested keys.
+        calibration_file: records the settings that the calibrated data were prepared with; need not exist.
+
+    Raises:
+        DataError: if the path does not exist, if nothing there can be used, if the encoder is not the one that the
+            network was trained with, or if an override names no key of ``prepare_config``.
+    """
+    source = Path(path)
+    if model_file is not None and Path(model_file).is_file():
+        load_weights(network, model_file)
+    excluded: list[Exclusion] = []
+    if datalist := find_datalist(source):
+        records = load_slides(datalist, section)
+    elif files := _files(source, FEATURE_SUFFIXES):
+        records = [{"id": file.stem, "features": str(file.resolve())} for file in files]
+    elif source.is_dir() or source.suffix.lower() in SLIDE_SUFFIXES:
+        records, excluded = _encoded(
+            source, network.feature_kind, output_dir, prepare_config, prepare_overrides or {}, calibration_file
+        )
+    else:
+        found = "a file" if source.exists() else "nothing"
+        raise DataError(
+            f"{source}: found {found}, expected datalist.json, feature files (.h5), slides, or a folder with one of them"
+        )
+    usable: _Records = []
+    for record in records:
+        try:
+            load.read(record)
+        except DataError as error:
+            excluded.append(Exclusion(str(record.get("features")), str(record["id"]), str(error), "slide"))
+        else:
+            usable.append(record)
+    if output_dir is not None:
+        write_excluded(Path(output_dir) / "excluded.csv", excluded)
+    if not usable:
+        reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3])) or "the section is empty"
+        raise DataError(f"{source}: no slide to infer on; {len(excluded)} item(s) left out, the reasons: {reasons}")
+    if output_dir is not None:
+        tell_left_out(logger, excluded, Path(output_dir) / "excluded.csv", NOUNS)
+    return usable
+
+
+def _files(source: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files with one of the suffixes: the path itself, or those in the folder."""
+    if source.is_file():
+        return [source] if source.suffix.lower() in suffixes else []
+    return sorted(file for file in source.glob("*") if file.suffix.lower() in suffixes and file.is_file())
+
+
+def _encoded(
+    source: Path,
+    kind: FeatureKind,
+    output_dir: str | os.PathLike[str] | None,
+    prepare_config: str | os.PathLike[str],
+    overrides: Mapping[str, Any],
+    calibration_file: str | os.PathLike[str] | None,
+) -> tuple[_Records, list[Exclusion]]:
+    """Extract the features of the slides of a folder; return their records and what was left out."""
+    if output_dir is None:
+        raise DataError(f"{source}: slides need an output_dir, where their features are kept")
+    settings = read_prepare_settings(prepare_config, overrides, _reading(calibrated_settings(calibration_file)))
+    layouts: Mapping[str, Layout] = settings.get_parsed_content("prepare#layouts")
+    slides, excluded = _slides(source, layouts)
+    extraction: FeatureExtraction = settings.get_parsed_content("extraction")
+    _refuse_another_encoder(extraction, kind)
+    tell_settings(logger, "slides are read", calibration_file, overrides)
+    output, records = Path(output_dir), []
+    with Processes.of_torchrun() as processes:
+        states = extraction.extract_all(slides, output, processes)
+    for slide, state in zip(slides, states, strict=True):
+        excluded += [
+            Exclusion(str(slide.path), f"{slide.identity} x {tile.x} y {tile.y}", tile.reason, "tile")
+            for tile in state.broken
+        ]
+        if state.status == "done":
+            record = {"id": slide.identity, "patient": slide.patient, "slide": str(slide.path.resolve())}
+            records.append({**record, "features": str(feature_path(output, slide.identity).resolve())})
+            if slide.mpp is not None:
+                records[-1]["mpp"] = slide.mpp
+        else:
+            excluded.append(Exclusion(str(slide.path), slide.identity, state.reason, "slide"))
+    return records, excluded
+
+
+def _slides(source: Path, layouts: Mapping[str, Layout]) -> tuple[list[SourceSlide], list[Exclusion]]:
+    """Return the slides of a folder in a layout, or those that simply lie there, or the one."""
+    if source.is_dir() and any(layout.fits(source) for layout in layouts.values()):
+        return recognise(source, layouts)[1].read(source)
+    if found := _files(source, SLIDE_SUFFIXES):
+        return [SourceSlide(file.stem, file, file.stem) for file in found], []
+    expected = "; or ".join(layout.describe() for layout in layouts.values())
+    raise DataError(
+        f"{source}: found neither datalist.json nor feature files (.h5) nor slides; expected one of these, or {expected}"
+    )
+
+
+def _reading(recorded: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return recorded settings by the keys of ``prepare.json`` that they belong to."""
+    if recorded is None:
+        return None
+    made = recorded.get("features") or {}
+    known = {key: made[key] for key in ("tissue", "tiling", "tile_size", "mpp") if key in made}
+    return {**{key: value for key, value in recorded.items() if key != "features"}, **known}
+
+
+def _refuse_another_encoder(extraction: FeatureExtraction, kind: FeatureKind) -> None:
+    """Find out before hours are spent on features that the network would refuse."""
+    if not kind.read():
+        return
+    attributes = FeatureAttributes(
+        slide_id="",
+        mpp=extraction.mpp,
+        tile_size=extraction.tile_size,
+        encoder=extraction.encoder.name,
+        encoder_sha256=extraction.encoder.sha256,
+    )
+    try:
+        kind.check("configs/prepare.json", attributes, kind.features or 0)
+    except DataError as error:
+        raise DataError(
+            f"{error}. Name the encoder by its weights, --prepare_overrides#weights FILE, and network, or give "
+            "inferring the folder of features that were extracted with it"
+        ) from error

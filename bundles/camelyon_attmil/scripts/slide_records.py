@@ -1,0 +1,29 @@
+"""The slides of a prepared data set, of which only the feature files are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from scripts.prepare import KEYS_WITH_PATHS
+from shared.data.datalist import load_section
+
+__all__ = ["load_slides"]
+
+
+def load_slides(datalist: str | os.PathLike[str], section: str | Sequence[str]) -> list[dict[str, Any]]:
+    """Return the records of one or several sections with absolute paths.
+
+    Slides and annotations may have been moved away since their features were extracted. A feature file that is missing
+    is told when it is read.
+
+    Args:
+        datalist: ``datalist.json``.
+        section: its name, or several.
+
+    Raises:
+        DataError: as :func:`shared.data.datalist.load_section`, but for files that are missing.
+    """
+    names = [section] if isinstance(section, str) else section
+    return [record for name in names for record in load_section(datalist, name, KEYS_WITH_PATHS, require_files=False)]
