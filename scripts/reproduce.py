@@ -1,4 +1,4 @@
-"""Reproduce a published result, or measure a bundle on real data: one study for each bundle."""
+"""Reproduce a published result, or measure a bundle on real data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # the repository's own folder comes first, so that a fresh clone works before it is installed
@@ -14,10 +15,38 @@ sys.path.insert(0, str(REPOSITORY))
 
 from shared.data.errors import DataError  # noqa: E402
 
+
+class Study(NamedTuple):
+    """A study of a bundle.
+
+    Attributes:
+        bundle: its name; ``scripts.study.main.run_study`` of the bundle does the study.
+        text: what it is about.
+    """
+
+    bundle: str
+    text: str
+
+
 STUDIES = {
-    "chexpert_informer": "all alarms by cross-validation on chest X-rays (NIH layout, say) and on generated phantoms",
-    "leukocyte_qpi": "LeNet-5 and AlexNet on stained white cells (wbc_crops.npz), a stand-in for phase images",
-    "lymphocytosis_moe": "all models of the paper by cross-validation on patients (a table and a folder of cells each)",
+    "chexpert_informer": Study(
+        "chexpert_informer",
+        "all alarms by cross-validation on chest X-rays (NIH layout, say) and on generated phantoms",
+    ),
+    "colon": Study(
+        "camelyon_attmil", "bags of colon nuclei (CRCHistoPhenotypes): is one of them epithelial? Ilse et al., table 3"
+    ),
+    "leukocyte_qpi": Study(
+        "leukocyte_qpi", "LeNet-5 and AlexNet on stained white cells (wbc_crops.npz), a stand-in for phase images"
+    ),
+    "lymphocytosis_moe": Study(
+        "lymphocytosis_moe",
+        "all models of the paper by cross-validation on patients (a table and a folder of cells each)",
+    ),
+    "mil-classic": Study(
+        "camelyon_attmil", "attention and other pooling on MUSK1, Fox and Elephant: Ilse et al., table 1"
+    ),
+    "mnist-bags": Study("camelyon_attmil", "bags of digits: is one of them a nine? Area by number of training bags"),
 }
 
 
@@ -26,9 +55,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="studies:\n" + "\n".join(f"  {name}: {text}" for name, text in STUDIES.items()),
+        epilog="studies:\n" + "\n".join(f"  {name}: {study.text}" for name, study in STUDIES.items()),
     )
-    parser.add_argument("study", choices=STUDIES, help="name of the bundle")
+    parser.add_argument("study", choices=STUDIES, help="name of the study")
     parser.add_argument("--data", type=Path, required=True, help="folder with the study's data")
     parser.add_argument("--output", type=Path, help="where results and table go (default: studies/<study>)")
     parser.add_argument("--seeds", type=int, help="number of seeds (default: the study's own)")
@@ -43,7 +72,8 @@ def main() -> int:
 
     # one thread for each worker; must be set before numpy and torch are loaded
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.path.insert(0, str(REPOSITORY / "bundles" / arguments.study))
+    bundle = STUDIES[arguments.study].bundle
+    sys.path.insert(0, str(REPOSITORY / "bundles" / bundle))
     study = importlib.import_module("scripts.study.main")
     chosen = "quick" if arguments.quick else "full" if arguments.full else "default"
     folder = arguments.study if chosen == "default" else f"{arguments.study}_{chosen}"
@@ -54,6 +84,8 @@ def main() -> int:
         seeds=arguments.seeds,
         workers=arguments.workers,
         table_only=arguments.table_only,
+        # a bundle with several studies is told which
+        **({} if arguments.study == bundle else {"study": arguments.study}),
     )
     for path in outcome.written:
         print(path)

@@ -1,4 +1,4 @@
-"""A study's settings: one JSON file with a ``default`` and overlays for less or more."""
+"""A study's settings: one JSON file with a ``default`` and overlays for less or more, or one such section per study."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ __all__ = ["as_settings", "overlaid", "read_mode"]
 Settings = TypeVar("Settings")
 
 
-def read_mode(path: str | os.PathLike[str], mode: str = "default") -> dict[str, Any]:
+def read_mode(path: str | os.PathLike[str], mode: str = "default", study: str | None = None) -> dict[str, Any]:
     """Return the settings of a mode: those of ``default``, values of the mode in their place.
 
     Args:
         path: the JSON file.
         mode: ``default``, or another key of the file.
+        study: key of the file under which the modes are; None if they are the file's own keys.
 
     Raises:
-        DataError: if the file has no such mode.
+        DataError: if the file has no such study or mode.
     """
     content = read_json(path)
+    if study is not None:
+        if study not in content:
+            raise DataError(f"{path}: no study '{study}'; found {', '.join(content)}")
+        content = content[study]
     if mode not in content or "default" not in content:
-        raise DataError(f"{path}: no settings '{mode}'; found {', '.join(content)}")
+        place = path if study is None else f"{path}, '{study}'"
+        raise DataError(f"{place}: no settings '{mode}'; found {', '.join(content)}")
     return overlaid(content["default"], {} if mode == "default" else content[mode])
 
 

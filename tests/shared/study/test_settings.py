@@ -18,6 +18,17 @@ def test_a_mode_replaces_single_values_and_whole_lists(tmp_path):
         read_mode(file, "full")
 
 
+def test_one_file_may_hold_the_modes_of_several_studies(tmp_path):
+    file = tmp_path / "study.json"
+    write_json(file, {"one": {"default": {"a": 1}}, "two": {"default": {"a": 2, "b": 3}, "quick": {"a": 4}}})
+    assert read_mode(file, study="one") == {"a": 1}
+    assert read_mode(file, "quick", "two") == {"a": 4, "b": 3}
+    with pytest.raises(DataError, match="no study 'three'; found one, two"):
+        read_mode(file, study="three")
+    with pytest.raises(DataError, match="'one': no settings 'quick'; found default"):
+        read_mode(file, "quick", "one")
+
+
 @dataclass
 class Two:
     a: int

@@ -103,7 +103,7 @@ def train_bags(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout has no generator of its own
     if training.instances.dim() == 4:
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, settings)
     targets = training.labels.to(torch.float32)
     best_value, best_epoch, best_state = float("inf"), 0, {}

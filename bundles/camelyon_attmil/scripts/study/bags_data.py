@@ -188,7 +188,7 @@ def _patches(path: Path, places: NDArray[np.float64], size: int) -> NDArray[np.u
     column, row = np.floor(places).astype(np.int64).T
     # a nucleus on the very border may be marked at its far edge
     if outside := int(((column < 0) | (column > width) | (row < 0) | (row > height)).sum()):
-        raise DataError(f"{path}: {outside} nuclei lie outside the {width} × {height} pixels; check x and y")
+        raise DataError(f"{path}: {outside} nuclei lie outside the {width} x {height} pixels; check x and y")
     column, row = column.clip(max=width - 1), row.clip(max=height - 1)
     half = size // 2
     mirrored = np.pad(image, ((half, half), (half, half), (0, 0)), mode="reflect")

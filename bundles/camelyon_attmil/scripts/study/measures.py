@@ -1,0 +1,90 @@
+"""What the tables say of held-out bags: means over repeats with intervals over bags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.evaluation.bootstrap import weighted_mean
+from shared.evaluation.classification import weighted_confusion, weighted_roc_auc
+from shared.study.measures import Estimate, mean_over_repeats
+
+__all__ = ["NAMES", "Meter", "weighted_bag_metrics"]
+
+Floats = NDArray[np.float64]
+NAMES = ("accuracy", "precision", "recall", "f1", "roc_auc")
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Measures logits ``(S, B)`` of S repeats for bags with labels ``(B,)``.
+
+    Intervals come from a bootstrap over bags, stratified by class.
+
+    Args:
+        labels: 0 or 1.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+    """
+
+    labels: NDArray[np.int64]
+    resamples: int
+    seed: int = 0
+
+    def classification(self, logits: Floats) -> dict[str, Estimate]:
+        """Return the measures of :data:`NAMES`; a bag is called positive if its logit is above 0."""
+        return dict(zip(NAMES, self._mean(weighted_bag_metrics, [logits]), strict=True))
+
+    def fold_roc_auc(self, logits: Floats, folds: NDArray[np.int64]) -> Estimate:
+        """Return the mean over the folds of the area within each, the folds ``(S, B)`` numbered from 0."""
+        number = int(folds.max()) + 1
+
+        def statistic(weights: Floats, positive: NDArray[np.bool_], scores: Floats, fold: NDArray[np.int64]) -> Floats:
+            areas = [
+                weighted_roc_auc(weights[:, held], scores[held], positive[held])
+                for held in (fold == index for index in range(number))
+            ]
+            # a resample may have only one class of a fold
+            return np.nanmean(np.stack(areas), axis=0)[:, None]
+
+        return self._mean(statistic, [logits, folds])[0]
+
+    def mean(self, values: Floats, of: NDArray[np.bool_]) -> Estimate:
+        """Return the mean of values ``(S, B)`` over some bags ``(B,)``."""
+        estimates = mean_over_repeats(
+            weighted_mean, [], [values[:, of, None]], resamples=self.resamples, seed=self.seed
+        )
+        return estimates[0]
+
+    def _mean(self, statistic: object, repeated: Sequence[NDArray]) -> list[Estimate]:
+        return mean_over_repeats(
+            statistic,  # type: ignore[arg-type]
+            [self.labels == 1],
+            repeated,
+            resamples=self.resamples,
+            seed=self.seed,
+            strata=self.labels,
+        )
+
+
+def weighted_bag_metrics(weights: Floats, positive: NDArray[np.bool_], logits: Floats) -> Floats:
+    """Return the measures for each row of weights, a statistic for the bootstrap.
+
+    Args:
+        weights: ``(R, B)``.
+        positive: ``(B,)``.
+        logits: ``(B,)``.
+
+    Returns:
+        ``(R, 5)`` in the order of :data:`NAMES`; the precision is NaN where nothing is called positive.
+    """
+    table = weighted_confusion(weights, positive.astype(np.intp), (logits > 0).astype(np.intp), 2)
+    called, found, positives = table[:, :, 1].sum(axis=1), table[:, 1, 1], table[:, 1].sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        precision = found / called
+    accuracy = (found + table[:, 0, 0]) / table.sum(axis=(1, 2))
+    area = weighted_roc_auc(weights, logits, positive)
+    return np.stack([accuracy, precision, found / positives, 2 * found / (called + positives), area], axis=1)
