@@ -8,6 +8,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import h5py
 import jsonschema
 import monai.bundle.scripts
 import numpy as np
@@ -61,8 +62,13 @@ def data(bundle, tmp_path):
 
 
 def random_input(folder, name, shape, picture=False):
-    """Write what a record's input consists of: one image of that shape, or a bag of two with clinical attributes."""
+    """Write what a record's input consists of: an image, a bag of two with attributes, or a slide's features."""
     pixels = np.random.default_rng(zlib.crc32(name.encode())).random(shape, np.float32)
+    if len(shape) == 1:
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["features"], file["coords"] = np.stack([pixels, 1 - pixels]), np.array([[0, 0], [256, 0]])
+            file.attrs["level0_tile_size"] = 256.0
+        return {"features": f"{name}.h5", "patient": name}
     if picture:
         Image.fromarray((255 * pixels).astype(np.uint8)).save(folder / f"{name}.png")
         return {"image": f"{name}.png", "patient": name}

@@ -51,8 +51,8 @@ def inference_records(
     with; the log says so. A slide that cannot be used is recorded with the reason, and the others are judged.
 
     Args:
-        path: ``datalist.json``, a folder with one; a folder of feature files; a folder in a layout that preparing knows,
-            or of slides alone; or one slide or feature file.
+        path: ``datalist.json``, a folder with one; a folder of feature files; a folder in a layout that preparing
+            knows, or of slides alone; or one slide or feature file.
         network: that will judge; its weights say which features it was trained on.
         load: reads feature files.
         section: section of a prepared datalist, or several.
@@ -83,7 +83,7 @@ def inference_records(
     else:
         found = "a file" if source.exists() else "nothing"
         raise DataError(
-            f"{source}: found {found}, expected datalist.json, feature files (.h5), slides, or a folder with one of them"
+            f"{source}: found {found}, expected datalist.json, feature files (.h5), slides, or a folder of one of these"
         )
     usable: _Records = []
     for record in records:
@@ -153,7 +153,7 @@ def _slides(source: Path, layouts: Mapping[str, Layout]) -> tuple[list[SourceSli
         return [SourceSlide(file.stem, file, file.stem) for file in found], []
     expected = "; or ".join(layout.describe() for layout in layouts.values())
     raise DataError(
-        f"{source}: found neither datalist.json nor feature files (.h5) nor slides; expected one of these, or {expected}"
+        f"{source}: found neither datalist.json nor feature files (.h5) nor slides; expected these, or {expected}"
     )
 
 

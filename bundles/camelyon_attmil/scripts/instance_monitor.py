@@ -101,7 +101,7 @@ def shown_values(network: BagClassifier) -> str | None:
     if isinstance(network.level, InstanceLevel):
         return "logit of the tile"
     weighted = isinstance(network.level.pooling, WeightedPooling) and not isinstance(network.level.pooling, MeanPooling)
-    return "weight × number of tiles" if weighted else None
+    return "weight times number of tiles" if weighted else None
 
 
 def tile_values(network: BagClassifier, features: torch.Tensor) -> torch.Tensor:
