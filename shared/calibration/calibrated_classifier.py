@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from shared.calibration.calibration_file import read_calibration
 from shared.calibration.confidence import chance_corrected_confidence
 from shared.calibration.decision import decide, defer_possible_misses
+from shared.calibration.deferred import Deferred
 from shared.calibration.outlier_detector import OutlierDetector
 from shared.calibration.sample_summary import summarise
 from shared.calibration.temperature import apply_temperature
@@ -85,15 +86,9 @@ class CalibratedClassifier:
             DataError: if a file is missing or damaged, the calibration was fitted for other weights, classes, samples
                 or masks, or there is no such score.
         """
-        content = read_calibration(calibration_file, weights_file)
+        settings = {"classes": list(classes), "monte_carlo": {"samples": samples, "seed": seed}}
+        content = read_calibration(calibration_file, weights_file, settings)
         path = Path(calibration_file)
-        found = {"classes": list(classes), "monte_carlo": {"samples": samples, "seed": seed}}
-        for key, value in found.items():
-            if content.get(key) != value:
-                raise DataError(
-                    f"{path}: fitted for {key} {content.get(key)}, but used with {value}; "
-                    "use the settings that it was fitted for, or run calibrating again"
-                )
         temperature = _number(content, "temperature", "value", path)
         minimum = _number(content, "confidence", "minimum", path)
         accept = _number(content, "confidence", "accept", path, null=math.inf)
@@ -182,10 +177,8 @@ class CalibratedClassifier:
         }
 
 
-class DeferredClassifier:
+class DeferredClassifier(Deferred[CalibratedClassifier]):
     """A calibrated classifier that reads its files when it is first used.
-
-    A config that names one can be parsed and checked before anything was trained.
 
     Args:
         calibration_file: see :meth:`CalibratedClassifier.load`, as all others.
@@ -207,25 +200,18 @@ class DeferredClassifier:
         passed_on: Sequence[str] = (),
         further_scores: Sequence[str] | None = None,
     ) -> None:
-        self._load = partial(
-            CalibratedClassifier.load,
-            calibration_file,
-            weights_file,
-            classes=classes,
-            samples=samples,
-            seed=seed,
-            passed_on=passed_on,
-            further_scores=further_scores,
+        super().__init__(
+            partial(
+                CalibratedClassifier.load,
+                calibration_file,
+                weights_file,
+                classes=classes,
+                samples=samples,
+                seed=seed,
+                passed_on=passed_on,
+                further_scores=further_scores,
+            )
         )
-
-    @cached_property
-    def classifier(self) -> CalibratedClassifier:
-        """The classifier; reading it may raise as :meth:`CalibratedClassifier.load` does."""
-        return self._load()
-
-    def __call__(self, outputs: Mapping[str, torch.Tensor | ArrayLike]) -> dict[str, np.ndarray]:
-        """Turn outputs into predictions; see :meth:`CalibratedClassifier.__call__`."""
-        return self.classifier(outputs)
 
 
 def _array(value: torch.Tensor | ArrayLike) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,22 @@ def write_calibration(path: str | os.PathLike[str], content: dict[str, Any]) -> 
     write_json(path, content)
 
 
-def read_calibration(path: str | os.PathLike[str], weights: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a calibration file, and refuse it if it belongs to other weights.
+def read_calibration(
+    path: str | os.PathLike[str], weights: str | os.PathLike[str], settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read a calibration file, and refuse it if it belongs to other weights or settings.
 
     Args:
         path: the calibration file.
         weights: the weights file that predictions are made with.
+        settings: values, by their keys in the file, that predictions are made with.
 
     Returns:
         The file's content.
 
     Raises:
-        DataError: if either file is missing, the calibration file is no JSON object, or it belongs to other weights.
+        DataError: if either file is missing, the calibration file is no JSON object, or it belongs to other weights or
+            settings.
     """
     file, weights = Path(path), Path(weights)
     if not file.is_file():
@@ -55,4 +60,10 @@ def read_calibration(path: str | os.PathLike[str], weights: str | os.PathLike[st
             f"{file}: calibrated for weights with SHA-256 {content['weights_sha256']}, but {weights} has {found}; "
             "run calibrating again for these weights, or restore the weights that it belongs to"
         )
+    for key, value in (settings or {}).items():
+        if content.get(key) != value:
+            raise DataError(
+                f"{file}: fitted for {key} {content.get(key)}, but used with {value}; use the settings that it was "
+                "fitted for, or run calibrating again"
+            )
     return content

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from scripts.alarms.doubt_table import Doubts
 from scripts.alarms.fitted_alarm import FittedAlarm
 from scripts.alarms.reasons import alarm_reasons
 from shared.calibration.calibration_file import read_calibration
+from shared.calibration.deferred import Deferred
 from shared.calibration.label_calibration import LabelCalibration
 from shared.data.errors import DataError
 
@@ -96,14 +97,9 @@ class InformerClassifier:
         Raises:
             DataError: if a file is missing or damaged, or was fitted for other weights, findings or images.
         """
-        content = read_calibration(calibration_file, weights_file)
+        settings = {"classes": list(classes), "image_size": image_size}
+        content = read_calibration(calibration_file, weights_file, settings)
         path = Path(calibration_file)
-        for key, value in {"classes": list(classes), "image_size": image_size}.items():
-            if content.get(key) != value:
-                raise DataError(
-                    f"{path}: fitted for {key} {content.get(key)}, but used with {value}; use the settings that it was "
-                    "fitted for, or run calibrating again"
-                )
         try:
             acting = content["alarm"]
             return cls(
@@ -176,10 +172,8 @@ class InformerClassifier:
         return reasons
 
 
-class DeferredInformer:
+class DeferredInformer(Deferred[InformerClassifier]):
     """A classifier that reads its files when it is first used.
-
-    A config that names one can be parsed and checked before anything was trained.
 
     Args:
         calibration_file: see :meth:`InformerClassifier.load`, as all others.
@@ -195,20 +189,11 @@ class DeferredInformer:
         classes: Sequence[str],
         image_size: int,
     ) -> None:
-        self._arguments: tuple[Any, ...] = (calibration_file, weights_file, classes, image_size)
-
-    @cached_property
-    def classifier(self) -> InformerClassifier:
-        """The classifier; reading it may raise as :meth:`InformerClassifier.load` does."""
-        return InformerClassifier.load(*self._arguments)
+        super().__init__(partial(InformerClassifier.load, calibration_file, weights_file, classes, image_size))
 
     def needs(self) -> set[str]:
         """See :meth:`InformerClassifier.needs`."""
         return self.classifier.needs()
-
-    def __call__(self, table: Doubts) -> Findings:
-        """Judge the images of a table; see :meth:`InformerClassifier.__call__`."""
-        return self.classifier(table)
 
 
 def alarm_needs(alarm: FittedAlarm) -> set[str]:

@@ -39,6 +39,22 @@ def test_the_calibration_of_another_model_is_refused(tmp_path, weights):
         assert part in str(error.value)
 
 
+def test_a_calibration_for_other_settings_is_refused(tmp_path, weights):
+    content = {"weights_sha256": sha256_file(weights), "classes": ["cat", "dog"], "image_size": 64}
+    write_calibration(tmp_path / "calibration.json", content)
+    same = {"classes": ["cat", "dog"], "image_size": 64}
+    assert read_calibration(tmp_path / "calibration.json", weights, same) == content
+    for other, message in (
+        (
+            {**same, "image_size": 32},
+            r"calibration\.json: fitted for image_size 64, but used with 32; use",
+        ),
+        ({"seed": 1}, r"fitted for seed None, but used with 1"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_calibration(tmp_path / "calibration.json", weights, other)
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", '{"weights_sha256": null}', "not JSON"])
 def test_files_of_another_kind_are_refused(tmp_path, weights, text):
     (tmp_path / "calibration.json").write_text(text)
