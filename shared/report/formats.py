@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from shared.report.measures import Estimate
 
-__all__ = ["code_spans", "interval", "number", "percent", "percent_interval", "signed", "significant"]
+__all__ = ["code_spans", "interval", "number", "percent", "percent_interval", "signed", "significant", "whole_percent"]
 
 DASH = "\u2013"
 
@@ -33,6 +33,16 @@ def percent(value: float | None) -> str:
         ('97.3\u202f%', '–')
     """
     return DASH if value is None else f"{100 * value:.1f}\u202f%"
+
+
+def whole_percent(value: float) -> str:
+    """Write a share that someone chose, without digits that were not chosen.
+
+    Example:
+        >>> whole_percent(1 - 0.9), whole_percent(0.975)
+        ('10\u202f%', '97.5\u202f%')
+    """
+    return f"{100 * value:.6g}\u202f%"
 
 
 def signed(value: float | None, digits: int = 3) -> str:

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from shared.report import sections
-from shared.report.formats import code_spans, interval, number, percent, percent_interval, signed
+from shared.report.formats import code_spans, interval, number, percent, percent_interval, signed, whole_percent
 from shared.report.gallery import MOST_CASES, case_count, read_cases
 from shared.report.sources import Sources
 from shared.report.wording import CONFIDENCE_WORDS, command, confidence_in_words, measure_title, method_notes
@@ -32,6 +32,7 @@ def render_page(sources: Sources) -> str:
     environment.filters |= {
         "number": number,
         "percent": percent,
+        "whole_percent": whole_percent,
         "signed": signed,
         "interval": interval,
         "percent_interval": percent_interval,
@@ -59,6 +60,9 @@ def render_page(sources: Sources) -> str:
         label_calibration=sections.label_calibration_section(sources),
         decisions=sections.decision_section(sources),
         selective=sections.selective_section(sources),
+        sensitivity=sections.sensitivity_section(sources),
+        saving=sections.time_saving_section(sources),
+        lesions=sections.lesion_section(sources),
         outliers=sections.outlier_section(sources),
         bags=sections.bag_section(sources),
         cases=read_cases(sources),

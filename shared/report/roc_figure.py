@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from shared.data.errors import DataError
+from shared.report.curve_points import read_columns
 from shared.report.measures import Estimate, read_number, read_table
 from shared.report.sources import Sources
 from shared.report.svg import COLOURS, inline_svg, plain, plain_text, style
@@ -49,24 +49,11 @@ def read_roc_curve(sources: Sources) -> RocCurve | None:
     false_rate, true_rate, threshold = (
         read_number(point.get(key), f"{where}.operating_point.{key}") for key in (*rates, "threshold")
     )
-    band = read_table(table.get("band"), f"{where}.band")
     return RocCurve(
-        curve=_columns(table, rates, where),
-        band=_columns(band, (rates[0], "low", "high"), f"{where}.band"),
+        curve=read_columns(table, rates, where),
+        band=read_columns(read_table(table.get("band"), f"{where}.band"), (rates[0], "low", "high"), f"{where}.band"),
         point=(false_rate, true_rate),
         threshold=threshold,
-    )
-
-
-def _columns(table: object, names: tuple[str, ...], where: str) -> Points:
-    lists = [read_table(table, where).get(name) for name in names]
-    if not all(isinstance(values, list) and values for values in lists) or len({len(v) for v in lists if v}) > 1:
-        raise DataError(f"{where}: expected the lists {', '.join(names)}, of equal length; run evaluating again")
-    return np.array(
-        [
-            [read_number(value, f"{where}.{name}[{i}]") for i, value in enumerate(values or [])]
-            for name, values in zip(names, lists, strict=True)
-        ]
     )
 
 

@@ -6,12 +6,15 @@ from shared.report.sections.calibration import calibration_section
 from shared.report.sections.decisions import decision_section, selective_section
 from shared.report.sections.discrimination import discrimination_section, shortcut_section
 from shared.report.sections.label_calibration import label_calibration_section
+from shared.report.sections.lesions import lesion_section
 from shared.report.sections.outliers import outlier_section
 from shared.report.sections.provenance import provenance_section
 from shared.report.sections.quality import marker_section, quality_section
 from shared.report.sections.repeatability import repeatability_section
 from shared.report.sections.resampling import resampling_of
 from shared.report.sections.results import confusion_section, headline_section, purpose_section
+from shared.report.sections.sensitivity import sensitivity_section
+from shared.report.sections.time_saving import time_saving_section
 
 __all__ = [
     "alarm_section",
@@ -23,6 +26,7 @@ __all__ = [
     "flagged_cases",
     "headline_section",
     "label_calibration_section",
+    "lesion_section",
     "marker_section",
     "outlier_section",
     "provenance_section",
@@ -31,5 +35,7 @@ __all__ = [
     "repeatability_section",
     "resampling_of",
     "selective_section",
+    "sensitivity_section",
     "shortcut_section",
+    "time_saving_section",
 ]
