@@ -106,7 +106,7 @@ def words(sources: Sources) -> dict[str, str]:
 
 def bag_count(sources: Sources) -> int:
     """Return how many bags were explained."""
-    return 0 if sources.explanations is None else len(explained_samples(sources, bags=True))
+    return 0 if sources.explanations is None else len(explained_samples(sources, "bag"))
 
 
 def read_bags(sources: Sources) -> list[Bag]:
@@ -117,7 +117,7 @@ def read_bags(sources: Sources) -> list[Bag]:
     """
     if sources.explanations is None:
         return []
-    samples = explained_samples(sources, bags=True)[:MOST_CASES]
+    samples = explained_samples(sources, "bag")[:MOST_CASES]
     paths = [path for where, sample in samples for path in _pictures(sources.eval_dir, sample, where)]
     images = embed_images([path for path in paths if path is not None])
     return [_bag(sources, sample, where, images) for where, sample in samples]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -76,12 +76,14 @@ class Case:
         return self.label == self.prediction if self.label else None
 
 
-def explained_samples(sources: Sources, bags: bool = False) -> list[tuple[str, Mapping[str, Any]]]:
+def explained_samples(
+    sources: Sources, kind: Literal["image", "bag", "slide"] = "image"
+) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the samples of the index of explanations, each with its place for messages.
 
     Args:
         sources: with explanations.
-        bags: whether to return those that are bags of instances, or those that are single images.
+        kind: which to return: single images, bags of instances (with the key ``bag``) or slides (``slide``).
 
     Raises:
         DataError: if they are no list of objects.
@@ -91,7 +93,11 @@ def explained_samples(sources: Sources, bags: bool = False) -> list[tuple[str, M
     if not isinstance(samples, list):
         raise DataError(f"{where}: found {type(samples).__name__}, expected a list; run explaining again")
     tables = [(f"{where}[{i}]", read_table(sample, f"{where}[{i}]")) for i, sample in enumerate(samples)]
-    return [(place, sample) for place, sample in tables if ("bag" in sample) == bags]
+    return [(place, sample) for place, sample in tables if _kind(sample) == kind]
+
+
+def _kind(sample: Mapping[str, Any]) -> str:
+    return next((key for key in ("bag", "slide") if key in sample), "image")
 
 
 def case_count(sources: Sources) -> int:

@@ -37,25 +37,28 @@ class EmbeddedImage:
         return max(self.width, self.height) <= 128
 
 
-def embed_images(paths: Sequence[Path], budget: int = 3_000_000) -> dict[Path, EmbeddedImage]:
+def embed_images(
+    paths: Sequence[Path], budget: int = 3_000_000, sides: Sequence[int] = LARGEST_SIDES
+) -> dict[Path, EmbeddedImage]:
     """Embed image files, together in about ``budget`` bytes.
 
     A file within its share of the budget is taken as it is. A larger one is stored as WebP, smaller and smaller until
-    it fits or 180 px are reached.
+    it fits or the last of ``sides`` is reached.
 
     Args:
         paths: PNG files; repeated ones are embedded once.
         budget: bytes for all of them, before the third that base64 adds.
+        sides: longer sides that are tried, pixels, falling.
 
     Raises:
         DataError: if a file is missing or is no image.
     """
     distinct = list(dict.fromkeys(paths))
     share = budget // max(len(distinct), 1)
-    return {path: _embed(path, share) for path in distinct}
+    return {path: _embed(path, share, sides) for path in distinct}
 
 
-def _embed(path: Path, share: int) -> EmbeddedImage:
+def _embed(path: Path, share: int, sides: Sequence[int]) -> EmbeddedImage:
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -63,15 +66,15 @@ def _embed(path: Path, share: int) -> EmbeddedImage:
             image.load()
             if kind == "PNG" and len(content) <= share:
                 return EmbeddedImage(_uri(content, "png"), *size)
-            return _compressed(image.convert("RGBA" if image.has_transparency_data else "RGB"), share)
+            return _compressed(image.convert("RGBA" if image.has_transparency_data else "RGB"), share, sides)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such image; run explaining again") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image ({error}); run explaining again") from error
 
 
-def _compressed(image: Image.Image, share: int) -> EmbeddedImage:
-    for side in LARGEST_SIDES:
+def _compressed(image: Image.Image, share: int, sides: Sequence[int]) -> EmbeddedImage:
+    for side in sides:
         smaller = image.copy()
         smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
