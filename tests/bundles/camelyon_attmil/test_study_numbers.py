@@ -1,0 +1,88 @@
+"""The numbers of the tables against scikit-learn and against resampling bag by bag."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+RNG = np.random.default_rng(5)
+BAGS = 40
+
+
+@pytest.fixture
+def labels():
+    return RNG.permutation(np.arange(BAGS) % 2)
+
+
+@pytest.fixture
+def logits(labels):
+    return labels + RNG.normal(scale=1.2, size=(3, BAGS)) - 0.5
+
+
+def sklearn_values(labels, logits):
+    called = logits > 0
+    return [
+        sklearn_metrics.accuracy_score(labels, called),
+        sklearn_metrics.precision_score(labels, called),
+        sklearn_metrics.recall_score(labels, called),
+        sklearn_metrics.f1_score(labels, called),
+        sklearn_metrics.roc_auc_score(labels, logits),
+    ]
+
+
+def test_measures_are_those_of_scikit_learn(scripts, labels, logits):
+    measure = scripts("study.measures").weighted_bag_metrics
+    counts = np.array([np.bincount(RNG.integers(0, BAGS, BAGS), minlength=BAGS) for _ in range(5)])
+    found = measure(counts.astype(float), labels == 1, logits[0])
+    for row, weights in zip(found, counts, strict=True):
+        drawn = np.repeat(np.arange(BAGS), weights)
+        np.testing.assert_allclose(row, sklearn_values(labels[drawn], logits[0][drawn]), rtol=1e-12)
+
+
+def test_without_a_positive_call_there_is_no_precision(scripts):
+    values = scripts("study.measures").weighted_bag_metrics(np.ones((1, 4)), np.arange(4) > 1, -np.arange(1.0, 5))[0]
+    np.testing.assert_array_equal(values, [0.5, np.nan, 0, 0, 0])
+
+
+def test_means_over_repeats(scripts, labels, logits):
+    measures = scripts("study.measures")
+    found = measures.Meter(labels, 200).classification(logits)
+    expected = np.array([sklearn_values(labels, values) for values in logits])
+    for index, name in enumerate(measures.NAMES):
+        assert found[name].value == pytest.approx(expected[:, index].mean())
+        assert found[name].repeat_sd == pytest.approx(expected[:, index].std(ddof=1))
+        assert found[name].low < found[name].value < found[name].high
+        assert (found[name].n, found[name].repeats) == (BAGS, 3)
+
+
+def test_the_area_within_folds(scripts, labels, logits):
+    folds = np.stack([RNG.permutation(np.arange(BAGS) % 4) for _ in range(3)])
+    # what one fold's network adds to all its logits does not matter within the fold
+    shifted = logits + 10 * folds
+    meter = scripts("study.measures").Meter(labels, 200)
+    found = meter.fold_roc_auc(shifted, folds)
+    expected = [
+        np.mean([sklearn_metrics.roc_auc_score(labels[fold == k], values[fold == k]) for k in range(4)])
+        for values, fold in zip(logits, folds, strict=True)
+    ]
+    assert found.value == pytest.approx(np.mean(expected))
+    assert meter.classification(shifted)["roc_auc"].value < found.value - 0.1
+
+
+@pytest.mark.parametrize(
+    ("value", "high", "text"),
+    [(0.9, 0.95, "met, above"), (0.85, 0.95, "met, within the interval"), (0.7, 0.8, "missed by 0.192")],
+)
+def test_verdicts_on_the_papers_figures(scripts, value, high, text):
+    from shared.study.measures import Estimate
+
+    assert scripts("study.table")._verdict(Estimate(value, 0.5, high, 10), 0.892) == text
+
+
+def test_published_figures_of_the_colon_agree_with_each_other(scripts):
+    """The F score is nearly the harmonic mean of mean precision and recall: guards against misprints."""
+    for (condition, _), figures in scripts("study.published").PUBLISHED.items():
+        if condition == "colon":
+            precision, recall = figures["precision"], figures["recall"]
+            assert figures["f1"] == pytest.approx(2 * precision * recall / (precision + recall), abs=0.004)
