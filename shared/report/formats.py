@@ -8,7 +8,17 @@ from markupsafe import Markup, escape
 
 from shared.report.measures import Estimate
 
-__all__ = ["code_spans", "interval", "number", "percent", "percent_interval", "signed", "significant", "whole_percent"]
+__all__ = [
+    "code_spans",
+    "compact",
+    "interval",
+    "number",
+    "percent",
+    "percent_interval",
+    "signed",
+    "significant",
+    "whole_percent",
+]
 
 DASH = "\u2013"
 
@@ -70,6 +80,18 @@ def significant(value: float) -> str:
     mantissa, _, exponent = f"{value:.4g}".partition("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")) if exponent else ""
     return f"{mantissa} \u00d7 10{raised}" if raised else mantissa
+
+
+def compact(value: float) -> str:
+    """Write a number with two significant digits and its sign, whatever its size.
+
+    Example:
+        >>> compact(0.01234), compact(-1.26), compact(3.2e-7), compact(0)
+        ('+0.012', '−1.3', '+3.2 × 10⁻⁷', '0')
+    """
+    if not value:
+        return "0"
+    return f"{'+' if value > 0 else chr(0x2212)}{significant(float(f'{abs(value):.2g}'))}"
 
 
 def interval(estimate: Estimate | tuple[float, float] | None, digits: int = 3) -> str:

@@ -6,7 +6,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from shared.report import sections
-from shared.report.formats import code_spans, interval, number, percent, percent_interval, signed, whole_percent
+from shared.report.formats import (
+    code_spans,
+    compact,
+    interval,
+    number,
+    percent,
+    percent_interval,
+    signed,
+    whole_percent,
+)
 from shared.report.gallery import MOST_CASES, case_count, read_cases
 from shared.report.sources import Sources
 from shared.report.wording import CONFIDENCE_WORDS, command, confidence_in_words, measure_title, method_notes
@@ -34,6 +43,7 @@ def render_page(sources: Sources) -> str:
         "percent": percent,
         "whole_percent": whole_percent,
         "signed": signed,
+        "compact": compact,
         "interval": interval,
         "percent_interval": percent_interval,
         "measure": measure_title,
@@ -65,10 +75,12 @@ def render_page(sources: Sources) -> str:
         lesions=sections.lesion_section(sources),
         outliers=sections.outlier_section(sources),
         bags=sections.bag_section(sources),
+        slides=sections.slide_section(sources),
         cases=read_cases(sources),
         case_total=case_count(sources),
         most_cases=MOST_CASES,
         quality=sections.quality_section(sources),
+        bag_quality=sections.bag_quality_section(sources),
         marker=sections.marker_section(sources),
         quality_resampled=sections.resampling_of(sources.explanations),
         method_notes=method_notes((sources.explanations or {}).get("methods") or {}),

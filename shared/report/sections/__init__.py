@@ -1,6 +1,7 @@
 """What each section of the page says, as plain values for the template. ``None`` or empty is "not measured"."""
 
 from shared.report.sections.alarms import alarm_section, flagged_cases
+from shared.report.sections.bag_quality import bag_quality_section
 from shared.report.sections.bags import bag_section
 from shared.report.sections.calibration import calibration_section
 from shared.report.sections.decisions import decision_section, selective_section
@@ -14,10 +15,12 @@ from shared.report.sections.repeatability import repeatability_section
 from shared.report.sections.resampling import resampling_of
 from shared.report.sections.results import confusion_section, headline_section, purpose_section
 from shared.report.sections.sensitivity import sensitivity_section
+from shared.report.sections.slides import slide_section
 from shared.report.sections.time_saving import time_saving_section
 
 __all__ = [
     "alarm_section",
+    "bag_quality_section",
     "bag_section",
     "calibration_section",
     "confusion_section",
@@ -37,5 +40,6 @@ __all__ = [
     "selective_section",
     "sensitivity_section",
     "shortcut_section",
+    "slide_section",
     "time_saving_section",
 ]
