@@ -63,7 +63,7 @@ def look_up(texture: NDArray[np.float32], x: int, y: int, width: int, height: in
     """Return a region of an endlessly repeated texture ``(K, S, S)`` from pixel (x, y) on, ``(K, height, width)``."""
     rows = (y + np.arange(height)) % texture.shape[1]
     columns = (x + np.arange(width)) % texture.shape[2]
-    return texture[:, rows[:, None], columns[None, :]]
+    return texture.take(rows, axis=1).take(columns, axis=2)
 
 
 def turned_look_up(
@@ -73,11 +73,15 @@ def turned_look_up(
     size = texture.shape[1]
     u = (x * np.cos(angle) + y * np.sin(angle)) / scale + shift[0]
     v = (y * np.cos(angle) - x * np.sin(angle)) / scale + shift[1]
-    column, row = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
+    column, row = np.floor(u).astype(np.int32), np.floor(v).astype(np.int32)
     right, below = (u - column).astype(np.float32), (v - row).astype(np.float32)
-    c0, c1, r0, r1 = column % size, (column + 1) % size, row % size, (row + 1) % size
-    upper = texture[:, r0, c0] * (1 - right) + texture[:, r0, c1] * right
-    lower = texture[:, r1, c0] * (1 - right) + texture[:, r1, c1] * right
+    c0, r0 = column % size, row % size
+    c1, r1 = (c0 + 1) % size, (r0 + 1) % size * size
+    r0 *= size
+    # indices of one axis are looked up three times as fast as those of two
+    flat, left = texture.reshape(len(texture), -1), 1 - right
+    upper = flat.take(r0 + c0, axis=1) * left + flat.take(r0 + c1, axis=1) * right
+    lower = flat.take(r1 + c0, axis=1) * left + flat.take(r1 + c1, axis=1) * right
     return upper * (1 - below) + lower * below
 
 
