@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.data.datalist import load_section
+from shared.data.datalist import load_section, write_datalist
 from shared.data.errors import DataError
 from shared.data.files import read_json, sha256_file, write_json
 
@@ -97,6 +97,35 @@ class PreparedFolder:
             shutil.rmtree(state.parent)  # the notes of what is done are wrong, since files are gone
             return False
         return True
+
+    def fill(
+        self,
+        collect: Callable[[], tuple[Mapping[str, Sequence[Mapping[str, Any]]], Mapping[str, Any]]],
+        classes: Sequence[str],
+        overwrite: bool = False,
+    ) -> bool:
+        """Write the datalist, unless it is already that of this source and these settings.
+
+        Args:
+            collect: returns the records of each section and what the datalist says about itself.
+            classes: names of the classes in the order of the labels.
+            overwrite: begin anew, whatever was prepared there.
+
+        Returns:
+            Whether an earlier preparation was found complete, so that nothing was done.
+
+        Raises:
+            DataError: see :meth:`is_complete`.
+        """
+        if overwrite:
+            self.clear()
+        if self.is_complete():
+            return True
+        self.begin()
+        sections, info = collect()
+        write_datalist(self.datalist, sections, classes, info)
+        self.finish()
+        return False
 
     def begin(self) -> None:
         """Note that a preparation of this source began, and take an older datalist away."""

@@ -15,13 +15,14 @@ from scripts.feature_kind import FeatureKind
 from scripts.networks import BagClassifier
 from scripts.prepare import NOUNS
 from scripts.slide_records import load_slides
-from scripts.source_slide import SLIDE_SUFFIXES, Layout, SourceSlide, recognise
+from scripts.source_slide import SLIDE_SUFFIXES, Layout, SourceSlide
 from scripts.work_division import Processes
 from shared.data.datalist import find_datalist
 from shared.data.errors import DataError
-from shared.data.integrity import Exclusion, write_excluded
+from shared.data.integrity import Exclusion
+from shared.data.layouts import recognise
+from shared.data.left_out import check_usable
 from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
-from shared.data.summary import left_out, tell_left_out
 from shared.training.weights import load_weights
 
 __all__ = ["inference_records"]
@@ -93,13 +94,7 @@ def inference_records(
             excluded.append(Exclusion(str(record.get("features")), str(record["id"]), str(error), "slide"))
         else:
             usable.append(record)
-    if output_dir is not None:
-        write_excluded(Path(output_dir) / "excluded.csv", excluded)
-    if not usable:
-        reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3])) or "the section is empty"
-        raise DataError(f"{source}: no slide to infer on; {len(excluded)} item(s) left out, the reasons: {reasons}")
-    if output_dir is not None:
-        tell_left_out(logger, excluded, Path(output_dir) / "excluded.csv", NOUNS)
+    check_usable(source, usable, excluded, output_dir, logger, NOUNS, what="slide")
     return usable
 
 

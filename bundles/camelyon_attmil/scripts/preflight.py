@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from scripts.annotations import read_asap
 from scripts.slide import Slide
-from scripts.source_slide import Layout, SourceSlide, recognise
+from scripts.source_slide import Layout, SourceSlide
 from scripts.tiling import Tiling
 from scripts.tissue import TissueDetection
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
+from shared.data.layouts import recognise
 from shared.data.processes import in_processes
 
 __all__ = ["Preflight", "PreflightReport", "SlideReport"]

@@ -16,15 +16,17 @@ from scripts.feature_extraction import FeatureExtraction, feature_path
 from scripts.feature_file import FeatureAttributes, check_same_encoder
 from scripts.feature_layouts import read_features
 from scripts.slide import Slide
-from scripts.source_slide import Layout, SourceSlide, recognise
+from scripts.source_slide import Layout, SourceSlide
 from scripts.work_division import Processes
 from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, write_excluded
+from shared.data.layouts import recognise
+from shared.data.left_out import Nouns, main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
 from shared.data.splits import check_group_disjoint, split_records
-from shared.data.summary import Nouns, Summary, left_out
+from shared.data.summary import Summary
 
 __all__ = ["KEYS_WITH_PATHS", "NOUNS", "UNLABELLED", "Preparation"]
 
@@ -164,10 +166,9 @@ class Preparation:
         write_excluded(folder.output / "excluded.csv", excluded)
         labelled = [record for record in records if "label" in record]
         if not labelled:
-            reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3]))
             raise DataError(
                 f"{folder.source}: no usable labelled slide ({len(records)} without label); {len(excluded)} item(s) "
-                f"were left out, see {folder.output / 'excluded.csv'}; the reasons: {reasons or 'none'}"
+                f"were left out, see {folder.output / 'excluded.csv'}; the reasons: {main_reasons(excluded, NOUNS)}"
             )
         sections = self._divide(labelled)
         sections[UNLABELLED] = [_without(record) for record in records if "label" not in record]

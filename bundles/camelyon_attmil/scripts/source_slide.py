@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
+from shared.data.layouts import SourceLayout
 
-__all__ = ["SLIDE_SUFFIXES", "Layout", "SourceSlide", "recognise"]
+__all__ = ["SLIDE_SUFFIXES", "Layout", "SourceSlide"]
 
 #: of the formats that OpenSlide reads, by the suffix of the file to open
 SLIDE_SUFFIXES = (
@@ -45,36 +44,10 @@ class SourceSlide:
     kind: str | None = None
 
 
-class Layout(Protocol):
-    """How a data set lies on disk."""
+class Layout(SourceLayout, Protocol):
+    """How slides lie on disk."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def describe(self) -> str:
-        """Say what a folder of this layout holds."""
-
-    def fits(self, source: Path) -> bool:
-        """Return whether a folder has this layout."""
-
-    def files(self, source: Path) -> list[Path]:
-        """Return all files that the preparation depends on."""
-
     def read(self, source: Path) -> tuple[list[SourceSlide], list[Exclusion]]:
         """Return the slides, and what cannot be used, with the reason."""
-
-
-def recognise(source: Path, layouts: Mapping[str, Layout]) -> tuple[str, Layout]:
-    """Return the layout of a folder and its name.
-
-    Raises:
-        DataError: if it is none of the layouts.
-    """
-    expected = "; or ".join(layout.describe() for layout in layouts.values())
-    if not source.is_dir():
-        found = "is a file" if source.exists() else "no such folder"
-        raise DataError(f"{source}: {found}; expected as --source a folder that holds {expected}")
-    for name, layout in layouts.items():
-        if layout.fits(source):
-            return name, layout
-    names = ", ".join(sorted(path.name for path in source.iterdir())[:5])
-    raise DataError(f"{source}: nothing to prepare; found {names or 'an empty folder'}, expected {expected}")

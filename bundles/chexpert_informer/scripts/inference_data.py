@@ -13,13 +13,14 @@ from scripts.chest_image import PICTURES, read_chest_image
 from scripts.dicom import is_dicom
 from scripts.image_check import ImageCheck
 from scripts.image_selection import ImageSelection
-from scripts.prepare import NOUNS, image_records, recognise
+from scripts.prepare import NOUNS, image_records
 from scripts.source_image import Layout, SourceImage
 from shared.data.datalist import find_datalist, load_section
 from shared.data.errors import DataError
-from shared.data.integrity import Exclusion, check_records, write_excluded
+from shared.data.integrity import Exclusion, check_records
+from shared.data.layouts import recognise
+from shared.data.left_out import check_usable
 from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
-from shared.data.summary import left_out, tell_left_out
 
 __all__ = ["inference_records"]
 
@@ -89,15 +90,7 @@ def inference_records(
             f"{source}: found nothing, expected datalist.json, a folder of a layout that preparing knows, or images "
             f"({', '.join(PICTURES)}, DICOM), as file or folder"
         )
-    if output_dir is not None:
-        write_excluded(Path(output_dir) / "excluded.csv", excluded)
-    if not records:
-        reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3]))
-        raise DataError(
-            f"{source}: no image to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}"
-        )
-    if output_dir is not None:
-        tell_left_out(logger, excluded, Path(output_dir) / "excluded.csv", NOUNS)
+    check_usable(source, records, excluded, output_dir, logger, NOUNS, what="image")
     return records
 
 

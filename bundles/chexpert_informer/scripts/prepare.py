@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,15 +19,16 @@ from scripts.findings import FINDINGS
 from scripts.image_check import ImageCheck
 from scripts.image_selection import ImageSelection
 from scripts.source_image import Layout, SourceImage
-from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, write_excluded
+from shared.data.layouts import recognise
+from shared.data.left_out import Nouns, main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
 from shared.data.splits import check_group_disjoint, split_by_group
-from shared.data.summary import Nouns, Summary, left_out
+from shared.data.summary import Summary
 
-__all__ = ["NOUNS", "UNLABELLED", "Preparation", "image_records", "recognise"]
+__all__ = ["NOUNS", "UNLABELLED", "Preparation", "image_records"]
 
 logger = logging.getLogger(__name__)
 
@@ -100,14 +102,8 @@ class Preparation:
             written=("datalist.json", "excluded.csv"),
             sections=(*self.fractions, UNLABELLED),
         )
-        if overwrite:
-            folder.clear()
-        reused = folder.is_complete()
-        if not reused:
-            folder.begin()
-            sections, info = self._collect(name, layout, source, output, progress)
-            write_datalist(folder.datalist, sections, self.classes, info)
-            folder.finish()
+        collect = partial(self._collect, name, layout, source, output, progress)
+        reused = folder.fill(collect, self.classes, overwrite)
         return Summary.read(folder.datalist, "patient", ("age",), reused, NOUNS)
 
     def _collect(
@@ -118,10 +114,9 @@ class Preparation:
         write_excluded(output / "excluded.csv", excluded)
         labelled = [record for record in found if "label" in record]
         if not labelled:
-            reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3]))
             raise DataError(
                 f"{source}: no usable labelled image ({len(found)} without labels); {len(excluded)} item(s) were left "
-                f"out, see {output / 'excluded.csv'}; the reasons: {reasons or 'none'}"
+                f"out, see {output / 'excluded.csv'}; the reasons: {main_reasons(excluded, NOUNS)}"
             )
         self._warn(labelled)
         parts = {record["published"] for record in labelled if "published" in record}
@@ -226,26 +221,6 @@ def image_records(
     usable, unusable = check(chosen, source, workers, progress)
     records = [_record(image, wanted.get(id(image))) for image in usable]
     return records, [*excluded, *others, *unwanted, *unusable]
-
-
-def recognise(source: Path, layouts: Mapping[str, Layout]) -> tuple[str, Layout]:
-    """Return the layout of a folder and its name.
-
-    Raises:
-        DataError: if it is none of the layouts, or several.
-    """
-    expected = "; or ".join(layout.describe() for layout in layouts.values())
-    if not source.is_dir():
-        found = "is a file" if source.exists() else "no such folder"
-        raise DataError(f"{source}: {found}; expected as --source a folder that holds {expected}")
-    fitting = {name: layout for name, layout in layouts.items() if layout.fits(source)}
-    if not fitting:
-        names = ", ".join(sorted(path.name for path in source.iterdir())[:5])
-        raise DataError(f"{source}: nothing to prepare; found {names or 'an empty folder'}, expected {expected}")
-    if len(fitting) > 1:
-        several = " and ".join(layout.describe() for layout in fitting.values())
-        raise DataError(f"{source}: has several layouts ({several}); keep the one that counts")
-    return next(iter(fitting.items()))
 
 
 def _record(image: SourceImage, label: list[int | None] | None) -> dict[str, Any]:

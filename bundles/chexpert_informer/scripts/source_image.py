@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scripts.findings import FINDINGS
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
+from shared.data.layouts import SourceLayout
 
 __all__ = ["Layout", "SourceImage", "clean_age", "clean_sex", "finding_codes", "read_table"]
 
@@ -48,14 +49,8 @@ class SourceImage:
     truth: Path | None = None
 
 
-class Layout(Protocol):
-    """One published way to lay a data set out."""
-
-    def fits(self, source: Path) -> bool:
-        """Return whether a folder has this layout."""
-
-    def files(self, source: Path) -> list[Path]:
-        """Return the files that the result depends on."""
+class Layout(SourceLayout, Protocol):
+    """One published way to lay radiographs out."""
 
     def read(self, source: Path) -> tuple[list[SourceImage], list[Exclusion]]:
         """Return the images, and what is left out because its description cannot be used.
@@ -63,9 +58,6 @@ class Layout(Protocol):
         Raises:
             DataError: if a table cannot be used at all.
         """
-
-    def describe(self) -> str:
-        """Return what a folder of this layout holds, for an error message."""
 
 
 def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:

@@ -18,9 +18,9 @@ from scripts.single_cells import SingleCellReader, list_images
 from shared.data.arrays import IMAGE_SUFFIXES, read_image
 from shared.data.datalist import PATH_KEYS, find_datalist, load_section, read_datalist
 from shared.data.errors import DataError
-from shared.data.integrity import Exclusion, check_records, write_excluded
+from shared.data.integrity import Exclusion, check_records
+from shared.data.left_out import check_usable
 from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
-from shared.data.summary import left_out, tell_left_out
 
 __all__ = ["inference_records", "pixel_size_um"]
 
@@ -102,16 +102,8 @@ def inference_records(
         )
     report = check_records(records, (extraction.crop_size, extraction.crop_size), what="cell")
     excluded += report.excluded
-    if output is not None:
-        write_excluded(output / "excluded.csv", excluded)
-    if not report.kept:
-        reasons = "; ".join(map(str, left_out(excluded)[:3]))
-        raise DataError(
-            f"{source}: nothing to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}; "
-            f"expected a prepared folder, .phase recordings, an .npz set, or images ({', '.join(IMAGE_SUFFIXES)})"
-        )
-    if output is not None:
-        tell_left_out(logger, excluded, output / "excluded.csv")
+    expected = f"a prepared folder, .phase recordings, an .npz set, or images ({', '.join(IMAGE_SUFFIXES)})"
+    check_usable(source, report.kept, excluded, output, logger, what="cell", expected=expected)
     return report.kept
 
 

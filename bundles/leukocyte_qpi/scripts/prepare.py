@@ -20,13 +20,13 @@ from scripts.extraction import CellExtraction
 from scripts.hologram import HologramReader
 from scripts.recording_batch import extract_recordings
 from scripts.single_cells import SingleCell, SingleCellReader, list_images
-from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, check_records, find_duplicates, write_excluded
+from shared.data.left_out import main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
 from shared.data.splits import check_group_disjoint, split_records
-from shared.data.summary import Summary, left_out
+from shared.data.summary import Summary
 
 __all__ = ["Preparation"]
 
@@ -98,15 +98,12 @@ class Preparation:
             written=("crops", "truth", "datalist.json", "excluded.csv"),
             sections=(*self.fractions, "outlier"),
         )
-        if overwrite:
-            folder.clear()
-        reused = folder.is_complete()
-        if not reused:
-            folder.begin()
+
+        def contents() -> tuple[dict[str, _Records], dict[str, Any]]:
             records, excluded = collect(source, files, output, progress)
-            sections, info = self._divide(records, excluded, output, source)
-            write_datalist(folder.datalist, sections, self.classes, info)
-            folder.finish()
+            return self._divide(records, excluded, output, source)
+
+        reused = folder.fill(contents, self.classes, overwrite)
         return Summary.read(folder.datalist, "donor", ("opd_peak_nm", "area_um2", "dry_mass_pg"), reused)
 
     def _recognise(self, source: Path) -> tuple[list[Path], Callable[[Path, list[Path], Path, bool], _Collected]]:
@@ -216,10 +213,9 @@ class Preparation:
         write_excluded(output / "excluded.csv", excluded)
         cells = [record for record in report.kept if "label" in record]
         if not cells:
-            reasons = "; ".join(map(str, left_out(excluded)[:3]))
             raise DataError(
                 f"{source}: no usable cell of the classes {', '.join(self.classes)}; {len(excluded)} item(s) were left "
-                f"out, see {output / 'excluded.csv'}; the reasons: {reasons or 'none'}"
+                f"out, see {output / 'excluded.csv'}; the reasons: {main_reasons(excluded)}"
             )
         sections: dict[str, _Records] = split_records(cells, self.fractions, "donor", seed=self.seed)
         check_group_disjoint(sections, "donor")

@@ -10,12 +10,12 @@ from typing import Any
 
 from scripts.image_check import ImageCheck
 from scripts.prepare import NOUNS, patient_records
-from scripts.source_layout import SourceLayout, recognise
+from scripts.source_layout import SourceLayout
 from shared.data.datalist import find_datalist, load_section
 from shared.data.errors import DataError
-from shared.data.integrity import write_excluded
+from shared.data.layouts import recognise
+from shared.data.left_out import check_usable
 from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
-from shared.data.summary import left_out, tell_left_out
 
 __all__ = ["inference_records"]
 
@@ -68,16 +68,7 @@ def inference_records(
     tell_settings(logger, "tables and images are read", calibration_file, prepare_overrides)
     layouts: Mapping[str, SourceLayout] = settings.get_parsed_content("prepare#layouts")
     check: ImageCheck = settings.get_parsed_content("check")
-    records, excluded, _ = patient_records(
-        recognise(source, list(layouts.values())), check, source, workers=settings["workers"]
-    )
-    if output_dir is not None:
-        write_excluded(Path(output_dir) / "excluded.csv", excluded)
-    if not records:
-        reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3]))
-        raise DataError(
-            f"{source}: no patient to infer on; {len(excluded)} item(s) left out, the reasons: {reasons or 'none'}"
-        )
-    if output_dir is not None:
-        tell_left_out(logger, excluded, Path(output_dir) / "excluded.csv", NOUNS)
+    _, layout = recognise(source, layouts)
+    records, excluded, _ = patient_records(layout, check, source, workers=settings["workers"])
+    check_usable(source, records, excluded, output_dir, logger, NOUNS, what="patient")
     return records

@@ -9,19 +9,21 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scripts.generated_truth import truth_of
 from scripts.image_check import ImageCheck
-from scripts.source_layout import Patient, SourceLayout, recognise
-from shared.data.datalist import write_datalist
+from scripts.source_layout import Patient, SourceLayout
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, write_excluded
+from shared.data.layouts import recognise
+from shared.data.left_out import Nouns, main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
 from shared.data.splits import check_group_disjoint, split_records
-from shared.data.summary import Nouns, Summary, left_out
+from shared.data.summary import Summary
 
 __all__ = ["NOUNS", "UNLABELLED", "Preparation", "patient_records"]
 
@@ -75,7 +77,7 @@ class Preparation:
                 prepared from another source or with other settings and ``overwrite`` is false.
         """
         source, output = Path(source), Path(output)
-        layout = recognise(source, list(self.layouts.values()))
+        name, layout = recognise(source, self.layouts)
         folder = PreparedFolder(
             output,
             source,
@@ -84,43 +86,36 @@ class Preparation:
             written=("datalist.json", "excluded.csv"),
             sections=(*self.fractions, UNLABELLED),
         )
-        if overwrite:
-            folder.clear()
-        reused = folder.is_complete()
-        if not reused:
-            folder.begin()
-            sections, info = self._collect(layout, source, output, progress)
-            write_datalist(folder.datalist, sections, self.classes, info)
-            folder.finish()
+        collect = partial(self._collect, name, layout, source, output, progress)
+        reused = folder.fill(collect, self.classes, overwrite)
         return Summary.read(folder.datalist, "patient", ("age", "lymphocyte_count"), reused, NOUNS, count_of="image")
 
     def _collect(
-        self, layout: SourceLayout, source: Path, output: Path, progress: bool
+        self, name: str, layout: SourceLayout, source: Path, output: Path, progress: bool
     ) -> tuple[dict[str, _Records], dict[str, Any]]:
         """Return the records of each section and what the datalist says about itself; write ``excluded.csv``."""
         records, excluded, size = patient_records(layout, self.check, source, self.workers, progress)
         write_excluded(output / "excluded.csv", excluded)
         labelled = [record for record in records if "label" in record]
         if not labelled:
-            reasons = "; ".join(map(str, left_out(excluded, NOUNS)[:3]))
             raise DataError(
                 f"{source}: no usable patient of the classes {', '.join(self.classes)} ({len(records)} without "
                 f"diagnosis); {len(excluded)} item(s) were left out, see {output / 'excluded.csv'}; the reasons: "
-                f"{reasons or 'none'}"
+                f"{main_reasons(excluded, NOUNS)}"
             )
         sections: dict[str, _Records] = split_records(labelled, self.fractions, "patient", seed=self.seed)
         sections[UNLABELLED] = [record for record in records if "label" not in record]
         check_group_disjoint(sections, "patient")
-        for label, name in enumerate(self.classes):
+        for label, title in enumerate(self.classes):
             if all(record["label"] != label for record in labelled):
-                logger.warning("no patient of the class %s; a network cannot learn it from these data", name)
+                logger.warning("no patient of the class %s; a network cannot learn it from these data", title)
         info = {
             "bundle": "lymphocytosis_moe",
             "source": source.name,
             "table": layout.table,
             "image": "stained blood smear, RGB, 8 bits",
             "image_size": size,
-            PREPARED_WITH: self._reading(layout),
+            PREPARED_WITH: self._reading(name, layout),
             "age_on": layout.attributes.reference_date if "birth_date" in layout.columns else None,
             "split_by": "patient",
             "seed": self.seed,
@@ -130,9 +125,8 @@ class Preparation:
         }
         return sections, info
 
-    def _reading(self, layout: SourceLayout) -> dict[str, Any]:
+    def _reading(self, name: str, layout: SourceLayout) -> dict[str, Any]:
         """Return what decides how tables and images are read, by the keys of ``configs/prepare.json``, for raw data."""
-        (name,) = (key for key, known in self.layouts.items() if known is layout)
         settings = asdict(layout)
         # how smears are named is no matter of how a patient is diagnosed
         del settings["smear_pattern"]

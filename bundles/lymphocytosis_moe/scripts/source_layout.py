@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from shared.data.arrays import IMAGE_SUFFIXES
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
 
-__all__ = ["Patient", "SourceLayout", "list_images", "recognise"]
+__all__ = ["Patient", "SourceLayout", "list_images"]
 
 SUFFIXES = tuple(suffix for suffix in IMAGE_SUFFIXES if suffix != ".npy")
 
@@ -69,6 +68,10 @@ class SourceLayout:
                 raise DataError(f"smear_pattern '{self.smear_pattern}' is no regular expression: {error}") from error
             if "smear" not in named:
                 raise DataError(f"smear_pattern '{self.smear_pattern}' needs a group (?P<smear>…)")
+
+    def describe(self) -> str:
+        """Return what a folder of this layout holds."""
+        return f"{self.table} with {' or '.join(self.folders)}/<patient>/"
 
     def fits(self, source: Path) -> bool:
         """Return whether a folder has this layout's table."""
@@ -155,28 +158,6 @@ def list_images(folder: Path) -> tuple[list[Path], list[Path]]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     return images, [path for path in files if path.suffix.lower() not in SUFFIXES]
-
-
-def recognise(source: str | os.PathLike[str], layouts: Sequence[SourceLayout]) -> SourceLayout:
-    """Return the layout of a folder.
-
-    Raises:
-        DataError: if it is none of the layouts, or several.
-    """
-    folder = Path(source)
-    expected = "; or ".join(f"{layout.table} with {' or '.join(layout.folders)}/<patient>/" for layout in layouts)
-    if not folder.is_dir():
-        found = "is a file" if folder.exists() else "no such folder"
-        raise DataError(f"{folder}: {found}; expected as --source a folder that holds {expected}")
-    fitting = [layout for layout in layouts if layout.fits(folder)]
-    if not fitting:
-        names = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
-        raise DataError(f"{folder}: nothing to prepare; found {names or 'an empty folder'}, expected {expected}")
-    if len(fitting) > 1:
-        raise DataError(
-            f"{folder}: holds both {' and '.join(layout.table for layout in fitting)}; keep the one that counts"
-        )
-    return fitting[0]
 
 
 def _names(paths: Sequence[Path], source: Path) -> str:

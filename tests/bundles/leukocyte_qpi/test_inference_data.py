@@ -53,7 +53,7 @@ def test_sections_of_a_datalist(inference_data, tmp_path, crop):
     assert "no such file" in excluded["reason"].item()
     with pytest.raises(DataError, match="no section 'validation'; found test, training"):
         inference_data.inference_records(tmp_path, section="validation")
-    with pytest.raises(DataError, match="nothing to infer on"):
+    with pytest.raises(DataError, match="no cell to infer on"):
         inference_data.inference_records(tmp_path, section="training")
 
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_inferred_on(inference_data, tmp_path):
     with pytest.raises(DataError, match=r"found a file of kind '\.txt'"):
         inference_data.inference_records(tmp_path / "notes.txt")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: nothing to infer on; 0 item\(s\) left out"):
+    with pytest.raises(DataError, match=r"empty: no cell to infer on; 0 item\(s\) left out"):
         inference_data.inference_records(tmp_path / "empty")
     np.save(tmp_path / "constant.npy", np.ones((50, 50)))
     with pytest.raises(DataError, match=r"constant\.npy, crop: constant\.npy is constant"):

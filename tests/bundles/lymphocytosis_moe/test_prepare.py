@@ -277,7 +277,7 @@ def test_too_few_patients(preparation, write_source, tmp_path):
         (lambda folder: [folder.mkdir(), (folder / "clinical.csv").write_text("id")], "but no folder images"),
         (
             lambda folder: [folder.mkdir(), *[(folder / name).write_text("id") for name in TABLES.values()]],
-            r"holds both clinical_annotation\.csv and clinical\.csv",
+            r"has several layouts \(clinical_annotation\.csv with .* and clinical\.csv with",
         ),
     ],
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.data.datalist import write_datalist
+from shared.data.datalist import read_datalist, write_datalist
 from shared.data.errors import DataError
 from shared.data.preparation import PreparedFolder
 
@@ -36,6 +36,25 @@ def test_complete_only_when_finished(source, tmp_path):
     _finish(folder)
     assert folder.is_complete()
     assert _folder(source, tmp_path / "out", size=50).is_complete()
+
+
+def test_filling_collects_once_and_anew_when_told(source, tmp_path):
+    calls = []
+
+    def collect():
+        calls.append((tmp_path / "out" / "crops").exists())
+        (tmp_path / "out" / "crops").mkdir(exist_ok=True)
+        (tmp_path / "out" / "crops" / "1.npy").write_text("x")
+        return {"training": [{"id": "1", "image": "crops/1.npy"}]}, {"seed": 3}
+
+    assert not _folder(source, tmp_path / "out", size=50).fill(collect, ["x", "y"])
+    content = read_datalist(tmp_path / "out" / "datalist.json")
+    assert (content["classes"], content["info"]["seed"]) == (["x", "y"], 3)
+    assert _folder(source, tmp_path / "out", size=50).fill(collect, ["x", "y"])
+    with pytest.raises(DataError, match="size 50, now 60"):
+        _folder(source, tmp_path / "out", size=60).fill(collect, ["x", "y"])
+    assert not _folder(source, tmp_path / "out", size=60).fill(collect, ["x", "y"], overwrite=True)
+    assert calls == [False, False], "what was there is gone before it is collected anew"
 
 
 def test_other_settings_or_source_are_refused(source, tmp_path):

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import logging
-
 from shared.data.datalist import write_datalist
 from shared.data.integrity import Exclusion, write_excluded
-from shared.data.summary import LeftOut, Nouns, Summary, left_out, tell_left_out
+from shared.data.left_out import LeftOut, Nouns
+from shared.data.summary import Summary
 
 
 def _record(number, donor, area, **group):
@@ -60,20 +59,6 @@ def test_reasons_are_grouped_but_shown_as_they_are(tmp_path):
     assert " ".join(text.split()).count(long.strip()) == 1
 
 
-def test_a_name_that_is_a_number_or_a_word_of_the_reason_does_not_split_a_group():
-    reason = "has integers; say what 0 and 255 stand for in a crop"
-    found = left_out(Exclusion(f"{name}.png", "crop", f"{name}.png {reason}") for name in ("0", "1", "a", "255"))
-    assert found == [LeftOut({"frame or cell": 4}, f"0.png, crop: 0.png {reason}")]
-
-
-def test_frames_and_cells_left_out_for_one_reason_are_counted_apart():
-    kinds = ["cell", "frame", "cell", "", ""]
-    items = ["1", "2", "3", "recording", "5"]
-    found = left_out(Exclusion("x", item, "NaN", what) for item, what in zip(items, kinds, strict=True))
-    assert str(found[0]) == "1 recording, 1 frame or cell, 2 cells and 1 frame, e.g. x, 1: NaN"
-    assert found[0].total == 5
-
-
 def test_bags_of_patients_with_and_without_a_diagnosis(tmp_path):
     sections = {
         "training": [{"id": "a", "patient": "a", "image": ["1", "2"], "label": 1}],
@@ -95,20 +80,6 @@ def test_bags_of_patients_with_and_without_a_diagnosis(tmp_path):
     ]
     assert summary.counts["images"].tolist() == [1, 2, 3, 6]
     assert "left out: 1 patient, 1 image and 1 row" in str(summary)
-
-
-def test_what_was_left_out_is_told_with_its_number_and_its_file(caplog):
-    excluded = [Exclusion("a.phase", "recording", "cut short"), Exclusion("b.phase", "3", "frame 3 is NaN", "frame")]
-    with caplog.at_level(logging.WARNING):
-        tell_left_out(logging.getLogger("inference_records"), excluded, "out/excluded.csv")
-    (record,) = caplog.records
-    assert "1 recording" in record.message
-    assert "1 frame" in record.message
-    assert "out/excluded.csv" in record.message
-    assert "cut short" in record.message
-    caplog.clear()
-    tell_left_out(logging.getLogger("inference_records"), [], "out/excluded.csv")
-    assert not caplog.records
 
 
 def test_records_with_several_labels(tmp_path):

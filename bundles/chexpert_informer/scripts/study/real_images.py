@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from scripts.findings import FINDINGS
 from scripts.losses import label_matrix
-from scripts.prepare import Preparation, image_records, recognise
+from scripts.prepare import Preparation, image_records
 from scripts.study.settings import BUNDLE_ROOT
 from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
 from shared.data.integrity import write_excluded
+from shared.data.layouts import recognise
 from shared.data.prepare_settings import read_prepare_settings
 from shared.study.splits import Split
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from scripts.prepare import Preparation, patient_records
-from scripts.source_layout import recognise
 from scripts.study.settings import BUNDLE_ROOT
 from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
 from shared.data.integrity import write_excluded
+from shared.data.layouts import recognise
 from shared.data.prepare_settings import read_prepare_settings
 from shared.study.splits import Split
 
@@ -84,7 +84,7 @@ def read_patients(
     preparation: Preparation = read_prepare_settings(
         BUNDLE_ROOT / "configs" / "prepare.json", {"bundle_root": str(BUNDLE_ROOT)}
     ).get_parsed_content("prepare")
-    layout = recognise(folder, list(preparation.layouts.values()))
+    _, layout = recognise(folder, preparation.layouts)
     found, excluded, _ = patient_records(layout, preparation.check, folder, max(workers, 1))
     write_excluded(output / "excluded.csv", excluded)
     records = [record for record in found if "label" in record]
