@@ -56,6 +56,24 @@ def test_means_over_repeats(scripts, labels, logits):
         assert (found[name].n, found[name].repeats) == (BAGS, 3)
 
 
+def test_intervals_over_bags_and_seeds_cover_the_mean_of_other_seeds(scripts):
+    """Half-widths of two independent normal errors add in quadrature: the interval covers as often as it says."""
+    from shared.study.measures import Estimate
+
+    widen = scripts("study.measures").over_bags_and_seeds
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(2000):
+        # the same test bags for all seeds: one error of theirs, known to the bootstrap; five of the trainings
+        seeds = 0.8 + 0.01 * rng.normal() + 0.02 * rng.normal(size=5)
+        mean, half = seeds.mean(), 1.96 * 0.01
+        found = widen(Estimate(mean, mean - half, mean + half, 100, 5, seeds.std(ddof=1)))
+        covered += found.low <= 0.8 <= found.high
+    assert 0.94 < covered / 2000 < 0.985
+    alone = Estimate(0.9, 0.8, 0.95, 100)
+    assert widen(alone) == alone
+    assert widen(Estimate(0.9, 0.8, 0.95, 100, 2, 0.3)).high == 1.0
+
+
 def test_the_area_within_folds(scripts, labels, logits):
     folds = np.stack([RNG.permutation(np.arange(BAGS) % 4) for _ in range(3)])
     # what one fold's network adds to all its logits does not matter within the fold

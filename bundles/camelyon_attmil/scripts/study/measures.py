@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 from shared.evaluation.bootstrap import weighted_mean
 from shared.evaluation.classification import weighted_confusion, weighted_roc_auc
 from shared.study.measures import Estimate, mean_over_repeats
 
-__all__ = ["NAMES", "Meter", "weighted_bag_metrics"]
+__all__ = ["NAMES", "Meter", "over_bags_and_seeds", "weighted_bag_metrics"]
 
 Floats = NDArray[np.float64]
 NAMES = ("accuracy", "precision", "recall", "f1", "roc_auc")
@@ -68,6 +70,25 @@ class Meter:
             seed=self.seed,
             strata=self.labels,
         )
+
+
+def over_bags_and_seeds(estimate: Estimate) -> Estimate:
+    """Widen the interval of a mean over independent trainings by what other trainings would have given.
+
+    The half-widths of the bootstrap over bags, h, and of the mean of S seeds by Student's t, ``t s / √S``, add as
+    ``√(h² + t² s² / S)``, on each side; within 0 to 1. One seed says nothing of others: its interval stays.
+
+    Args:
+        estimate: with the standard deviation s over S repeats.
+    """
+    if estimate.repeat_sd is None:
+        return estimate
+    spread = float(student_t.ppf(0.975, estimate.repeats - 1)) * estimate.repeat_sd / math.sqrt(estimate.repeats)
+    return replace(
+        estimate,
+        low=max(0.0, estimate.value - math.hypot(estimate.value - estimate.low, spread)),
+        high=min(1.0, estimate.value + math.hypot(estimate.high - estimate.value, spread)),
+    )
 
 
 def weighted_bag_metrics(weights: Floats, positive: NDArray[np.bool_], logits: Floats) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scripts.study.measures import Meter
+from scripts.study.measures import Meter, over_bags_and_seeds
 from scripts.study.published import PUBLISHED
 from scripts.study.results import BagResults, HeldOutBags
 from scripts.study.settings import BagStudySettings
@@ -18,10 +18,12 @@ __all__ = ["build_table"]
 
 HEADINGS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1", "roc_auc": "ROC AUC"}
 READING = (
-    "Numbers are means over the {repeats}, each with its 95 % bootstrap interval over the held-out bags, which holds "
-    "no other source of chance; SD is the standard deviation over the {repeats}. A bag is called positive above a "
-    "probability of one half. Paper: Ilse, Tomczak and Welling 2018; its figure is met if it is not above the interval."
+    "Numbers are means over the {repeats}, each with its 95 % interval {interval}; SD is the standard deviation over "
+    "the {repeats}. A bag is called positive above a probability of one half. Paper: Ilse, Tomczak and Welling 2018; "
+    "its figure is met if it is not above the interval."
 )
+OVER_BAGS = "by a bootstrap over the held-out bags, which holds no other source of chance"
+OVER_BOTH = "over test bags (bootstrap) and seeds (Student's t) together"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Wording:
         note: how it was measured.
         measures: columns, by the names of :data:`scripts.study.measures.NAMES`; the first is compared with the paper.
         repeats: what the repeats are called.
+        interval: what the intervals are of.
     """
 
     title: str
@@ -41,6 +44,7 @@ class Wording:
     note: str
     measures: tuple[str, ...]
     repeats: str = "repeats"
+    interval: str = OVER_BAGS
 
 
 WORDINGS: Mapping[str, Wording] = {
@@ -60,6 +64,7 @@ WORDINGS: Mapping[str, Wording] = {
         "nines within a positive bag.",
         ("roc_auc", "accuracy"),
         "seeds",
+        OVER_BOTH,
     ),
     "colon": Wording(
         "Colon nuclei: is there an epithelial nucleus in the image?",
@@ -94,7 +99,7 @@ def build_table(results: BagResults, everything: BagStudySettings, pictures: lis
     return Table(
         title=words.title,
         warning=words.warning,
-        reading=READING.format(repeats=words.repeats),
+        reading=READING.format(repeats=words.repeats, interval=words.interval),
         facts=_facts(results),
         sections=[Section("Held-out bags", words.note, rows)] if rows else [],
         left_out=[*results.incomplete, *_left_out(settings, everything)],
@@ -109,6 +114,8 @@ def _cells(
     published = PUBLISHED.get((condition, settings.models[model]["network"]), {})
     meter = Meter(found.labels, settings.resamples)
     measured = meter.classification(found.logits)
+    if words.interval == OVER_BOTH:
+        measured = {name: over_bags_and_seeds(estimate) for name, estimate in measured.items()}
     cells: dict[str, Cell] = {
         HEADINGS[name]: replace(measured[name], published=published.get(name)) for name in words.measures
     }
@@ -172,7 +179,8 @@ def _training(settings: BagStudySettings, condition: str, facts: list[dict]) -> 
     training = settings.training_of(condition)
     recipe = (
         f"{training.optimizer}, learning rate {training.learning_rate:g}, weight decay {training.weight_decay:g}, "
-        f"{training.bags_per_step} bags in a step, at most {training.epochs} epochs"
+        f"{training.bags_per_step} {'bag' if training.bags_per_step == 1 else 'bags'} in a step, at most "
+        f"{training.epochs} epochs"
     )
     if training.instances_per_bag is not None:
         recipe += f", at most {training.instances_per_bag} instances of a bag in an epoch"
