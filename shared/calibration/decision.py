@@ -110,7 +110,7 @@ def defer_possible_misses(
         >>> for line in defer_possible_misses(decided, [0.1, 0.3, 0.9], [0, 0, 1], threshold=0.2, name="tumour"):
         ...     print(": ".join(line))
         accept: sure, and probability of tumour 0.1 is below 0.2
-        defer: probability of tumour 0.3 is not below 0.2, where enough of them are found
+        defer: probability of tumour 0.3 is not below 0.2, which the wanted sensitivity asks for
         accept: sure
     """
     values, positive = np.asarray(probability, dtype=np.float64), np.asarray(called, dtype=bool)
@@ -125,10 +125,10 @@ def defer_possible_misses(
         if decision != "accept" or found:
             return decision, reason
         if threshold == -np.inf:
-            return "defer", f"no probability of {name} was found below which few enough of them are missed"
+            return "defer", f"no threshold was found for the wanted sensitivity for {name}"
         if value >= threshold:
             return "defer", (
-                f"probability of {name} {value:.4g} is not below {threshold:.4g}, where enough of them are found"
+                f"probability of {name} {value:.4g} is not below {threshold:.4g}, which the wanted sensitivity asks for"
             )
         return "accept", f"{reason}, and probability of {name} {value:.4g} is below {threshold:.4g}"
 

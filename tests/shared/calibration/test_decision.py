@@ -60,7 +60,7 @@ def test_only_acceptance_as_the_other_class_is_bound_to_the_threshold():
     found = defer_possible_misses(DECIDED, probability, called, threshold=0.2, name="tumour")
     assert [decision for decision, _ in found] == ["accept", "defer", "accept", "defer", "reject"]
     assert found[0][1] == "sure, and probability of tumour 0.19 is below 0.2"
-    assert found[1][1] == "probability of tumour 0.2 is not below 0.2, where enough of them are found"
+    assert found[1][1] == "probability of tumour 0.2 is not below 0.2, which the wanted sensitivity asks for"
     assert found[2:] == DECIDED[2:]
 
 
@@ -72,7 +72,7 @@ def test_a_threshold_above_one_half_does_not_defer_what_is_found():
 def test_without_a_threshold_nothing_is_accepted_as_the_other_class():
     found = defer_possible_misses(DECIDED[:2], [0.0, 1.0], [False, True], threshold=-np.inf, name="tumour")
     assert [decision for decision, _ in found] == ["defer", "accept"]
-    assert found[0][1] == "no probability of tumour was found below which few enough of them are missed"
+    assert found[0][1] == "no threshold was found for the wanted sensitivity for tumour"
 
 
 def test_possible_misses_need_one_finite_probability_each():
