@@ -1,0 +1,157 @@
+"""The files of an explained slide, below ``explanations/<slide>``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from scripts.explained_slide import ExplainedSlide
+from scripts.heat_map_colours import ColourScale
+from scripts.heat_map_files import region_features, tiff_downsample, tile_features, write_geojson, write_tiff
+from scripts.heat_map_picture import SlideView, write_heat_map, write_thumbnail
+from scripts.tile_gallery import TileGallery
+from shared.data.file_names import safe_name
+from shared.data.files import atomic_path, write_json
+from shared.saliency.bags.base import BagAttribution
+from shared.saliency.explanation_files import FOLDER
+from shared.saliency.titles import method_title
+
+__all__ = ["SlideFiles"]
+
+Floats = NDArray[np.float64]
+
+
+class SlideFiles:
+    """Writes below ``<output_dir>/explanations``, one folder for each slide.
+
+    Args:
+        output_dir: the paths in the index are relative to it.
+        downsample: pixels of level 0 that a pixel of the TIFF spans; None chooses a power of two, so that a tile has
+            at least 16 pixels.
+        percentile: of the values at which colours saturate, see
+            :meth:`~scripts.heat_map_colours.ColourScale.of`.
+    """
+
+    def __init__(
+        self, output_dir: str | os.PathLike[str], downsample: float | None = None, percentile: float = 100.0
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.downsample = downsample
+        self.percentile = percentile
+
+    def write_thumbnail(self, slide: ExplainedSlide, view: SlideView, said: str, gallery: TileGallery) -> str:
+        """Write ``thumbnail.png``, with rings around the tiles of the gallery; return its path in the index."""
+        name = self._name(slide, "thumbnail.png")
+        write_thumbnail(self.output_dir / name, view, title=slide.name, subtitle=said, marks=gallery.marks(slide))
+        return name
+
+    def write_map(
+        self, slide: ExplainedSlide, view: SlideView, said: str, method: str, how: BagAttribution, values: Floats
+    ) -> dict[str, Any]:
+        """Write one method's map as PNG, TIFF and GeoJSON.
+
+        Args:
+            slide: of whose tiles the values are.
+            view: its thumbnail.
+            said: a line about slide and prediction.
+            method: key of the method, which names the files.
+            how: the method.
+            values: of the tiles, ``(N,)``.
+
+        Returns:
+            ``overlay_png``, ``tiff`` and ``geojson``: paths in the index; ``low`` and ``high``, the ends of the colour
+            scale, and ``unit``.
+        """
+        names = {
+            key: self._name(slide, f"{method}{suffix}")
+            for key, suffix in (("overlay_png", ".png"), ("tiff", ".tif"), ("geojson", ".geojson"))
+        }
+        heat_map, scale, title = slide.grid.heat_map(values), self.scale(how, values), method_title(method)
+        write_heat_map(
+            self.output_dir / names["overlay_png"],
+            view,
+            heat_map,
+            scale,
+            title=title,
+            subtitle=said,
+            unit=how.unit,
+            reference=None if how.diverging or method != "attention" else (1 / len(values), "even share"),
+        )
+        write_tiff(
+            self.output_dir / names["tiff"],
+            heat_map,
+            scale,
+            slide.size,
+            self.downsample or tiff_downsample(slide.side),
+            slide.mpp,
+            {"slide": slide.name, "method": title, "unit": how.unit},
+        )
+        regions = region_features(slide.name, heat_map, scale, title, slide.mpp)
+        write_geojson(self.output_dir / names["geojson"], regions)
+        return {**names, "low": scale.low, "high": scale.high, "unit": how.unit}
+
+    def write_tiles(
+        self,
+        slide: ExplainedSlide,
+        values: Mapping[str, Floats],
+        classified_by: str,
+        how: BagAttribution,
+    ) -> str:
+        """Write ``tiles.geojson``: all tiles with all values, for QuPath; return its path in the index."""
+        name = self._name(slide, "tiles.geojson")
+        named = {method_title(method): rows for method, rows in values.items()}
+        if slide.bag.tile_label is not None:
+            named["Tumour share"] = slide.bag.tile_label.astype(np.float64)
+        features = tile_features(
+            slide.name,
+            slide.bag.coords,
+            slide.side,
+            named,
+            method_title(classified_by),
+            self.scale(how, values[classified_by]),
+            slide.size,
+        )
+        write_geojson(self.output_dir / name, features)
+        return name
+
+    def write_table(self, slide: ExplainedSlide, values: Mapping[str, Floats], ranked_by: str) -> str:
+        """Write ``instances.csv``: place and values of all tiles, by falling value; return its path in the index."""
+        table = pd.DataFrame(slide.bag.coords, columns=["x", "y"])
+        table["tile_size"] = slide.side
+        for method, rows in values.items():
+            table[method] = rows
+        if slide.bag.tile_label is not None:
+            table["tumour_share"] = slide.bag.tile_label
+        table = table.iloc[np.argsort(-values[ranked_by], kind="stable")]
+        table.insert(0, "rank", np.arange(1, len(table) + 1))
+        name = self._name(slide, "instances.csv")
+        with atomic_path(self.output_dir / name) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+        return name
+
+    def write_tile(self, slide: ExplainedSlide, name: str, picture: NDArray[np.uint8]) -> str:
+        """Write a tile as PNG; return its path in the index."""
+        path = self._name(slide, f"{name}.png")
+        with atomic_path(self.output_dir / path) as temporary:
+            Image.fromarray(picture).save(temporary, format="PNG")
+        return path
+
+    def write_index(self, content: Mapping[str, Any]) -> Path:
+        """Write ``index.json``, last of all: what it lists is there."""
+        path = self.output_dir / FOLDER / "index.json"
+        write_json(path, content)
+        return path
+
+    def scale(self, how: BagAttribution, values: Floats) -> ColourScale:
+        """Return the colours of a slide's values."""
+        return ColourScale.of(values, how.diverging, self.percentile)
+
+    def _name(self, slide: ExplainedSlide, file: str) -> str:
+        return f"{FOLDER}/{safe_name(slide.name)}/{file}"

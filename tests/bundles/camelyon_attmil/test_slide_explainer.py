@@ -1,0 +1,372 @@
+"""Explaining slides with a metastasis that a network sees, slides that are broken, and slides that are not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pandas as pd
+import pytest
+import shapely
+import torch
+from monai.apps.pathology.metrics import LesionFROC
+from PIL import Image
+from torch import nn
+
+from shared.data.errors import DataError
+from shared.mil.levels import EmbeddingLevel, InstanceLevel
+from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.mean import MeanPooling
+from shared.mil.pooling.noisy_or import NoisyOrPooling
+from shared.report.build import build_report
+from shared.report.slides import read_slides
+from shared.report.sources import read_sources
+from shared.saliency.bags.attention import AttentionWeights
+from shared.saliency.bags.exact_shapley import ExactShapley
+from shared.saliency.bags.leave_one_out import LeaveOneOut
+from shared.saliency.bags.random_values import RandomValues
+
+SIDE, SIZE, CLASSES = 64, (1024, 769), ["normal", "tumour"]
+LESION = (256, 192, 768, 576)  # of 8 × 6 tiles
+
+
+def network(pooling="attention"):
+    """Looks at the first feature, which is the share of tumour, and at nothing else."""
+    torch.manual_seed(0)
+    if pooling == "noisy-or":
+        level = InstanceLevel(nn.Linear(3, 1), NoisyOrPooling())
+        weight, bias = level.head.weight, level.head.bias
+    else:
+        made = AttentionPooling(3, 4) if pooling == "attention" else MeanPooling()
+        level = EmbeddingLevel(made, nn.Linear(3, 1))
+        weight, bias = level.head.weight, level.head.bias
+        if pooling == "attention":
+            with torch.no_grad():
+                made.hidden[0].weight.zero_()
+                made.hidden[0].weight[:, 0] = 1.0
+                made.score.weight.fill_(1.0)
+    with torch.no_grad():
+        weight.copy_(torch.tensor([[6.0, 0.0, 0.0]]))
+        bias.fill_(-2.0)
+    return level.eval()
+
+
+@pytest.fixture(scope="module")
+def data(scripts, write_stained, tmp_path_factory):
+    """Slides with features: two with a metastasis, two without."""
+    root, rng = tmp_path_factory.mktemp("slides"), np.random.default_rng(0)
+    annotations, files, truth = scripts("annotations"), scripts("feature_file"), scripts("tile_truth")
+    left, top, right, bottom = LESION
+    outline = annotations.Outline("_0", "_0", np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
+    annotation = annotations.Annotation((outline,))
+    annotations.write_asap(root / "lesion.xml", annotation)
+    xs, ys = np.meshgrid(np.arange(2, 13) * SIDE, np.arange(2, 10) * SIDE)
+    coords = np.stack([xs, ys], axis=-1).reshape(-1, 2).astype(np.int64)
+    records = []
+    for number in range(4):
+        label, name = number % 2, f"slide_{number}"
+        write_stained(root / f"{name}.tif", SIZE, (128, 128, 832, 640), seed=number)
+        share = truth.tumour_shares(coords, SIDE, annotation if label else None, label)
+        features = np.stack([share + rng.normal(0, 0.02, len(share)), *rng.normal(0, 1, (2, len(share)))], axis=1)
+        attributes = files.FeatureAttributes(
+            name, 0.5, SIDE, SIDE, SIZE, 0.5, encoder="three numbers", encoder_sha256="0", code_version="0"
+        )
+        parts = [(features.astype(np.float16), coords, share)]
+        files.write_features(root / f"{name}.h5", parts, len(coords), attributes)
+        record = {"id": name, "patient": name, "slide": str(root / f"{name}.tif"), "label": label}
+        record["features"] = str(root / f"{name}.h5")
+        records.append(record | ({"annotation": str(root / "lesion.xml")} if label else {}))
+    return records
+
+
+@pytest.fixture(scope="module")
+def explain(scripts):
+    """Explain records by a network, and return the index's content."""
+
+    def run(records, output, model=None, methods=None, **options):
+        model = network() if model is None else model
+        kinds = methods or {
+            "attention": AttentionWeights,
+            "exact_shapley": ExactShapley,
+            "leave_one_out": LeaveOneOut,
+            "random_values": RandomValues,
+        }
+        valuation = scripts("slide_values").SlideValues(model, {name: kind(model) for name, kind in kinds.items()})
+        files = scripts("slide_files").SlideFiles(output)
+        ranking = [name for name in ("exact_shapley", "attention") if name in kinds]
+        shown = scripts("shown_slides").ShownSlides(files, valuation, ranking, tiles=3, longest=300)
+        froc = scripts("lesion_froc").HeatMapFROC()
+        quality = scripts("slide_quality").SlideQuality(valuation, froc=froc, resamples=50)
+        choice = scripts("slide_choice").SlideChoice(**{"samples_per_class": 2, "wrong_samples": 2} | options)
+        read = scripts("feature_bags").read_bag
+        explainer = scripts("slide_explainer").SlideExplainer(read, choice, shown, quality, records, CLASSES)
+        return json.loads(explainer.run(predictions(records)).read_text())
+
+    return run
+
+
+def predictions(records, said=None):
+    rows = {"confidence": 0.8, "decision": "accept", "reason": ""}
+    classes = [CLASSES[record.get("label", 1)] for record in records] if said is None else said
+    return [{"id": record["id"], "prediction": name, **rows} for record, name in zip(records, classes, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def explained(data, explain, tmp_path_factory):
+    output = tmp_path_factory.mktemp("bundle") / "eval"
+    return output, explain(data, output)
+
+
+def test_maps_lie_where_the_metastasis_is(explained, data):
+    output, index = explained
+    left, top, right, bottom = LESION
+    sample = next(sample for sample in index["samples"] if sample["id"] == "slide_1")
+    features = json.loads((output / sample["methods"]["exact_shapley"]["geojson"]).read_text())["features"]
+    strongest = [f for f in features if f["properties"]["classification"]["name"].endswith("strongly for")]
+    corners = np.concatenate([f["geometry"]["coordinates"][0] for f in strongest])
+    assert (corners.min(axis=0).tolist(), corners.max(axis=0).tolist()) == ([left, top], [right, bottom])
+    with (
+        openslide.OpenSlide(output / sample["methods"]["exact_shapley"]["tiff"]) as heat,
+        openslide.OpenSlide(data[1]["slide"]) as slide,
+    ):
+        scale = float(heat.properties["openslide.mpp-x"]) / float(slide.properties["openslide.mpp-x"])
+        picture = np.asarray(heat.read_region((0, 0), 0, heat.dimensions))[..., :3].astype(int)
+        red = np.argwhere(picture[..., 0] - picture[..., 2] > 60)
+        assert (red.min(axis=0) * scale).tolist() == [top, left]
+        assert ((red.max(axis=0) + 1) * scale).tolist() == [bottom, right]
+
+
+def test_files_of_a_slide_agree(explained, data, scripts):
+    output, index = explained
+    sample = next(sample for sample in index["samples"] if sample["id"] == "slide_1")
+    slide, bag = sample["slide"], scripts("feature_bags").read_bag(data[1])
+    table = pd.read_csv(output / slide["instances_csv"])
+    assert list(table.columns) == [
+        "rank", "x", "y", "tile_size", "attention", "exact_shapley", "leave_one_out", "random_values", "tumour_share"
+    ]  # fmt: skip
+    assert (table["tile_size"] == SIDE).all()
+    # what the method gives for the file's features, at the file's places
+    model = network()
+    values = ExactShapley(model).attribute(torch.from_numpy(bag.features.astype(np.float32))).numpy()
+    order = np.lexsort((bag.coords[:, 0], bag.coords[:, 1]))
+    by_place = table.sort_values(["y", "x"])
+    np.testing.assert_array_equal(by_place[["x", "y"]].to_numpy(), bag.coords[order])
+    np.testing.assert_allclose(by_place["exact_shapley"], values[order], rtol=1e-9)
+    assert table["exact_shapley"].is_monotonic_decreasing
+    # values add up to the log-odds beyond those of no tile
+    assert values.sum() == pytest.approx(slide["logit"] + 2.0, abs=1e-6)
+    tiles = json.loads((output / slide["tiles_geojson"]).read_text())["features"]
+    assert len(tiles) == slide["tiles"] == len(table)
+    found = {tuple(tile["geometry"]["coordinates"][0][0]): tile["properties"]["measurements"] for tile in tiles}
+    for row in table.head(5).to_dict("records"):
+        measured = found[row["x"], row["y"]]
+        assert measured["Shapley values, exact"] == pytest.approx(row["exact_shapley"])
+        assert measured["Tumour share"] == row["tumour_share"]
+    assert slide["tumour_tiles"] == 48
+    assert slide["lesions"] == [{"kind": "micro", "extent_um": 320.0, "area_mm2": 0.049152}]
+
+
+def test_the_gallery_shows_the_tiles_themselves(explained, data):
+    output, index = explained
+    sample = next(sample for sample in index["samples"] if sample["id"] == "slide_1")
+    table = pd.read_csv(output / sample["slide"]["instances_csv"])
+    highest, lowest = sample["slide"]["highest"], sample["slide"]["lowest"]
+    assert [tile["id"] for tile in (*highest, *lowest)] == ["+1", "+2", "+3", "\u22121", "\u22122", "\u22123"]
+    assert [tile["rank"] for tile in highest] == [1, 2, 3]
+    assert [tile["rank"] for tile in lowest] == [len(table), len(table) - 1, len(table) - 2]
+    with openslide.OpenSlide(data[1]["slide"]) as slide:
+        for tile in (*highest, *lowest):
+            row = table[(table["x"] == tile["x"]) & (table["y"] == tile["y"])].iloc[0]
+            assert (row["rank"], row["exact_shapley"]) == (tile["rank"], pytest.approx(tile["value"]))
+            assert tile["tumour_share"] == row["tumour_share"]
+            own = np.asarray(slide.read_region((tile["x"], tile["y"]), 0, (SIDE, SIDE)))[..., :3]
+            np.testing.assert_array_equal(np.asarray(Image.open(output / tile["image_png"])), own)
+    assert all(tile["tumour_share"] == 1.0 for tile in highest)
+
+
+def test_quality_finds_the_methods_that_know_and_the_one_that_does_not(explained):
+    quality = explained[1]["bag_quality"]
+    assert quality["slides"] == {"positive": 2, "negative": 2}
+    positive = quality["positive"]
+    for method in ("attention", "exact_shapley"):
+        assert positive[method]["instance_ndcg"]["value"] == pytest.approx(1)
+    # without one of 48 tiles the others still say the same: half of them seem to speak against
+    assert 0.9 < positive["leave_one_out"]["instance_ndcg"]["value"] < 1
+    assert positive["exact_shapley"]["aupc_drop"]["value"] < positive["random_values"]["aupc_drop"]["value"]
+    assert positive["random"]["instance_auc"]["value"] == 0.5
+    for method in ("attention", "exact_shapley"):
+        # the highest peak of either slide lies in its lesion
+        assert (positive[method]["froc"]["value"], positive[method]["froc"]["n"]) == (1.0, 2)
+    assert "instance_auc" not in quality["negative"]["attention"]
+    assert quality["negative"]["attention"]["peak_ratio"]["value"] < 1
+    assert len(quality["curves"]["random"]["drop"]) == 101
+    assert explained[1]["methods"]["random"]["title"] == "Random order (control)"
+
+
+def test_the_page_shows_them(explained):
+    output, index = explained
+    slides = read_slides(read_sources(output))
+    assert [slide.case.id for slide in slides] == [sample["id"] for sample in index["samples"]]
+    assert all(slide.thumbnail and all(one.image for one in slide.maps) for slide in slides)
+    page = build_report(output).read_text(encoding="utf-8")
+    assert ">Explained slides<" in page
+    assert "Positive slides (n = 2)" in page
+
+
+def test_a_broken_slide_is_recorded_and_the_rest_goes_on(data, explain, tmp_path, scripts):
+    records = [dict(record) for record in data]
+    (tmp_path / "cut.h5").write_bytes(b"cut off")
+    records[0]["features"] = str(tmp_path / "cut.h5")
+    records[3]["annotation"] = str(tmp_path / "none.xml")
+    index = explain(records, tmp_path / "eval")
+    assert [entry["id"] for entry in index["failed"]] == ["slide_0", "slide_3"]
+    assert "cut.h5: not a readable HDF5 file" in index["failed"][0]["reason"]
+    assert "none.xml: no such annotation" in index["failed"][1]["reason"]
+    assert {sample["id"] for sample in index["samples"]} == {"slide_1", "slide_2"}
+    assert index["bag_quality"]["slides"] == {"positive": 1, "negative": 1}
+    with pytest.raises(DataError, match="none of 1 slides can be explained"):
+        explain(records[:1], tmp_path / "none")
+
+
+def test_without_slides_maps_lie_on_a_blank_canvas(data, explain, tmp_path):
+    absent, truncated, half = (dict(data[index]) for index in (0, 1, 3))
+    del absent["slide"]
+    for record, size, name in ((truncated, 2000, "short.tif"), (half, 0, "gone.tif")):
+        record["slide"] = str(tmp_path / name)
+        if size:
+            (tmp_path / name).write_bytes(Path(data[1]["slide"]).read_bytes()[:size])
+    index = explain([absent, truncated, half], tmp_path / "eval")
+    said = {sample["id"]: sample["slide"]["missing"] for sample in index["samples"]}
+    assert said["slide_0"] == "the datalist names no slide"
+    assert "short.tif" in said["slide_1"]
+    assert "gone.tif: no such slide" in said["slide_3"]
+    sample = next(sample for sample in index["samples"] if sample["id"] == "slide_1")
+    assert sample["slide"]["size_px"] == list(SIZE)
+    assert all(tile["image_png"] is None and "short.tif" in tile["reason"] for tile in sample["slide"]["highest"])
+    with openslide.OpenSlide(tmp_path / "eval" / sample["methods"]["attention"]["tiff"]) as heat:
+        # aligned all the same: the features know the slide's size and scale
+        assert float(heat.properties["openslide.mpp-x"]) == pytest.approx(0.5 * 4, rel=1e-4)
+        assert heat.dimensions == (256, 193)
+
+
+def test_tiles_that_cannot_be_decoded_have_no_picture(data, explain, spoil_tiles, tmp_path):
+    record = dict(data[1])
+    path = tmp_path / "spoilt.tif"
+    path.write_bytes(Path(record["slide"]).read_bytes())
+    spoil_tiles(path, [(column, row) for column in range(4) for row in range(3)])
+    record["slide"] = str(path)
+    index = explain([record], tmp_path / "eval")
+    tiles = index["samples"][0]["slide"]["highest"]
+    assert [tile["image_png"] for tile in tiles] == [None] * 3
+    assert "cannot be decoded" in tiles[0]["reason"]
+
+
+def test_features_of_another_slide_are_told(data, explain, tmp_path, write_stained):
+    record = dict(data[1])
+    record["slide"] = str(write_stained(tmp_path / "other.tif", (600, 700)))
+    index = explain([record, data[0]], tmp_path / "eval")
+    assert "has 600 by 700 pixels, its features are of a slide of 1024 by 769" in index["failed"][0]["reason"]
+
+
+def test_what_cannot_explain_the_network_says_so_and_the_others_explain(data, explain, tmp_path):
+    index = explain(data[:2], tmp_path / "eval", network("noisy-or"))
+    assert set(index["samples"][0]["methods"]) == {"random_values"}
+    assert "NoisyOrPooling" in index["methods"]["attention"]["refused"]
+    assert "refused" not in index["methods"]["random_values"]
+    assert "NoisyOrPooling" in index["bag_quality"]["not_measured"]
+    assert "positive" not in index["bag_quality"]
+    page = build_report(tmp_path / "eval").read_text(encoding="utf-8")
+    assert "Attention: not shown" in page
+    with pytest.raises(DataError, match="none of them can explain this network"):
+        explain(data[:1], tmp_path / "none", network("noisy-or"), {"attention": AttentionWeights})
+
+
+def test_slides_without_labels_are_shown(data, explain, tmp_path):
+    record = {key: data[1][key] for key in ("id", "features")}
+    index = explain([record], tmp_path / "eval")
+    assert index["samples"][0]["label"] is None
+    assert index["bag_quality"] == {}
+    assert index["samples"][0]["slide"]["mpp"] == 0.5
+
+
+def test_tiles_of_unknown_size_are_refused(data, scripts):
+    module, bag = scripts("explained_slide"), scripts("feature_bags").read_bag(data[0])
+    files = scripts("feature_file")
+    unknown = files.FeatureBag(bag.features, bag.coords, None, files.FeatureAttributes("s", layout="clam"))
+    with pytest.raises(DataError, match="does not say the size of its tiles"):
+        module.ExplainedSlide(data[0], unknown)
+
+
+def test_predictions_of_other_slides_are_refused(data, explain, scripts, tmp_path):
+    with pytest.raises(DataError, match="no slides to explain"):
+        explain([], tmp_path)
+    with pytest.raises(DataError, match="no slide is chosen"):
+        explain(data, tmp_path, samples_per_class=0, wrong_samples=0, measured_samples=0)
+
+
+class TestGallery:
+    def test_chosen_tiles_do_not_overlap_and_none_is_shown_twice(self, scripts):
+        rng = np.random.default_rng(0)
+        coords = rng.integers(0, 400, (200, 2))
+        values = rng.standard_normal(200)
+        gallery = scripts("tile_gallery").TileGallery.of(coords, 64, values, 8)
+        for chosen in (gallery.highest, gallery.lowest):
+            apart = np.abs(coords[chosen][:, None] - coords[chosen][None]).max(axis=2)
+            assert (apart + 999 * np.eye(len(chosen)) >= 64).all()
+        assert gallery.highest[0] == values.argmax()
+        assert gallery.lowest[0] == values.argmin()
+        few = scripts("tile_gallery").TileGallery.of(coords[:3] + np.array([[0], [999], [1998]]), 64, values[:3], 2)
+        assert sorted([*few.highest, *few.lowest]) == [0, 1, 2]
+
+
+class TestFROC:
+    def test_it_is_monais_on_a_map_that_is_not_square(self, scripts, tmp_path):
+        """The class itself, which reads files: NumPy's and a pyramidal TIFF."""
+        rng, module = np.random.default_rng(0), scripts("lesion_froc")
+        froc = module.HeatMapFROC()
+        data, found = [], []
+        for number in range(3):
+            mask = np.zeros((70, 181), dtype=np.uint8)
+            mask[10:30, 100:130] = mask[50:62, 20:40] = 1
+            mask[40:42, 170:172] = 1  # isolated tumour cells
+            scores = np.zeros(mask.shape)
+            for row, column in zip(rng.integers(0, 70, 12), rng.integers(0, 181, 12), strict=True):
+                scores[row : row + 4, column : column + 4] = rng.uniform(0.1, 1)
+            scores[12:16, 110:114] = 0.6 + 0.1 * number
+            np.save(tmp_path / f"{number}.npy", scores)
+            pixels = np.repeat(mask[..., None], 3, axis=2)
+            scripts("pyramid_tiff").write_pyramid(
+                tmp_path / f"{number}.tif", (181, 70), lambda x, y, w, h, p=pixels: p[y : y + h, x : x + w], 32.0,
+                quality=None,
+            )  # fmt: skip
+            files = {"prob_map": str(tmp_path / f"{number}.npy"), "tumor_mask": str(tmp_path / f"{number}.tif")}
+            data.append({**files, "level": 0, "pixel_spacing": 32.0})
+            found.append(froc.of_map(scores, *froc.lesions(mask, 32.0)))
+        expected = LesionFROC(data, nms_prob_threshold=0.0, nms_box_size=8, image_reader_name="OpenSlide").evaluate()
+        sensitivities = module.froc_sensitivities(found, np.ones((1, 3)))[0]
+        assert sensitivities.mean() == pytest.approx(expected)
+        assert 0 < expected < 1
+        assert [len(one.true) for one in found] == [2, 2, 2]
+
+    def test_weights_stand_for_slides_drawn_again(self, scripts):
+        module, rng = scripts("lesion_froc"), np.random.default_rng(0)
+        slides = [module.Detections(rng.random(9), rng.random(3).round(1)) for _ in range(4)]
+        drawn = [0, 0, 2, 3, 3, 3]
+        weights = np.bincount(drawn, minlength=4)[None].astype(float)
+        repeated = module.froc_sensitivities([slides[i] for i in drawn], np.ones((1, 6)))
+        np.testing.assert_allclose(module.froc_sensitivities(slides, weights), repeated)
+
+    def test_a_slide_without_tumour_has_no_lesion(self, scripts):
+        froc = scripts("lesion_froc").HeatMapFROC()
+        lesions, isolated = froc.lesions(np.zeros((30, 40), dtype=np.uint8), 32.0)
+        assert not lesions.any()
+        found = froc.of_map(np.eye(30, 40), lesions, isolated)
+        assert len(found.true) == 0
+        assert len(found.false) > 0
+        assert len(froc.of_map(np.zeros((30, 40)), lesions, isolated).false) == 0
+
+    def test_the_mask_of_a_small_lesion_is_not_lost(self, scripts):
+        mask = scripts("lesion_froc").tumour_mask(shapely.box(100.2, 35.5, 100.4, 35.6), 16.0, (5, 9))
+        assert np.argwhere(mask).tolist() == [[2, 6]]
