@@ -122,7 +122,8 @@ def _encoded(
     extraction: FeatureExtraction = settings.get_parsed_content("extraction")
     _refuse_another_encoder(extraction, kind)
     tell_settings(logger, "slides are read", calibration_file, overrides)
-    output, records = Path(output_dir), []
+    output = Path(output_dir)
+    records: _Records = []
     with Processes.of_torchrun() as processes:
         states = extraction.extract_all(slides, output, processes)
     for slide, state in zip(slides, states, strict=True):
@@ -132,9 +133,8 @@ def _encoded(
         ]
         if state.status == "done":
             record = {"id": slide.identity, "patient": slide.patient, "slide": str(slide.path.resolve())}
-            records.append({**record, "features": str(feature_path(output, slide.identity).resolve())})
-            if slide.mpp is not None:
-                records[-1]["mpp"] = slide.mpp
+            record["features"] = str(feature_path(output, slide.identity).resolve())
+            records.append(record if slide.mpp is None else {**record, "mpp": slide.mpp})
         else:
             excluded.append(Exclusion(str(slide.path), slide.identity, state.reason, "slide"))
     return records, excluded
