@@ -54,7 +54,9 @@ def sensitivity_entry(
     except DataError as error:
         logger.warning(f"no prediction of another class than {classes[1]} will be accepted: {error}")
         n_positive = int((labels == 1).sum())
-        return entry | {"reached": False, "threshold": None, "n_positive": n_positive, "reason": str(error)}
+        n_groups = n_positive if groups is None else len(np.unique(groups[labels == 1]))
+        counts = {"n_positive": n_positive, "n_groups": n_groups}
+        return entry | {"reached": False, "threshold": None, **counts, "reason": str(error)}
     return entry | {"reached": True} | fit.to_dict()
 
 

@@ -42,6 +42,7 @@ def sensitivity_section(sources: Sources) -> dict[str, Any] | None:
         "miss_rate": whole_percent(1 - value("target")),
         "by": str(table.get("by")),
         "n_positive": int(value("n_positive")),
+        "n_groups": int(value("n_groups")),
         "n_needed": int(value("n_needed")),
         "n_here": int(value("n_positive_here")),
         "unseen": read_estimates(unseen, where)[0] if table.get("accepted_as_other") else None,
@@ -58,7 +59,6 @@ def sensitivity_section(sources: Sources) -> dict[str, Any] | None:
     counts = _matrix((table.get("at_threshold") or {}).get("confusion_matrix"), f"{where}.at_threshold")
     section |= {
         "threshold": value("threshold"),
-        "n_groups": int(value("n_groups")),
         "missed": int(value("missed")),
         "bound": None if table.get("miss_rate_bound") is None else value("miss_rate_bound"),
         "level": whole_percent(value("level")),

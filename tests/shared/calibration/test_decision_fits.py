@@ -38,6 +38,9 @@ def test_too_few_cases_are_said_and_not_made_up_for(caplog):
     entry = sensitivity_entry(np.array([0.2, 0.9, 0.8]), records([0, 1, 1]), CLASSES, 0.9, None)
     assert (entry["reached"], entry["threshold"], entry["n_positive"], entry["n_needed"]) == (False, None, 2, 9)
     assert "at least 9 positive cases, found 2, which can promise at most 0.667" in entry["reason"]
+    assert entry["n_groups"] == 2
+    twins = sensitivity_entry(np.array([0.2, 0.9, 0.8]), records([0, 1, 1], ["A", "B", "B"]), CLASSES, 0.9, "patient")
+    assert (twins["n_positive"], twins["n_groups"]) == (2, 1)
     assert "no prediction of another class than tumour will be accepted" in caplog.text
 
 
