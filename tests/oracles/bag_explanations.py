@@ -83,10 +83,11 @@ def share_out(terms, bias, relevance, epsilon, gamma):
     return [t / denominator * relevance for t in raised]
 
 
-def lrp(h, layers, v, theta, b, epsilon, gamma, detached):
+def lrp(h, layers, v, theta, b, epsilon, gamma, detached, gain=None):
     """Relevance of each instance of attention pooling with a linear head, one sum after another.
 
-    ``layers`` is ((V, c),) or ((V, c), (U, d)); tanh, σ, their product and the softmax hand relevance on by
+    With a ``gain`` g for each dimension its maximum times g is one more term of the pooled embedding. ``layers`` is
+    ((V, c),) or ((V, c), (U, d)); tanh, σ, their product and the softmax hand relevance on by
     R(x) = Σ_j (∂y_j/∂x) (x / y_j) R(y_j).
     """
     n, e = h.shape
@@ -101,14 +102,18 @@ def lrp(h, layers, v, theta, b, epsilon, gamma, detached):
     logits = [sum(v[r] * units[i][r] for r in range(len(v))) for i in range(n)]
     exponentials = [math.exp(a) for a in logits]
     weights = [x / sum(exponentials) for x in exponentials]
-    pooled = [sum(weights[i] * h[i][k] for i in range(n)) for k in range(e)]
+    gain = [0.0] * e if gain is None else gain
+    holders = [max(range(n), key=lambda i, k=k: h[i][k]) for k in range(e)]
+    terms = [[*(weights[i] * h[i][k] for i in range(n)), gain[k] * h[holders[k]][k]] for k in range(e)]
+    pooled = [sum(terms[k]) for k in range(e)]
     logit = sum(theta[k] * pooled[k] for k in range(e)) + b
 
     of_pooled = share_out([theta[k] * pooled[k] for k in range(e)], b, logit, epsilon, gamma)
-    of_products = np.zeros((n, e))
+    of_products, of_maxima = np.zeros((n, e)), np.zeros(n)
     for k in range(e):
-        of_products[:, k] = share_out([weights[i] * h[i][k] for i in range(n)], 0.0, of_pooled[k], epsilon, gamma)
-    result = of_products.sum(axis=1)
+        *of_products[:, k], of_maximum = share_out(terms[k], 0.0, of_pooled[k], epsilon, gamma)
+        of_maxima[holders[k]] += of_maximum
+    result = of_products.sum(axis=1) + of_maxima
     if detached:
         return result
     of_weights = of_products.sum(axis=1)

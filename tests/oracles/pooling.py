@@ -48,6 +48,11 @@ def gated_attention_weights(
     return np.array(exponentials) / sum(exponentials)
 
 
+def attention_maximum(bag: np.ndarray, weights: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Weighted mean plus gain times maximum, dimension by dimension; the weights are those of the gated attention."""
+    return np.array([math.fsum(weights * column) + g * max(column) for column, g in zip(bag.T, gain, strict=True)])
+
+
 def noisy_or(bag: np.ndarray) -> np.ndarray:
     """``P = 1 − Π (1 − p)`` of logits, as a logit; right as long as the product neither underflows nor rounds to 1."""
     none_positive = [math.prod(sigmoid(-h) for h in column) for column in bag.T]

@@ -20,6 +20,7 @@ from scripts.standardisation import FeatureStandardisation
 from shared.data.errors import DataError
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
 from shared.mil.pooling.base import Pooling, scatter_to_padded
 from shared.mil.pooling.gated_attention import GatedAttentionPooling
 from shared.mil.pooling.maximum import MaxPooling
@@ -33,6 +34,7 @@ __all__ = ["EMBEDDING_LEVEL", "INSTANCE_LEVEL", "BagClassifier", "assemble", "fe
 EMBEDDING_LEVEL: dict[str, Callable[..., Pooling]] = {
     "attention": AttentionPooling,
     "gated_attention": GatedAttentionPooling,
+    "attention_maximum": AttentionMaximumPooling,
     "mean_embedding": MeanPooling,
     "max_embedding": MaxPooling,
 }

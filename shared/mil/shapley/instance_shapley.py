@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
 from shared.mil.pooling.base import Pooling
 from shared.mil.pooling.gated_attention import GatedAttentionPooling
 from shared.mil.pooling.log_mean_exp import LogMeanExpPooling
@@ -22,7 +23,13 @@ from shared.mil.shapley.mean import mean_shapley
 from shared.mil.shapley.permutation import permutation_shapley
 from shared.mil.shapley.prefix_values import NUMBERS, MaskedPrefixes, PooledPrefixes
 from shared.mil.shapley.result import ShapleyValues
-from shared.mil.shapley.running_pooling import RunningLogMeanExp, RunningMax, RunningPooling, RunningWeightedMean
+from shared.mil.shapley.running_pooling import (
+    RunningLogMeanExp,
+    RunningMax,
+    RunningPair,
+    RunningPooling,
+    RunningWeightedMean,
+)
 
 __all__ = ["instance_shapley"]
 
@@ -54,6 +61,7 @@ def instance_shapley(
 
     - a linear head after mean or (gated) attention pooling: it collapses to scores ``s_i = θ·h_i + b``;
     - a linear head after max or log-mean-exp pooling: the values of each dimension, added with the weights θ;
+    - a linear head after attention with the maximum beside it: the values of the one and of the other, added;
     - any head before mean, max, log-mean-exp or (gated) attention pooling: the instance logits are the scores;
     - a monotone output after an instance-level maximum: the maximum of the scores' outputs.
 
@@ -129,6 +137,10 @@ def _exact_values(
     if type(pooling) in (MaxPooling, LogMeanExpPooling):
         return _exact_by_dimension(pooling, embeddings, weight, bias, empty)
     scores = _by_rows(lambda rows: rows @ weight + bias, embeddings)
+    if type(pooling) is AttentionMaximumPooling:
+        mean = attention_shapley(scores, _attention_logits(pooling.attention, embeddings), empty)
+        maximum = _exact_by_dimension(MaxPooling(), embeddings, weight * pooling.gain, 0.0, 0.0)
+        return ShapleyValues(mean.values + maximum.values, mean.efficiency_gap + maximum.efficiency_gap)
     return _exact_pooling(pooling, scores, embeddings, empty)
 
 
@@ -180,6 +192,13 @@ def _prefix_values(
     """Return what evaluates all prefixes, by running sums where the pooling has them."""
     after: Output = output if output is not None else lambda logits: logits
     value = float(after(embeddings.new_tensor([empty], dtype=torch.float64))[0])
+    both = classifier.pooling
+    if isinstance(classifier, EmbeddingLevel) and isinstance(both, AttentionMaximumPooling):
+        logits, size = _attention_logits(both.attention, embeddings), embeddings.shape[1]
+        pair = RunningPair(RunningWeightedMean(embeddings, logits), RunningMax(embeddings))
+        return PooledPrefixes(
+            pair, lambda rows: after(classifier.head(both.combine(rows[:, :size], rows[:, size:]))[:, target]), value
+        )
     if isinstance(classifier, EmbeddingLevel):
         running = _running(classifier.pooling, embeddings, embeddings)
         if running is not None:

@@ -15,24 +15,37 @@ from torch import Tensor
 
 from shared.mil.shapley.log_weight_grid import narrow_gaps
 
-__all__ = ["RunningLogMeanExp", "RunningMax", "RunningPooling", "RunningWeightedMean"]
+__all__ = ["RunningLogMeanExp", "RunningMax", "RunningPair", "RunningPooling", "RunningWeightedMean"]
 
 # e^−600 is far from the smallest number of float64, also times a small embedding
 WIDEST = 600.0
 
 
 class RunningPooling(ABC):
-    """Pools the prefixes of orders.
+    """Pools sets of instances by quantities that are joined when sets are: sums, maxima, or logarithms of sums.
 
     Attributes:
-        rows: what is accumulated of each instance, float64, ``(N, …)``.
+        rows: the quantities of each instance by itself, float64, ``(N, R)``.
+        neutral: those of no instance, ``(R,)``.
         embedding: dimensions E of what is pooled.
     """
 
     rows: Tensor
+    neutral: Tensor
     embedding: int
 
     @abstractmethod
+    def scan(self, rows: Tensor) -> Tensor:
+        """Return the quantities of the first, the first two, … of rows ``(P, C, R)``, ``(P, C, R)``."""
+
+    @abstractmethod
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the quantities of the union of disjoint sets with the quantities ``(…, R)`` each."""
+
+    @abstractmethod
+    def pooled(self, quantities: Tensor, counts: Tensor) -> Tensor:
+        """Return what is pooled of sets, ``(…, E)``, by their quantities ``(…, R)`` and numbers of members ``(…)``."""
+
     def step(self, orders: Tensor, done: int, carried: Tensor | None) -> tuple[Tensor, Tensor]:
         """Pool the next prefixes.
 
@@ -45,6 +58,11 @@ class RunningPooling(ABC):
             Pooled embeddings of the prefixes of ``done + 1`` to ``done + C`` instances, ``(P, C, E)``, and what to
             carry to the next step.
         """
+        quantities = self.scan(self.rows[orders])  # (P, C, R)
+        if carried is not None:
+            quantities = self.join(quantities, carried[:, None])
+        counts = torch.arange(done + 1, done + orders.shape[1] + 1, device=orders.device)
+        return self.pooled(quantities, counts), quantities[:, -1].clone()
 
 
 class RunningWeightedMean(RunningPooling):
@@ -64,14 +82,20 @@ class RunningWeightedMean(RunningPooling):
         if logits is not None:
             weights = _weights(logits.detach().to(rows), len(rows))
         self.rows = torch.cat([weights * rows, weights], dim=1)  # (N, E + 1)
+        self.neutral = torch.zeros_like(self.rows[0])
         self.embedding = rows.shape[1]
 
-    def step(self, orders: Tensor, done: int, carried: Tensor | None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        """See :meth:`RunningPooling.step`."""
-        sums = self.rows[orders].cumsum(dim=1)  # (P, C, E + 1)
-        if carried is not None:
-            sums += carried[:, None]
-        return sums[..., :-1] / sums[..., -1:], sums[:, -1].clone()
+    def scan(self, rows: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.scan`."""
+        return rows.cumsum(dim=1)
+
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.join`."""
+        return first + second
+
+    def pooled(self, quantities: Tensor, counts: Tensor) -> Tensor:  # noqa: ARG002
+        """See :meth:`RunningPooling.pooled`."""
+        return quantities[..., :-1] / quantities[..., -1:]
 
 
 class RunningMax(RunningPooling):
@@ -83,14 +107,21 @@ class RunningMax(RunningPooling):
 
     def __init__(self, embeddings: Tensor) -> None:
         self.rows = _checked(embeddings)
+        self.neutral = torch.full_like(self.rows[0], -math.inf)
         self.embedding = self.rows.shape[1]
 
-    def step(self, orders: Tensor, done: int, carried: Tensor | None) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        """See :meth:`RunningPooling.step`."""
-        largest = self.rows[orders].cummax(dim=1).values  # (P, C, E)
-        if carried is not None:
-            largest = torch.maximum(largest, carried[:, None])
-        return largest, largest[:, -1].clone()
+    def scan(self, rows: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.scan`."""
+        # torch has no cummax of nothing
+        return rows.cummax(dim=1).values if rows.shape[1] else rows
+
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.join`."""
+        return torch.maximum(first, second)
+
+    def pooled(self, quantities: Tensor, counts: Tensor) -> Tensor:  # noqa: ARG002
+        """See :meth:`RunningPooling.pooled`."""
+        return quantities
 
 
 class RunningLogMeanExp(RunningPooling):
@@ -109,15 +140,51 @@ class RunningLogMeanExp(RunningPooling):
             raise ValueError(f"r must be finite and not 0, found {r}")
         self.r = r
         self.rows = _checked(embeddings) * r
+        self.neutral = torch.full_like(self.rows[0], -math.inf)
         self.embedding = self.rows.shape[1]
 
-    def step(self, orders: Tensor, done: int, carried: Tensor | None) -> tuple[Tensor, Tensor]:
-        """See :meth:`RunningPooling.step`."""
-        sums = self.rows[orders].logcumsumexp(dim=1)  # (P, C, E)
-        if carried is not None:
-            sums = torch.logaddexp(sums, carried[:, None])
-        counts = torch.arange(done + 1, done + orders.shape[1] + 1, dtype=sums.dtype, device=sums.device)
-        return (sums - counts.log()[:, None]) / self.r, sums[:, -1].clone()
+    def scan(self, rows: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.scan`."""
+        return rows.logcumsumexp(dim=1)
+
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.join`."""
+        return torch.logaddexp(first, second)
+
+    def pooled(self, quantities: Tensor, counts: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.pooled`."""
+        return (quantities - counts[..., None].to(quantities).log()) / self.r
+
+
+class RunningPair(RunningPooling):
+    """Two poolings of the same instances beside each other: what both pool, one after the other in each row.
+
+    Args:
+        first: whose embedding comes first.
+        second: whose embedding comes last.
+    """
+
+    def __init__(self, first: RunningPooling, second: RunningPooling) -> None:
+        self._parts = (first, second)
+        self._widths = (first.rows.shape[1], second.rows.shape[1])
+        self.rows = torch.cat([first.rows, second.rows], dim=1)
+        self.neutral = torch.cat([first.neutral, second.neutral])
+        self.embedding = first.embedding + second.embedding
+
+    def scan(self, rows: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.scan`."""
+        first, second = rows.split(self._widths, dim=-1)
+        return torch.cat([self._parts[0].scan(first), self._parts[1].scan(second)], dim=-1)
+
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.join`."""
+        pairs = zip(self._parts, first.split(self._widths, dim=-1), second.split(self._widths, dim=-1), strict=True)
+        return torch.cat([part.join(one, other) for part, one, other in pairs], dim=-1)
+
+    def pooled(self, quantities: Tensor, counts: Tensor) -> Tensor:
+        """See :meth:`RunningPooling.pooled`."""
+        pairs = zip(self._parts, quantities.split(self._widths, dim=-1), strict=True)
+        return torch.cat([part.pooled(own, counts) for part, own in pairs], dim=-1)
 
 
 def _checked(embeddings: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class LeaveOneOut(BagAttribution):
     the empty bag, whose logit is the head's bias.
 
     Args:
-        model: bag classifier with attention, gated attention, mean, max or log-mean-exp pooling.
+        model: bag classifier with one of the poolings that :class:`~shared.saliency.bags.pooled_bag.PooledBag` knows.
         target: index of the logit f.
     """
 

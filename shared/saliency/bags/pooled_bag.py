@@ -1,9 +1,9 @@
 """A bag as its pooling sees it: the model's value of its prefixes and subsets by algebra instead of calls.
 
 Pooling by a weighted mean, a maximum or a log-mean-exp keeps a few running quantities, which are joined by adding, by
-the larger, or by log-add-exp. What a set without one of its members would pool is therefore what comes before it
-joined with what comes after it, for all members at once by one scan from either side; and since nothing is subtracted,
-nothing cancels, however much one instance outweighs the others.
+the larger, or by log-add-exp (:mod:`shared.mil.shapley.running_pooling`). What a set without one of its members would
+pool is therefore what comes before it joined with what comes after it, for all members at once by one scan from either
+side; and since nothing is subtracted, nothing cancels, however much one instance outweighs the others.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ from shared.mil.pooling.log_mean_exp import LogMeanExpPooling
 from shared.mil.pooling.maximum import MaxPooling
 from shared.mil.pooling.mean import MeanPooling
 from shared.mil.shapley.prefix_values import PooledPrefixes
-from shared.mil.shapley.running_pooling import RunningLogMeanExp, RunningMax, RunningPooling, RunningWeightedMean
-from shared.saliency.bags.attention_layers import as_attention
+from shared.mil.shapley.running_pooling import (
+    RunningLogMeanExp,
+    RunningMax,
+    RunningPair,
+    RunningPooling,
+    RunningWeightedMean,
+)
+from shared.saliency.bags.attention_layers import as_attention, as_attention_maximum
 from shared.saliency.bags.bag_model import BagModel
 
 __all__ = ["PooledBag"]
@@ -37,7 +43,8 @@ class PooledBag:
     bag has the bias of the head's last layer as its logits.
 
     Args:
-        model: with attention, gated attention, mean, max or log-mean-exp pooling, at either level.
+        model: with attention, gated attention, mean, max or log-mean-exp pooling, or attention with the maximum
+            beside it, at either level.
         features: of the instances, ``(N, …)``, float64.
         output: what is the value.
 
@@ -56,13 +63,7 @@ class PooledBag:
         self.size = len(instances)
         self._value = _value(model.target, output)
         self.empty = float(self._value(model.empty_logits()[None])[0])
-        self._after: Callable[[Tensor], Tensor] = model.after
-        pooled = instances
-        linear = model.linear_head()
-        if isinstance(model.level, EmbeddingLevel) and linear is not None and _is_weighted_mean(model):
-            # a weighted mean commutes with an affine head: K scores are all that is needed of an instance
-            pooled, self._after = linear(instances), lambda scores: scores
-        self._running = _running_pooling(model, pooled, instances)
+        self._running, self._after = _parts(model, instances)
 
     @torch.no_grad()
     def prefixes(self, orders: Tensor) -> Tensor:
@@ -85,60 +86,56 @@ class PooledBag:
         Returns:
             ``(M, N)``, float64.
         """
-        rows = self._running.rows.view(self.size, -1)
+        rows = self._running.rows
         blocks = subsets.split(max(NUMBERS // rows.numel(), 1))
         return torch.cat([self._block_contributions(rows, block) for block in blocks])
 
     def _block_contributions(self, rows: Tensor, subsets: Tensor) -> Tensor:
-        scan, join, neutral = self._algebra()
-        members = torch.where(subsets[..., None], rows, neutral)  # (M, N, D)
-        nobody = torch.full_like(members[:, :1], neutral)
-        earlier = torch.cat([nobody, scan(members[:, :-1])], dim=1)
-        later = torch.cat([nobody, scan(members[:, 1:].flip(1))], dim=1).flip(1)
-        without = join(earlier, later)
-        others = subsets.sum(dim=1, keepdim=True) - subsets.long()  # (M, N)
-        added = self._of_sums(join(without, rows.expand_as(without)), others + 1)
-        return added - torch.where(others > 0, self._of_sums(without, others), self.empty)
-
-    def _algebra(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor], float]:
-        """Return how running quantities ``(M, N, D)`` are scanned along N, how two are joined, and those of nothing."""
-        if isinstance(self._running, RunningWeightedMean):
-            return lambda rows: rows.cumsum(dim=1), torch.add, 0.0
-        if isinstance(self._running, RunningMax):
-            return _running_max, torch.maximum, -float("inf")
-        return lambda rows: rows.logcumsumexp(dim=1), torch.logaddexp, -float("inf")
-
-    def _of_sums(self, sums: Tensor, counts: Tensor) -> Tensor:
-        """Return the values ``(M, N)`` of sets with these running quantities ``(M, N, D)`` and sizes ``(M, N)``."""
         running = self._running
-        if isinstance(running, RunningWeightedMean):
-            pooled = sums[..., :-1] / sums[..., -1:]
-        elif isinstance(running, RunningLogMeanExp):
-            pooled = (sums - counts[..., None].to(sums).log()) / running.r
-        else:
-            pooled = sums
-        return self._of_pooled(pooled.flatten(0, 1)).view(counts.shape)
+        members = torch.where(subsets[..., None], rows, running.neutral)  # (M, N, R)
+        nobody = running.neutral.expand_as(members[:, :1])
+        earlier = torch.cat([nobody, running.scan(members[:, :-1])], dim=1)
+        later = torch.cat([nobody, running.scan(members[:, 1:].flip(1))], dim=1).flip(1)
+        without = running.join(earlier, later)
+        others = subsets.sum(dim=1, keepdim=True) - subsets.long()  # (M, N)
+        added = self._of_quantities(running.join(without, rows.expand_as(without)), others + 1)
+        return added - torch.where(others > 0, self._of_quantities(without, others), self.empty)
+
+    def _of_quantities(self, quantities: Tensor, counts: Tensor) -> Tensor:
+        """Return the values ``(M, N)`` of sets with these running quantities ``(M, N, R)`` and sizes ``(M, N)``."""
+        return self._of_pooled(self._running.pooled(quantities, counts).flatten(0, 1)).view(counts.shape)
 
     def _of_pooled(self, pooled: Tensor) -> Tensor:
         return self._value(self._after(pooled))
 
 
-def _is_weighted_mean(model: BagModel) -> bool:
-    return type(model.pooling) is MeanPooling or as_attention(model.pooling) is not None
-
-
-def _running_pooling(model: BagModel, pooled: Tensor, instances: Tensor) -> RunningPooling:
-    """Return the running form of the pooling of ``pooled`` ``(N, D)`` that looks at ``instances``."""
-    pooling, attention = model.pooling, as_attention(model.pooling)
-    if attention is not None:
-        return RunningWeightedMean(pooled, attention.attend(instances))
-    if type(pooling) is MeanPooling:
-        return RunningWeightedMean(pooled)
+def _parts(model: BagModel, instances: Tensor) -> tuple[RunningPooling, Callable[[Tensor], Tensor]]:
+    """Return what pools sets of the instances ``(N, D)``, and the logits ``(P, K)`` of what it pools, ``(P, E)``."""
+    pooling = model.pooling
+    # a weighted mean commutes with an affine head: K scores are all that is needed of an instance
+    linear = model.linear_head() if isinstance(model.level, EmbeddingLevel) else None
+    attention, both = as_attention(pooling), as_attention_maximum(pooling)
+    if both is not None:
+        weights, size = both.attention.attend(instances), instances.shape[1]
+        if linear is not None:
+            of_maximum = both.gain * linear.weight  # (K, D)
+            running = RunningPair(RunningWeightedMean(linear(instances), weights), RunningMax(instances))
+            return running, lambda pooled: pooled[:, :-size] + pooled[:, -size:] @ of_maximum.T
+        running = RunningPair(RunningWeightedMean(instances, weights), RunningMax(instances))
+        return running, lambda pooled: model.after(both.combine(pooled[:, :size], pooled[:, size:]))
+    if attention is not None or type(pooling) is MeanPooling:
+        logits = None if attention is None else attention.attend(instances)
+        if linear is not None:
+            return RunningWeightedMean(linear(instances), logits), lambda scores: scores
+        return RunningWeightedMean(instances, logits), model.after
     if type(pooling) is MaxPooling:
-        return RunningMax(pooled)
+        return RunningMax(instances), model.after
     if type(pooling) is LogMeanExpPooling:
-        return RunningLogMeanExp(pooled, pooling.r)
-    raise TypeError(f"no algebra of subsets for {type(pooling).__name__}: known are attention, mean, max, log-mean-exp")
+        return RunningLogMeanExp(instances, pooling.r), model.after
+    raise TypeError(
+        f"no algebra of subsets for {type(pooling).__name__}: known are attention, mean, max, log-mean-exp, and "
+        "attention with the maximum"
+    )
 
 
 def _value(target: int, output: Output) -> Callable[[Tensor], Tensor]:
@@ -148,8 +145,3 @@ def _value(target: int, output: Output) -> Callable[[Tensor], Tensor]:
     if output == "logit":
         return lambda logits: logits[:, target]
     return lambda logits: logits[:, 0].sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)[:, target]
-
-
-def _running_max(rows: Tensor) -> Tensor:
-    # torch has no cummax of nothing
-    return rows.cummax(dim=1).values if rows.shape[1] else rows

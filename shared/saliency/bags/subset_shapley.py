@@ -37,7 +37,7 @@ class SubsetShapley(BagAttribution):
     ``[(N − k)/N + (k + 1)/N] / (N + 1) = 1/N``: one subset serves all instances, and costs O(N).
 
     Args:
-        model: bag classifier with attention, gated attention, mean, max or log-mean-exp pooling.
+        model: bag classifier with one of the poolings that :class:`~shared.saliency.bags.pooled_bag.PooledBag` knows.
         target: index of the logit f.
         subsets: number M of subsets, at least 2.
         seed: seed of the subsets; the global random state is neither read nor changed.

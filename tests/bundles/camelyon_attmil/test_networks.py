@@ -64,19 +64,22 @@ def equations(network, name, bag):
         return oracle.mean(h) @ theta + bias
     if name == "max_embedding":
         return oracle.maximum(h) @ theta + bias
+    both, attention = attention, getattr(attention, "attention", attention)
     matrices = [array(attention.hidden[0].weight), array(attention.hidden[0].bias)]
     if name == "attention":
         weights = oracle.attention_weights(h, *matrices, array(attention.score.weight)[0])
     else:
         matrices += [array(attention.gate[0].weight), array(attention.gate[0].bias)]
         weights = oracle.gated_attention_weights(h, *matrices, array(attention.score.weight)[0])
+    if name == "attention_maximum":
+        return oracle.attention_maximum(h, weights, array(both.gain)) @ theta + bias
     return sum(w * row for w, row in zip(weights, h, strict=True)) @ theta + bias
 
 
 PAPER = ["attention", "gated_attention", "mean_embedding", "max_embedding", "mean_instance", "max_instance"]
 
 
-@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("name", [*PAPER, "attention_maximum"])
 def test_equations(build, features, name):
     network = build(name)
     found = network(features, LENGTHS)

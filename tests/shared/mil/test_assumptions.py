@@ -8,6 +8,7 @@ from torch import nn
 from shared.mil.bags import collate_bags
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
 from shared.mil.pooling.gated_attention import GatedAttentionPooling
 from shared.mil.pooling.log_mean_exp import LogMeanExpPooling
 from shared.mil.pooling.maximum import MaxPooling
@@ -24,6 +25,7 @@ POOLINGS = {
     "log_mean_exp": lambda: LogMeanExpPooling(10.0),
     "attention": lambda: AttentionPooling(8, 16),
     "gated_attention": lambda: GatedAttentionPooling(8, 16),
+    "attention_maximum": lambda: AttentionMaximumPooling(8, 16),
     "top_k_mean": lambda: TopKMeanPooling(3),
     "noisy_or": NoisyOrPooling,
     "noisy_and": NoisyAndPooling,
@@ -73,7 +75,13 @@ def test_instance_level_maxima_cannot_learn_that_an_instance_speaks_against_the_
 
 @pytest.mark.parametrize(
     ("level", "pooling"),
-    [("embedding", "max"), ("embedding", "mean"), ("instance", "mean"), ("embedding", "gated_attention")],
+    [
+        ("embedding", "max"),
+        ("embedding", "mean"),
+        ("instance", "mean"),
+        ("embedding", "gated_attention"),
+        ("embedding", "attention_maximum"),
+    ],
 )
 def test_other_classifiers_do_learn_it(level, pooling):
     results = [trained(level, pooling, absence_bags, seed) for seed in (0, 1)]

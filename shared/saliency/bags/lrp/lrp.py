@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shared.mil.pooling.maximum import MaxPooling
 from shared.mil.pooling.mean import MeanPooling
-from shared.saliency.bags.attention_layers import as_attention
+from shared.saliency.bags.attention_layers import as_attention, as_attention_maximum
 from shared.saliency.bags.bag_model import BagModel
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.bags.lrp.affine_relevance import modified_sum
@@ -37,9 +37,13 @@ class BagLRP(BagAttribution):
     With ``attention="propagated"`` both are added, and at ε → 0 this is gradient × input. With ``"detached"`` the
     weights count as constants, as Ali et al. treat attention: relevance is then conserved but for ε and the biases.
 
+    Where the maximum stands beside the attention, ``z_k = Σ_i w_i h_ik + g_k max_i h_ik``, its term is one more of the
+    same sum, ``R(max_k) = g_k max_i h_ik c_k`` under LRP-ε, and goes to the instance that holds the maximum.
+
     Args:
-        model: bag classifier with attention, gated attention, mean or max pooling; encoder and head of affine layers,
-            rectifiers, pooling and what else :class:`shared.saliency.lrp.LRP` has a rule for.
+        model: bag classifier with attention, gated attention, mean or max pooling, or attention with the maximum beside
+            it; encoder and head of affine layers, rectifiers, pooling and what else :class:`shared.saliency.lrp.LRP`
+            has a rule for.
         target: index of the logit.
         rule: ``epsilon`` or ``gamma``.
         epsilon: positive, in the units of the affine steps' outputs; in the denominator of both rules.
@@ -83,38 +87,55 @@ class BagLRP(BagAttribution):
 
     def _through_mean(self, model: BagModel, features: Tensor, instances: Tensor) -> Tensor:
         magnitude = instances.abs() if self.gamma else None
-        branch, pooling = None, as_attention(model.pooling)
+        both = as_attention_maximum(model.pooling)
+        pooling = as_attention(model.pooling) if both is None else both.attention
+        branch, held = None, None
         if pooling is not None:
             branch = AttentionBranch(pooling, instances, magnitude, self.epsilon, self.gamma)
             weights = branch.logits.softmax(dim=0)
         elif type(model.pooling) is MeanPooling:
             weights = instances.new_full((len(instances),), 1 / len(instances))
         else:
-            raise TypeError(f"LRP has no rule for {type(model.pooling).__name__}: it knows attention, mean and max")
+            raise TypeError(
+                f"LRP has no rule for {type(model.pooling).__name__}: it knows attention, mean and max, and attention "
+                "with the maximum"
+            )
         pooled = weights @ instances  # (D,)
+        sizes = None if magnitude is None else weights @ magnitude
+        if both is not None:
+            held = both.gain * _shares_of_maximum(instances)  # (N, D)
+            pooled = pooled + torch.linalg.vecdot(held, instances, dim=0)
+            sizes = None if magnitude is None else sizes + torch.linalg.vecdot(held.abs(), magnitude, dim=0)
         sign, modified = pooled.sign(), pooled
-        if magnitude is not None:
-            modified = modified_sum(pooled, sign, weights @ magnitude, self.gamma)
+        if sizes is not None:
+            modified = modified_sum(pooled, sign, sizes, self.gamma)
         coefficient = self._message_of_pooled(model, pooled) * pooled.abs() / (modified.abs() + self.epsilon)  # (D,)
         scores = instances @ coefficient  # r, (N,)
         if magnitude is not None:
             scores = scores + self.gamma / 2 * (scores + magnitude @ (sign * coefficient))
         through = weights * (scores - weights @ scores)  # message of the attention logits
         propagated = branch is not None and self.attention == "propagated"
+        if held is not None:
+            favoured = (held * instances * sign > 0).to(held) if self.gamma else 0.0
+            held = held * coefficient * (1 + self.gamma * favoured)  # message of the embeddings by way of the maximum
         if model.pools_features:
-            return weights * scores + (branch.relevance(through) if branch is not None and propagated else 0.0)
+            relevance = weights * scores
+            if held is not None:
+                relevance = relevance + torch.linalg.vecdot(instances, held)
+            return relevance + (branch.relevance(through) if branch is not None and propagated else 0.0)
         message = coefficient.expand_as(instances)
         if self.gamma:
             message = modified_sum(message, instances.sign(), sign * message, self.gamma)
         message = weights[:, None] * message
+        if held is not None:
+            message = message + held
         if branch is not None and propagated:
             message = message + branch.message(through)
         return self._through_instances(model, features, message)
 
     def _through_maximum(self, model: BagModel, features: Tensor, instances: Tensor) -> Tensor:
         pooled = instances.amax(dim=0)
-        largest = (instances == pooled).to(instances)  # of several that are largest each gets its share
-        message = largest / largest.sum(dim=0) * self._message_of_pooled(model, pooled)
+        message = _shares_of_maximum(instances) * self._message_of_pooled(model, pooled)
         if model.pools_features:
             return torch.linalg.vecdot(instances, message)
         return self._through_instances(model, features, message)
@@ -142,3 +163,9 @@ class BagLRP(BagAttribution):
                 output = function(leaf)
             (inner,) = torch.autograd.grad(graph.finished(output), leaf, message)
         return inner
+
+
+def _shares_of_maximum(instances: Tensor) -> Tensor:
+    """Return by dimension 1 for the largest of the instances, or equal shares for several, 0 for others, ``(N, D)``."""
+    largest = (instances == instances.amax(dim=0)).to(instances)
+    return largest / largest.sum(dim=0)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
 from shared.mil.pooling.gated_attention import GatedAttentionPooling
 from shared.mil.pooling.log_mean_exp import LogMeanExpPooling
 from shared.mil.pooling.maximum import MaxPooling
@@ -30,14 +31,27 @@ def attention(operator, bag):
     return sum(w * h for w, h in zip(weights, bag, strict=True))
 
 
-def gated_attention(operator, bag):
-    weights = oracle.gated_attention_weights(
+def gated_weights(operator, bag):
+    return oracle.gated_attention_weights(
         bag,
         *weights_of(operator.hidden[0]),
         *weights_of(operator.gate[0]),
         operator.score.weight[0].detach().numpy(),
     )
-    return sum(w * h for w, h in zip(weights, bag, strict=True))
+
+
+def gated_attention(operator, bag):
+    return sum(w * h for w, h in zip(gated_weights(operator, bag), bag, strict=True))
+
+
+def with_gains():
+    operator = AttentionMaximumPooling(E, 7)
+    operator.gain.data = torch.tensor([0.3, -0.5, 1.5, 0.0, 0.1])
+    return operator
+
+
+def attention_maximum(operator, bag):
+    return oracle.attention_maximum(bag, gated_weights(operator.attention, bag), operator.gain.detach().numpy())
 
 
 OPERATORS = {
@@ -46,6 +60,7 @@ OPERATORS = {
     "log_mean_exp": (lambda: LogMeanExpPooling(2.5), lambda operator, bag: oracle.log_mean_exp(bag, 2.5)),
     "attention": (lambda: AttentionPooling(E, 7), attention),
     "gated_attention": (lambda: GatedAttentionPooling(E, 7), gated_attention),
+    "attention_maximum": (with_gains, attention_maximum),
     "top_k_mean": (lambda: TopKMeanPooling(4), lambda operator, bag: oracle.top_k_mean(bag, 4)),
     "noisy_or": (NoisyOrPooling, lambda operator, bag: oracle.noisy_or(bag)),
     "noisy_and": (

@@ -4,6 +4,7 @@ from torch import nn
 
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
 from shared.mil.pooling.gated_attention import GatedAttentionPooling
 from shared.mil.pooling.log_mean_exp import LogMeanExpPooling
 from shared.mil.pooling.maximum import MaxPooling
@@ -24,6 +25,7 @@ def pooling(name, width):
         "log-mean-exp": lambda: LogMeanExpPooling(2.5),
         "attention": lambda: AttentionPooling(width, 6),
         "gated attention": lambda: GatedAttentionPooling(width, 6),
+        "attention and maximum": lambda: AttentionMaximumPooling(width, 6),
         "noisy-or": NoisyOrPooling,
     }[name]()
     for parameter in made.parameters():
@@ -65,6 +67,7 @@ def brute_force(model, embeddings, empty, output=lambda logit: logit):
 
 EXACT = [
     *[("embedding", name, "linear") for name in ("mean", "max", "log-mean-exp", "attention", "gated attention")],
+    ("embedding", "attention and maximum", "linear"),
     *[("instance", name, "linear") for name in ("mean", "max", "log-mean-exp", "attention", "gated attention")],
     *[("instance", name, "perceptron") for name in ("mean", "max", "log-mean-exp", "attention")],
 ]
@@ -103,6 +106,8 @@ SAMPLED = [
     ("embedding", "log-mean-exp", "perceptron", None),
     ("embedding", "gated attention", "perceptron", None),
     ("embedding", "attention", "linear", torch.sigmoid),
+    ("embedding", "attention and maximum", "perceptron", None),
+    ("instance", "attention and maximum", "linear", None),
     ("instance", "mean", "linear", torch.sigmoid),
     ("instance", "log-mean-exp", "linear", torch.sigmoid),
     ("instance", "max", "linear", torch.cos),

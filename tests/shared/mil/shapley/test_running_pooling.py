@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from shared.mil.shapley.running_pooling import RunningLogMeanExp, RunningMax, RunningWeightedMean
+from shared.mil.shapley.running_pooling import RunningLogMeanExp, RunningMax, RunningPair, RunningWeightedMean
 
 N, E = 13, 4
 
@@ -20,6 +20,10 @@ CASES = {
     "mean": (lambda h, _: RunningWeightedMean(h), lambda h, _: h.mean(dim=0)),
     "attention": (RunningWeightedMean, lambda h, a: a.softmax(dim=0) @ h),
     "max": (lambda h, _: RunningMax(h), lambda h, _: h.amax(dim=0)),
+    "attention and max": (
+        lambda h, a: RunningPair(RunningWeightedMean(h[:, :1], a), RunningMax(h[:, 1:])),
+        lambda h, a: torch.cat([a.softmax(dim=0) @ h[:, :1], h[:, 1:].amax(dim=0)]),
+    ),
     "log-mean-exp": (lambda h, _: RunningLogMeanExp(h, 3.0), lambda h, _: (3 * h).exp().mean(dim=0).log() / 3),
 }
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.attention import AttentionPooling
+from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
 from shared.mil.pooling.gated_attention import GatedAttentionPooling
 from shared.mil.pooling.log_mean_exp import LogMeanExpPooling
 from shared.mil.pooling.maximum import MaxPooling
@@ -16,11 +17,18 @@ N, E, D = 9, 5, 6
 POOLINGS = {
     "attention": lambda width: AttentionPooling(width, D),
     "gated attention": lambda width: GatedAttentionPooling(width, D),
+    "attention and maximum": lambda width: _with_gains(width),
     "mean": lambda width: MeanPooling(),
     "max": lambda width: MaxPooling(),
     "log-mean-exp": lambda width: LogMeanExpPooling(2.5),
     "noisy-or": lambda width: NoisyOrPooling(),
 }
+
+
+def _with_gains(width):
+    pooling = AttentionMaximumPooling(width, D)
+    pooling.gain.data = torch.linspace(-0.2, 0.3, width)
+    return pooling
 
 
 class Encoded(nn.Module):

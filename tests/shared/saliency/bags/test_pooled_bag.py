@@ -12,8 +12,9 @@ from tests.oracles import shapley
 
 KINDS = [
     *[("embedding", name, head) for name in ("attention", "gated attention", "mean") for head in ("linear", "deep")],
+    *[("embedding", "attention and maximum", head) for head in ("linear", "deep")],
     *[("embedding", name, "linear") for name in ("max", "log-mean-exp")],
-    *[("instance", name, "deep") for name in ("attention", "mean", "max", "log-mean-exp")],
+    *[("instance", name, "deep") for name in ("attention", "attention and maximum", "mean", "max", "log-mean-exp")],
 ]
 
 

@@ -23,11 +23,14 @@ def test_attention_is_the_models_own(build, features):
     rescaled = AttentionWeights(model, rescaled=True).attribute(features)
     torch.testing.assert_close(rescaled, (raw - raw.min()) / (raw.max() - raw.min()))
     assert rescale(torch.full((3,), 0.2)).tolist() == [0.5] * 3
-    with pytest.raises(TypeError, match="MaxPooling"):
-        AttentionWeights(build("max")).attribute(features)
+    for pooling, name in (("max", "MaxPooling"), ("attention and maximum", "AttentionMaximumPooling")):
+        with pytest.raises(TypeError, match=name):
+            AttentionWeights(build(pooling)).attribute(features)
+        with pytest.raises(TypeError, match=name):
+            LRPAttention(build(pooling)).attribute(features)
 
 
-@pytest.mark.parametrize("pooling", ["attention", "gated attention", "max", "noisy-or"])
+@pytest.mark.parametrize("pooling", ["attention", "gated attention", "attention and maximum", "max", "noisy-or"])
 @pytest.mark.parametrize("encoder", [False, True])
 def test_gradient_x_input_is_captums(pooling, encoder, build, features, monkeypatch):
     monkeypatch.setattr("shared.saliency.bags.bag_model.NUMBERS", 12)  # several blocks through the encoder
@@ -50,9 +53,10 @@ def test_instance_score_is_the_logit_of_the_bag_of_one(level, encoder, build, fe
     assert InstanceScore(model, 1).attribute(features).tolist() == pytest.approx([value([i]) for i in range(9)])
 
 
+@pytest.mark.parametrize("pooling", ["gated attention", "attention and maximum"])
 @pytest.mark.parametrize("encoder", [False, True])
-def test_exact_shapley_values_are_those_of_all_subsets(encoder, build, features, value_of):
-    model = build("gated attention", encoder=encoder)
+def test_exact_shapley_values_are_those_of_all_subsets(pooling, encoder, build, features, value_of):
+    model = build(pooling, encoder=encoder)
     features = features[:8, :4] if encoder else features[:8]
     expected = shapley.shapley(8, value_of(model, features))
     assert ExactShapley(model).attribute(features).tolist() == pytest.approx(expected, abs=1e-8)

@@ -10,30 +10,35 @@ from tests.oracles import bag_explanations as oracle
 ATTENTION = ["attention", "gated attention"]
 
 
-@pytest.mark.parametrize("pooling", ATTENTION)
+@pytest.mark.parametrize("pooling", [*ATTENTION, "attention and maximum"])
 @pytest.mark.parametrize("attention", ["propagated", "detached"])
 @pytest.mark.parametrize(("rule", "epsilon", "gamma"), [("epsilon", 0.05, 0.0), ("gamma", 0.01, 0.3)])
 def test_relevance_is_that_of_one_sum_after_another(pooling, attention, rule, epsilon, gamma, build, features):
     model = build(pooling)
     values = BagLRP(model, rule=rule, epsilon=epsilon, gamma=gamma, attention=attention).attribute(features)
     model.double()
-    parts = [model.pooling.hidden[0], *([model.pooling.gate[0]] if "gated" in pooling else [])]
+    weighing, gain = model.pooling, None
+    if pooling == "attention and maximum":
+        weighing, gain = model.pooling.attention, model.pooling.gain.tolist()
+        assert min(gain) < 0 < max(gain)
+    parts = [weighing.hidden[0], *([] if pooling == "attention" else [weighing.gate[0]])]
     expected = oracle.lrp(
         features.double().numpy(),
         [(part.weight.detach().numpy(), part.bias.detach().numpy()) for part in parts],
-        model.pooling.score.weight[0].detach().numpy(),
+        weighing.score.weight[0].detach().numpy(),
         model.head[1].weight[0].detach().numpy(),
         model.head[1].bias.item(),
         epsilon,
         gamma,
         attention == "detached",
+        gain,
     )
     assert values.tolist() == pytest.approx(expected.tolist(), rel=1e-9)
 
 
 @pytest.mark.parametrize("rule", [{"rule": "epsilon", "epsilon": 0.05}, {"rule": "gamma", "epsilon": 0.01}])
 @pytest.mark.parametrize("attention", ["propagated", "detached"])
-@pytest.mark.parametrize("pooling", [*ATTENTION, "mean", "max"])
+@pytest.mark.parametrize("pooling", [*ATTENTION, "attention and maximum", "mean", "max"])
 def test_an_encoder_that_does_nothing_changes_nothing(rule, attention, pooling, build, features, monkeypatch):
     """The way through messages of the embeddings against the way that adds up over the features at once."""
     monkeypatch.setattr("shared.saliency.bags.bag_model.NUMBERS", 12)
@@ -46,7 +51,7 @@ def test_an_encoder_that_does_nothing_changes_nothing(rule, attention, pooling, 
     )
 
 
-@pytest.mark.parametrize("pooling", [*ATTENTION, "mean", "max"])
+@pytest.mark.parametrize("pooling", [*ATTENTION, "attention and maximum", "mean", "max"])
 @pytest.mark.parametrize("level", ["embedding", "instance"])
 @pytest.mark.parametrize("encoder", [False, True])
 def test_with_small_epsilon_it_is_gradient_x_input(pooling, level, encoder, build, features):
