@@ -120,7 +120,7 @@ def _digits(path: Path, results: BagResults) -> list[Picture]:
     shown = [int(np.flatnonzero(bags.labels.numpy() == label)[0]) for label in (1, 0)]
     rows = [-(-int(bags.lengths[bag]) // DIGITS_OF_A_ROW) for bag in shown]
     figure = _figure(0.85 * min(int(bags.lengths[shown].max()), DIGITS_OF_A_ROW), 1.35 * sum(rows) + 0.4)
-    parts = np.atleast_1d(figure.subfigures(2, 1, height_ratios=rows))
+    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=rows)[:, 0]
     for part, bag, number in zip(parts, shown, rows, strict=True):
         _draw_bag(part, bags.of([bag]), weights[bags.rows(bags.labels.new_tensor([bag])).numpy()], number)
     _save(figure, path)
