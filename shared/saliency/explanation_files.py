@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.data.file_names import safe_name
 from shared.data.files import write_json
+from shared.saliency.boxes import Box
 from shared.saliency.nifti import write_map
 from shared.saliency.overlay import overlay_title, write_image, write_overlay
 from shared.saliency.titles import method_title
@@ -46,13 +47,16 @@ class ExplanationFiles:
         self.image_label = image_label
         self.low, self.high = image_range
 
-    def write_image(self, entry: Mapping[str, Any], image: np.ndarray, mask: np.ndarray | None) -> str:
+    def write_image(
+        self, entry: Mapping[str, Any], image: np.ndarray, mask: np.ndarray | None, boxes: Sequence[Box] = ()
+    ) -> str:
         """Write the image alone.
 
         Args:
             entry: describes the sample.
             image: the network's input ``(H, W)``.
             mask: where the cause of the class is, ``(H, W)``, if known.
+            boxes: drawn around the cause by a person, pixels.
 
         Returns:
             The file's path in the index.
@@ -65,6 +69,7 @@ class ExplanationFiles:
             subtitle=entry["id"],
             bar_label=self.image_label,
             mask=mask,
+            boxes=boxes,
             pixel_size_um=self.pixel_size_um,
         )
         return name
@@ -76,6 +81,7 @@ class ExplanationFiles:
         image: np.ndarray,
         attribution: np.ndarray,
         mask: np.ndarray | None,
+        boxes: Sequence[Box] = (),
     ) -> dict[str, str]:
         """Write a map as an overlay and as NIfTI.
 
@@ -85,6 +91,7 @@ class ExplanationFiles:
             image: the network's input ``(H, W)``.
             attribution: signed map ``(H, W)``.
             mask: where the cause of the class is, ``(H, W)``, if known.
+            boxes: drawn around the cause by a person, pixels.
 
         Returns:
             ``overlay_png`` and ``nifti``, the files' paths in the index.
@@ -103,6 +110,7 @@ class ExplanationFiles:
             ),
             subtitle=method_title(method),
             mask=mask,
+            boxes=boxes,
             pixel_size_um=self.pixel_size_um,
         )
         size_mm = 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000

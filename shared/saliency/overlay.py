@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from shared.data.files import atomic_path
+from shared.saliency.boxes import Box, draw_boxes
 from shared.saliency.colours import blend, colour_limit, robust_window, transparent_colours
 
 __all__ = ["overlay_title", "scale_bar_length", "write_image", "write_overlay"]
@@ -38,6 +40,7 @@ def write_overlay(
     bar_label: str = "attribution",
     mask: ArrayLike | None = None,
     mask_label: str = "known cause",
+    boxes: Sequence[Box] = (),
     pixel_size_um: float | None = None,
     percentile: float = 99.0,
     window: tuple[float, float] | None = None,
@@ -55,6 +58,7 @@ def write_overlay(
         bar_label: label of the colour bar.
         mask: where the cause is known to be, ``(H, W)``; drawn as an outline.
         mask_label: what the outline means.
+        boxes: drawn around the cause by a person, in pixels from the outer edge of the first one; dashed.
         pixel_size_um: size of a pixel in µm, for the scale bar; without it there is none.
         percentile: percentile of the magnitude at which the colours saturate.
         window: image values shown as black and white; by default robust extremes of the image.
@@ -70,7 +74,7 @@ def write_overlay(
     frame.colour_bar(scale, bar_label, (-limit, 0.0, limit), clipped=bool(np.abs(values).max() > limit))
     if not values.any():
         frame.note("the map is 0 everywhere", "left")
-    _annotate(frame, path, picture, mask, mask_label, pixel_size_um)
+    _annotate(frame, path, picture, mask, mask_label, boxes, pixel_size_um)
     frame.save(path)
 
 
@@ -83,6 +87,7 @@ def write_image(
     bar_label: str = "grey value",
     mask: ArrayLike | None = None,
     mask_label: str = "known cause",
+    boxes: Sequence[Box] = (),
     pixel_size_um: float | None = None,
     window: tuple[float, float] | None = None,
 ) -> None:
@@ -96,6 +101,7 @@ def write_image(
         bar_label: what a grey value is, with its unit.
         mask: see :func:`write_overlay`.
         mask_label: see :func:`write_overlay`.
+        boxes: see :func:`write_overlay`.
         pixel_size_um: see :func:`write_overlay`.
         window: see :func:`write_overlay`.
 
@@ -107,7 +113,7 @@ def write_image(
     frame = _Frame(picture.shape, title, subtitle)
     shown = frame.axes.imshow(picture, cmap="gray", vmin=low, vmax=high)
     frame.colour_bar(shown, bar_label, (low, high), clipped=bool(picture.min() < low or picture.max() > high))
-    _annotate(frame, path, picture, mask, mask_label, pixel_size_um)
+    _annotate(frame, path, picture, mask, mask_label, boxes, pixel_size_um)
     frame.save(path)
 
 
@@ -241,13 +247,20 @@ def _annotate(
     picture: NDArray[np.float64],
     mask: ArrayLike | None,
     mask_label: str,
+    boxes: Sequence[Box],
     pixel_size_um: float | None,
 ) -> None:
+    notes = []
     if mask is not None:
         truth = _checked(path, image=picture, mask=mask)[1] > 0
         if truth.any():
             frame.outline(truth)
-        frame.note(f"outline: {mask_label}" if truth.any() else f"{mask_label}: none in this image", "right")
+        notes.append(f"outline: {mask_label}" if truth.any() else f"{mask_label}: none in this image")
+    if boxes:
+        draw_boxes(frame.axes, boxes, OUTLINE)
+        notes.append("dashed: a person's box")
+    if notes:
+        frame.note("; ".join(notes), "right")
     if pixel_size_um is not None:
         frame.scale_bar(pixel_size_um)
 

@@ -17,10 +17,12 @@ def choose_shown(
     labels: NDArray[np.float64],
     predictions: NDArray[np.int64],
     flagged: NDArray[np.bool_],
+    boxed: NDArray[np.bool_],
     *,
     per_finding: int,
     wrong: int,
     flagged_cases: int,
+    boxed_cases: int,
     seed: int,
 ) -> list[Case]:
     """Choose cases for a gallery, at random within each group, so that nobody can be accused of picking.
@@ -29,19 +31,22 @@ def choose_shown(
         labels: 0, 1 or NaN where unknown, ``(N, K)``.
         predictions: 0 or 1, ``(N, K)``.
         flagged: whether the alarm flags the prediction, ``(N, K)``.
+        boxed: whether a person drew a box around the finding, ``(N, K)``.
         per_finding: images in which a finding is predicted, and present as far as is known.
         wrong: predictions that are wrong, of any finding.
         flagged_cases: flagged predictions, of any finding.
+        boxed_cases: findings with a box, whatever is predicted.
         seed: seed of the choice.
 
     Returns:
-        Cases, those that are right by finding, then the wrong ones, then the flagged ones; each once.
+        Cases, those that are right by finding, then the wrong ones, the flagged ones and those with a box; each once.
     """
     rng = np.random.default_rng(seed)
     present = (predictions == 1) & (labels != 0)
     groups = [(np.argwhere(present & _of_finding(labels, k)), per_finding) for k in range(labels.shape[1])]
     groups.append((np.argwhere(~np.isnan(labels) & (labels != predictions)), wrong))
     groups.append((np.argwhere(flagged), flagged_cases))
+    groups.append((np.argwhere(boxed), boxed_cases))
     chosen: dict[Case, None] = {}
     for members, limit in groups:
         new = [case for case in _cases(members) if case not in chosen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,59 +15,16 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from scripts.explained_images import ExplainedImages
 from scripts.finding_cases import Case, choose_measured, choose_shown
 from scripts.finding_quality import FindingQuality
-from scripts.network_input import read_input
 from scripts.original_image import OriginalImage
 from shared.data.errors import DataError
 from shared.saliency.base import Attribution
 from shared.saliency.explanation_files import ExplanationFiles
 from shared.saliency.titles import method_title
 
-__all__ = ["ExplainedImages", "FindingExplainer"]
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ExplainedImages:
-    """Which images are explained and how they are read.
-
-    Args:
-        records: ``id`` and ``image`` (path) of each image; ``label``, ``truth`` (bit image), ``patient`` where known.
-        classes: names of the findings in the order of the logits.
-        image_size: side of the network's input, pixels.
-        percentiles: see :class:`scripts.network_input.ChestInput`.
-        mode: see :class:`scripts.placement.Placement`.
-        marker_bit: bit of the truth images that marks a shortcut; ``None`` if there is none.
-    """
-
-    records: Sequence[Mapping[str, Any]]
-    classes: Sequence[str]
-    image_size: int
-    percentiles: Sequence[float] = (0.5, 99.5)
-    mode: str = "pad"
-    marker_bit: int | None = 32
-
-    def labels(self) -> Floats:
-        """Return the labels ``(N, K)``, NaN where one is unknown."""
-        unknown = [None] * len(self.classes)
-        rows = [record.get("label") or unknown for record in self.records]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.classes))
-
-    def has_truth(self) -> NDArray[np.bool_]:
-        """Return of which images the masks of the findings are known ``(N,)``."""
-        return np.array(["truth" in record for record in self.records], dtype=np.bool_)
-
-    def inputs(self, indices: Iterable[int]) -> torch.Tensor:
-        """Return the network's inputs of some images ``(n, 1, S, S)``."""
-        read = [read_input(self.records[i]["image"], self.image_size, self.percentiles, self.mode)[0] for i in indices]
-        return torch.stack(read)
-
-    def original(self, index: int) -> OriginalImage:
-        """Read one image on its own grid."""
-        record = self.records[index]
-        return OriginalImage.read(record["image"], record.get("truth"), self.image_size, self.percentiles, self.mode)
+__all__ = ["FindingExplainer"]
 
 
 @dataclass
@@ -90,6 +47,7 @@ class FindingExplainer:
     grid of the image as it was read (before any resizing) and a PNG overlay. Of flagged cases the maps of all findings
     are drawn too, by the method whose distances the alarm looks at. Where masks of the findings are known, the maps of
     findings that are present and found are compared with them: see :class:`scripts.finding_quality.FindingQuality`.
+    Boxes that a person drew around a finding are drawn over its maps; they are too few and too coarse to measure by.
 
     Args:
         methods: name to attribution method; the names become file names.
@@ -100,6 +58,7 @@ class FindingExplainer:
         samples_per_finding: images in the gallery in which a finding is predicted and present.
         wrong_samples: wrong predictions in the gallery.
         flagged_samples: flagged predictions in the gallery.
+        boxed_samples: findings in the gallery that a person drew a box around.
         measured_samples: findings to measure the quality on.
         group_key: key of a record whose values are resampled as wholes.
         batch_size: images explained at once.
@@ -120,6 +79,7 @@ class FindingExplainer:
         samples_per_finding: int = 2,
         wrong_samples: int = 3,
         flagged_samples: int = 4,
+        boxed_samples: int = 4,
         measured_samples: int = 100,
         group_key: str | None = "patient",
         batch_size: int = 8,
@@ -135,7 +95,12 @@ class FindingExplainer:
         self.device = torch.device(device)
         self.files = ExplanationFiles(output_dir, image_label="grey value")
         self.compared_method = compared_method
-        self.limits = {"per_finding": samples_per_finding, "wrong": wrong_samples, "flagged_cases": flagged_samples}
+        self.limits = {
+            "per_finding": samples_per_finding,
+            "wrong": wrong_samples,
+            "flagged_cases": flagged_samples,
+            "boxed_cases": boxed_samples,
+        }
         self.measured_samples = measured_samples
         self.group_key = group_key
         self.batch_size = batch_size
@@ -199,7 +164,8 @@ class FindingExplainer:
 
         labels, predictions, flagged = self.images.labels(), columns("prediction"), columns("alarm") == 1
         plan = _Plan()
-        for index, finding in choose_shown(labels, predictions, flagged, **self.limits, seed=self.seed):
+        boxed = self.images.has_boxes()
+        for index, finding in choose_shown(labels, predictions, flagged, boxed, **self.limits, seed=self.seed):
             plan.shown[index].append(finding)
             if flagged[index, finding]:
                 plan.compared.setdefault(index, finding)
@@ -221,7 +187,9 @@ class FindingExplainer:
         for index, original in zip(chosen, originals, strict=True):
             for finding in plan.shown.get(index, []):
                 entry = self._entry(index, finding, table.iloc[index])
-                entry["image_png"] = self.files.write_image(entry, original.grey, original.mask(finding))
+                entry["image_png"] = self.files.write_image(
+                    entry, original.grey, **self._known(index, finding, original)
+                )
                 entries[index, finding] = entry
                 if plan.compared.get(index) == finding:
                     flagged[index, finding] = {
@@ -245,6 +213,13 @@ class FindingExplainer:
             "methods": {},
         }
 
+    def _known(self, index: int, finding: int, original: OriginalImage) -> dict[str, Any]:
+        """Return what is known of a finding's place, for its pictures: ``mask`` and ``boxes``."""
+        return {
+            "mask": original.mask(finding),
+            "boxes": self.images.boxes(index, finding, original.grey.shape),
+        }
+
     def _write(
         self,
         method: str,
@@ -257,10 +232,12 @@ class FindingExplainer:
     ) -> None:
         """Write one method's maps of one image's cases."""
         for finding in plan.shown.get(index, []):
-            entry, mask = entries[index, finding], original.mask(finding)
-            files = self.files.write_map(entry, method, original.grey, maps[finding], mask)
+            entry, known = entries[index, finding], self._known(index, finding, original)
+            files = self.files.write_map(entry, method, original.grey, maps[finding], **known)
             sign = self.methods[method].sign
-            measured = FindingQuality.of_case(maps[finding], mask, sign) if entry["label"] == entry["target"] else {}
+            measured = (
+                FindingQuality.of_case(maps[finding], known["mask"], sign) if entry["label"] == entry["target"] else {}
+            )
             entry["methods"][method] = {**files, "quality": measured}
         if method != self.compared_method or index not in plan.compared:
             return
@@ -270,9 +247,8 @@ class FindingExplainer:
         for finding in order:
             name = self.images.classes[finding]
             entry = {**entries[index, first], "target": name}
-            written = self.files.write_map(
-                entry, f"{method}_{name}", original.grey, maps[finding], original.mask(finding)
-            )
+            known = self._known(index, finding, original)
+            written = self.files.write_map(entry, f"{method}_{name}", original.grey, maps[finding], **known)
             case["maps"][name] = written["overlay_png"]
 
 

@@ -207,7 +207,7 @@ def image_records(
     """Return one record per usable frontal image, with absolute paths, and what was left out.
 
     A record has ``id``, ``patient``, ``image`` (path), and where they are known ``label`` (1, 0 or None of each
-    finding), ``age`` (years), ``sex``, ``view``, ``published`` and ``truth``.
+    finding), ``age`` (years), ``sex``, ``view``, ``published``, ``truth`` and ``boxes``.
 
     Raises:
         DataError: if a table cannot be used at all.
@@ -234,6 +234,7 @@ def _record(image: SourceImage, label: list[int | None] | None) -> dict[str, Any
         "view": image.view,
         "published": image.published,
         "truth": None if image.truth is None else str(image.truth.resolve()),
+        "boxes": image.boxes,
     }
     return {key: value for key, value in record.items() if value is not None}
 

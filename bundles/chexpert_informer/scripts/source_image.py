@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +36,7 @@ class SourceImage:
         sex: ``F`` or ``M``.
         published: in which of the published tables or lists it is, ``train``, ``valid`` or ``test``; None without such.
         truth: file of the masks of a generated image.
+        boxes: drawn around findings by a person, see :data:`scripts.finding_boxes.FindingBoxes`.
     """
 
     identity: str
@@ -47,6 +49,7 @@ class SourceImage:
     sex: str | None = None
     published: str | None = None
     truth: Path | None = None
+    boxes: Mapping[str, Sequence[Sequence[float]]] | None = None
 
 
 class Layout(SourceLayout, Protocol):

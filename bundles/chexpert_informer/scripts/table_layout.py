@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scripts.chest_image import PICTURES
+from scripts.finding_boxes import BoxTable
 from scripts.findings import FINDINGS
 from scripts.source_image import SourceImage, clean_age, clean_sex, finding_codes, read_table
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
 
 __all__ = ["TableLayout"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class TableLayout:
             findings with ``|`` between them.
         names: how the table calls each finding, where its column ``names`` is used.
         lists: file of image names by published part (``train``, ``test``), where there are such.
+        boxes: table of boxes around findings, where there may be one.
     """
 
     table: str
     columns: Mapping[str, str]
     names: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, str] = field(default_factory=dict)
+    boxes: BoxTable | None = None
 
     def fits(self, source: Path) -> bool:
         """Return whether a folder has such a table, and pictures in folders beside it."""
@@ -47,8 +53,9 @@ class TableLayout:
         return f"{self.table} with images/<image>.png"
 
     def files(self, source: Path) -> list[Path]:
-        """Return the table, the lists and all pictures."""
+        """Return the table, the lists, the table of boxes and all pictures."""
         lists = [source / name for name in self.lists.values() if (source / name).is_file()]
+        lists += [] if self.boxes is None else self.boxes.places(source)
         return [*self._tables(source), *lists, *(path for paths in self._pictures(source).values() for path in paths)]
 
     def read(self, source: Path) -> tuple[list[SourceImage], list[Exclusion]]:
@@ -67,7 +74,10 @@ class TableLayout:
         pictures, published = self._pictures(source), self._published(source)
         roles = ("image", "patient", "age", "sex", "view")
         texts = {role: self._column(table, role) for role in roles}
-        images, excluded = [], []
+        boxes, excluded = ({}, []) if self.boxes is None else self.boxes.read(source)
+        if unknown := boxes.keys() - set(texts["image"]):
+            logger.info("%s: boxes of %d images that are not in %s are passed over", source, len(unknown), file.name)
+        images = []
         for row, name in enumerate(texts["image"]):
             places = pictures.get(name, [])
             if row not in faults and not texts["patient"][row]:
@@ -89,6 +99,7 @@ class TableLayout:
                     age=clean_age(texts["age"][row]),
                     sex=clean_sex(texts["sex"][row]),
                     published=published.get(name),
+                    boxes=boxes.get(name),
                 )
             )
         return images, excluded

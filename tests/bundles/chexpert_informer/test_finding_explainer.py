@@ -69,7 +69,7 @@ def predictions(records, flagged=()):
 @pytest.fixture
 def explain(scripts, records, tmp_path):
     def run(flagged=(), **options):
-        images = scripts("finding_explainer").ExplainedImages(records, CLASSES, image_size=30)
+        images = scripts("explained_images").ExplainedImages(records, CLASSES, image_size=30)
         options = {"compared_method": "painted", "samples_per_finding": 1, "wrong_samples": 0, **options}
         explainer = scripts("finding_explainer").FindingExplainer(
             {"painted": Painted(Zeros())}, images, "cpu", tmp_path / "eval", batch_size=2, **options
@@ -110,7 +110,7 @@ def test_a_map_that_points_at_its_finding_alone_leads(explain):
 
 
 def test_the_lead_is_the_difference_of_rank_areas(scripts, records):
-    original = scripts("finding_explainer").ExplainedImages(records, CLASSES, image_size=30).original(0)
+    original = scripts("explained_images").ExplainedImages(records, CLASSES, image_size=30).original(0)
     maps = np.random.default_rng(0).normal(size=(5, *SHAPE)).astype(np.float32)
     quality = scripts("finding_quality").FindingQuality(CLASSES, "signed")
     quality.add(records[0], original, maps, [1])
@@ -141,6 +141,32 @@ def test_a_flagged_prediction_is_shown_with_the_maps_of_all_findings(explain, tm
     assert all((tmp_path / "eval" / path).is_file() for path in case["maps"].values())
 
 
+def test_boxes_are_drawn_on_every_picture_of_their_finding_and_change_no_number(explain, records, tmp_path):
+    def pictures(index):
+        """All pictures of image 1, its 4th finding's, as arrays."""
+        (case,) = (sample for sample in index["samples"] if (sample["id"], sample["target"]) == ("image 1", "edema"))
+        paths = [case["image_png"], case["methods"]["painted"]["overlay_png"]]
+        return [np.asarray(Image.open(tmp_path / "eval" / path)).astype(int) for path in paths]
+
+    del records[1]["truth"]
+    nothing = {"samples_per_finding": 0, "flagged_samples": 1, "measured_samples": 0}
+    plain = explain(flagged=[(1, 3)], **nothing)
+    without = pictures(plain)
+    records[1]["boxes"] = {"edema": [[0.1, 0.25, 0.5, 0.5]]}
+    boxed = explain(boxed_samples=3, **nothing)
+    assert [(sample["id"], sample["target"]) for sample in boxed["samples"]] == [("image 1", "edema")]
+    # the picture is 350 pixels wide, the image 60: the box begins at 0.1 of the width, and ends at 0.6
+    left = (14 + 0.1 * 350, 14 + 0.6 * 350)
+    for before, after in zip(without, pictures(boxed), strict=True):
+        changed = (np.abs(after - before)[70:280, :365].sum(axis=2) > 60).sum(axis=0)
+        columns = np.flatnonzero(changed > 60)
+        assert [columns.min(), columns.max()] == pytest.approx(left, abs=4)
+    assert "quality" not in boxed["methods"]["painted"]
+    records[1]["boxes"] = {"edema": [[0.1, 0.25]]}
+    with pytest.raises(DataError, match=r"record 'image 1': boxes are .*expected for each finding a list of \[left"):
+        explain(boxed_samples=3, **nothing)
+
+
 def test_what_cannot_be_explained_is_refused(scripts, explain, records, tmp_path):
     with pytest.raises(DataError, match="compared_method is 'lime', expected one of painted"):
         explain(compared_method="lime")
@@ -161,9 +187,10 @@ class TestChoice:
         labels = rng.integers(0, 2, (40, 3)).astype(float)
         labels[rng.random((40, 3)) < 0.2] = np.nan
         predictions, flagged = rng.integers(0, 2, (40, 3)), rng.random((40, 3)) < 0.1
-        limits = {"per_finding": 2, "wrong": 3, "flagged_cases": 4}
-        chosen = cases.choose_shown(labels, predictions, flagged, **limits, seed=0)
-        assert len(chosen) == len(set(chosen)) == 2 * 3 + 3 + 4
+        boxed = rng.random((40, 3)) < 0.2
+        limits = {"per_finding": 2, "wrong": 3, "flagged_cases": 4, "boxed_cases": 5}
+        chosen = cases.choose_shown(labels, predictions, flagged, boxed, **limits, seed=0)
+        assert len(chosen) == len(set(chosen)) == 2 * 3 + 3 + 4 + 5
         for k in range(3):
             for image, finding in chosen[2 * k : 2 * k + 2]:
                 assert finding == k
@@ -171,8 +198,9 @@ class TestChoice:
                 assert labels[image, k] != 0
         for image, finding in chosen[6:9]:
             assert labels[image, finding] == 1 - predictions[image, finding]
-        assert all(flagged[case] for case in chosen[9:])
-        assert chosen == cases.choose_shown(labels, predictions, flagged, **limits, seed=0)
+        assert all(flagged[case] for case in chosen[9:13])
+        assert all(boxed[case] for case in chosen[13:])
+        assert chosen == cases.choose_shown(labels, predictions, flagged, boxed, **limits, seed=0)
 
     def test_measured_cases_are_true_and_found_and_spread_over_the_findings(self, cases):
         rng = np.random.default_rng(2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shared.saliency.boxes import Box
 from shared.saliency.colours import blend
 from shared.saliency.overlay import (
     FOOTER,
@@ -91,6 +92,24 @@ def test_hostile_texts_and_odd_images_do_not_break_it(tmp_path, shape):
     Image.open(path).verify()
     write_overlay(path, np.zeros(shape), np.ones(shape), mask=np.zeros(shape), **arguments)
     Image.open(path).verify()
+
+
+def test_a_box_is_dashed_and_lies_where_it_was_drawn(tmp_path):
+    """Pixels of the picture are ten to a pixel of the image, so that the box's edges are at multiples of ten."""
+    image = np.linspace(0, 1, 35 * 35).reshape(35, 35)
+    box = Box(5, 10, 20, 12)
+    for write, more in ((write_image, {}), (write_overlay, {"attribution": np.zeros((35, 35))})):
+        write(tmp_path / "boxed.png", image, boxes=[box], title="t", **more)
+        write(tmp_path / "plain.png", image, title="t", **more)
+        boxed, plain = pixels_of(tmp_path / "boxed.png"), pixels_of(tmp_path / "plain.png")
+        changed = np.abs(boxed - plain).sum(axis=2) > 30
+        rows, columns = np.nonzero(changed)
+        edges = columns.min(), columns.max(), rows.min(), rows.max()
+        np.testing.assert_allclose(edges, (50, 250, 100, 220), atol=3)
+        assert not changed[110:210, 60:240].any(), "nothing is drawn inside"
+        along_top = is_outline(boxed[98:103, 60:240]).any(axis=0)
+        assert 0.3 < along_top.mean() < 0.9, "dashes with gaps"
+        assert changed[98:103, 60:240].any(axis=0).mean() > along_top.mean(), "on a dark line"
 
 
 def test_title():

@@ -45,7 +45,7 @@ class Radiographs:
 
     Attributes:
         records: as in a datalist, with absolute paths.
-        sha256: hash of everything that the records say, and of the image files' contents.
+        sha256: hash of everything that the records say and a run looks at, and of the image files' contents.
     """
 
     records: list[dict[str, Any]]
@@ -130,7 +130,7 @@ def reference_probabilities(folder: Path, radiographs: Radiographs) -> Floats | 
 def _content_hash(records: Sequence[dict[str, Any]]) -> str:
     digest = hashlib.sha256()
     for record in records:
-        said = {key: value for key, value in record.items() if key not in ("image", "truth")}
+        said = {key: value for key, value in record.items() if key not in ("image", "truth", "boxes")}
         digest.update(json.dumps(said, sort_keys=True).encode())
         digest.update(sha256_file(record["image"]).encode())
     return digest.hexdigest()
