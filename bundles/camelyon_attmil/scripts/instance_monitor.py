@@ -10,6 +10,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from monai.handlers import TensorBoardHandler
@@ -28,6 +29,7 @@ __all__ = ["InstanceMonitor", "instance_picture"]
 TAG = "instances"
 PANEL_INCHES = 2.6
 DPI = 100
+WITHOUT_TISSUE = "lightsteelblue"
 
 
 class InstanceMonitor(TensorBoardHandler):
@@ -129,8 +131,9 @@ def instance_picture(rows: Sequence[tuple[str, Sequence[NDArray[np.float64]]]], 
             if place >= len(maps):
                 continue
             truth = place == 1
-            shown = axis.imshow(maps[place], cmap="Greys" if truth else "magma", vmin=0 if truth else None,
-                                vmax=1 if truth else None)  # fmt: skip
+            colours = colormaps["Greys" if truth else "magma"].with_extremes(bad=WITHOUT_TISSUE)
+            limits = (0, 1) if truth else (None, None)
+            shown = axis.imshow(maps[place], cmap=colours, vmin=limits[0], vmax=limits[1])
             axis.set_title("share of tumour" if truth else caption, fontsize=7)
             figure.colorbar(shown, ax=axis).ax.tick_params(labelsize=6)
         line[0].text(0, -0.03, name, fontsize=6, transform=line[0].transAxes, va="top")
