@@ -154,10 +154,14 @@ def prediction_rows(collected: CollectedOutputs, classes: Sequence[str], labelle
         labelled: whether to write a column ``label``, empty where a record has none.
     """
     records, columns = collected
+    # a kind of outlier; a record with a label has none, though its lesions may be of a kind
+    described = [
+        {name: value for name, value in record.items() if name != "kind" or "label" not in record} for record in records
+    ]
     extra: dict[str, Any] = {
-        name: [str(record.get(name, "")) for record in records]
+        name: [str(record.get(name, "")) for record in described]
         for name in RECORD_COLUMNS
-        if any(name in record for record in records)
+        if any(name in record for record in described)
     }
     extra |= {name: columns[name] for name in ("predictive_entropy", "mutual_information")}
     extra |= {name: values for name, values in columns.items() if name.startswith("outlier_")}

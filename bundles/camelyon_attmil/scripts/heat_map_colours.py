@@ -56,7 +56,7 @@ class ColourScale:
     clipped: bool = False
 
     @classmethod
-    def of(cls, values: ArrayLike, signed: bool, percentile: float = 100.0) -> ColourScale:
+    def of(cls, values: ArrayLike, signed: bool, percentile: float = 100.0, at_least: float = 0.0) -> ColourScale:
         """Return the scale of a slide's values.
 
         Args:
@@ -64,14 +64,16 @@ class ColourScale:
             signed: whether they speak for and against.
             percentile: of the values (signed: of their magnitude) at which the colours saturate. 100 is the largest:
                 where few tiles of ten thousand decide, any other percentile would show all the rest as deciding too.
+            at_least: that the upper end is at least.
         """
         given = np.asarray(values, dtype=np.float64)
         if signed:
             # of few values a percentile would lie between the two largest
             limit = float(np.percentile(np.abs(given), percentile, method="higher")) or float(np.abs(given).max())
-            limit = limit or 1.0
+            limit = max(limit, at_least) or 1.0
             return cls(-limit, limit, True, bool(np.abs(given).max() > limit))
         low, high = min(0.0, float(given.min())), float(np.percentile(given, percentile, method="higher"))
+        high = max(high, at_least)
         if high <= low:
             high = max(float(given.max()), low + 1.0)
         return cls(low, high, False, bool(given.max() > high))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,10 @@ class HeatMapFROC:
         if not mask.any():
             return np.zeros(mask.shape, dtype=np.int64), []
         numbered = compute_multi_instance_mask(mask, self.grow_um / (2 * spacing))
-        return numbered, compute_isolated_tumor_cells(numbered, (self.isolated_um + self.grow_um) / spacing)
+        with warnings.catch_warnings():
+            # MONAI asks scikit-image for a property by its old name
+            warnings.simplefilter("ignore", FutureWarning)
+            return numbered, compute_isolated_tumor_cells(numbered, (self.isolated_um + self.grow_um) / spacing)
 
     def detections(self, method: str) -> list[Detections]:
         """Return what a method found on each slide that was added."""

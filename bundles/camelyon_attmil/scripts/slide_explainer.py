@@ -126,7 +126,7 @@ class SlideExplainer:
         return {
             "id": record["id"],
             "label": self._label(record),
-            "kind": None,
+            "kind": "",
             "prediction": prediction["prediction"],
             "target": self.classes[-1],
             "confidence": float(prediction["confidence"]),

@@ -19,6 +19,7 @@ from scripts.heat_map_picture import SlideView, write_heat_map, write_thumbnail
 from scripts.tile_gallery import TileGallery
 from shared.data.file_names import safe_name
 from shared.data.files import atomic_path, write_json
+from shared.saliency.bags.attention import AttentionWeights
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.explanation_files import FOLDER
 from shared.saliency.titles import method_title
@@ -26,6 +27,9 @@ from shared.saliency.titles import method_title
 __all__ = ["SlideFiles"]
 
 Floats = NDArray[np.float64]
+
+#: a scale of attention reaches at least so many even shares: where all tiles are looked at alike, none is dark
+EVEN_SHARES = 5.0
 
 
 class SlideFiles:
@@ -73,6 +77,7 @@ class SlideFiles:
             key: self._name(slide, f"{method}{suffix}")
             for key, suffix in (("overlay_png", ".png"), ("tiff", ".tif"), ("geojson", ".geojson"))
         }
+        share = _even_share(how, values)
         heat_map, scale, title = slide.grid.heat_map(values), self.scale(how, values), method_title(method)
         write_heat_map(
             self.output_dir / names["overlay_png"],
@@ -82,7 +87,7 @@ class SlideFiles:
             title=title,
             subtitle=said,
             unit=how.unit,
-            reference=None if how.diverging or method != "attention" else (1 / len(values), "even share"),
+            reference=None if share is None else (share, "even share"),
         )
         write_tiff(
             self.output_dir / names["tiff"],
@@ -151,7 +156,14 @@ class SlideFiles:
 
     def scale(self, how: BagAttribution, values: Floats) -> ColourScale:
         """Return the colours of a slide's values."""
-        return ColourScale.of(values, how.diverging, self.percentile)
+        share = _even_share(how, values)
+        return ColourScale.of(values, how.diverging, self.percentile, 0.0 if share is None else EVEN_SHARES * share)
 
     def _name(self, slide: ExplainedSlide, file: str) -> str:
         return f"{FOLDER}/{safe_name(slide.name)}/{file}"
+
+
+def _even_share(how: BagAttribution, values: Floats) -> float | None:
+    """Return the share that each tile would have if all had the same, of values that are shares; else ``None``."""
+    shares = isinstance(how, AttentionWeights) and not how.rescaled
+    return 1 / len(values) if shares else None

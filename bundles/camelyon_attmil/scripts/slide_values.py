@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from scripts.standardised_input import StandardisedInput
 from shared.data.errors import DataError
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.titles import method_title
@@ -24,14 +24,14 @@ class SlideValues:
     there is none) refuses the first slide. It is left out from then on, and the index says why.
 
     Args:
-        network: that is explained; its weights are loaded before the first slide.
+        network: that is explained, behind its standardisation; its weights are loaded before the first slide.
         methods: of ``network``, by the names of their files.
 
     Attributes:
         refused: why a method cannot explain the network, by method.
     """
 
-    def __init__(self, network: nn.Module, methods: Mapping[str, BagAttribution]) -> None:
+    def __init__(self, network: StandardisedInput, methods: Mapping[str, BagAttribution]) -> None:
         if not methods:
             raise DataError("explain#methods: found none, expected at least one method")
         self.network = network
@@ -70,9 +70,9 @@ class SlideValues:
         return values
 
     def bag(self, features: NDArray[np.floating]) -> torch.Tensor:
-        """Return the features as the network takes them, on its device."""
+        """Return the features as the explained network takes them, on its device."""
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
-        return torch.from_numpy(features.astype(np.float32)).to(device)
+        return self.network.standardised(torch.from_numpy(features.astype(np.float32)).to(device))
 
     @torch.no_grad()
     def logit(self, features: NDArray[np.floating]) -> float:

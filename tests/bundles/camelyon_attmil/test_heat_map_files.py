@@ -192,6 +192,11 @@ class TestColours:
         clipped = colours.of(weights, signed=False, percentile=50)
         assert (clipped.high, clipped.clipped) == (1e-5, True)
 
+    def test_even_attention_is_pale(self, scripts):
+        even = scripts("heat_map_colours").ColourScale.of(np.full(200, 1 / 200), signed=False, at_least=5 / 200)
+        assert even.level_of([1 / 200]).tolist() == [1]
+        assert even.high == 5 / 200
+
     def test_attention_keeps_its_order_in_grey(self, scripts):
         scale = scripts("heat_map_colours").ColourScale.of([0.0, 1.0], signed=False)
         assert (np.diff(scale.rgb(np.linspace(0, 1, 50)).mean(axis=1)) <= 0).all()

@@ -16,15 +16,14 @@ from PIL import Image
 from torch import nn
 
 from shared.data.errors import DataError
-from shared.mil.levels import EmbeddingLevel, InstanceLevel
-from shared.mil.pooling.attention import AttentionPooling
-from shared.mil.pooling.mean import MeanPooling
+from shared.mil.levels import InstanceLevel
 from shared.mil.pooling.noisy_or import NoisyOrPooling
 from shared.report.build import build_report
 from shared.report.slides import read_slides
 from shared.report.sources import read_sources
 from shared.saliency.bags.attention import AttentionWeights
 from shared.saliency.bags.exact_shapley import ExactShapley
+from shared.saliency.bags.gradient_x_input import GradientXInput
 from shared.saliency.bags.leave_one_out import LeaveOneOut
 from shared.saliency.bags.random_values import RandomValues
 
@@ -32,25 +31,29 @@ SIDE, SIZE, CLASSES = 64, (1024, 769), ["normal", "tumour"]
 LESION = (256, 192, 768, 576)  # of 8 × 6 tiles
 
 
-def network(pooling="attention"):
+@pytest.fixture(scope="module")
+def network(scripts):
     """Looks at the first feature, which is the share of tumour, and at nothing else."""
-    torch.manual_seed(0)
-    if pooling == "noisy-or":
-        level = InstanceLevel(nn.Linear(3, 1), NoisyOrPooling())
-        weight, bias = level.head.weight, level.head.bias
-    else:
-        made = AttentionPooling(3, 4) if pooling == "attention" else MeanPooling()
-        level = EmbeddingLevel(made, nn.Linear(3, 1))
-        weight, bias = level.head.weight, level.head.bias
-        if pooling == "attention":
-            with torch.no_grad():
-                made.hidden[0].weight.zero_()
-                made.hidden[0].weight[:, 0] = 1.0
-                made.score.weight.fill_(1.0)
-    with torch.no_grad():
-        weight.copy_(torch.tensor([[6.0, 0.0, 0.0]]))
-        bias.fill_(-2.0)
-    return level.eval()
+
+    def make(pooling="attention", standardise=False):
+        torch.manual_seed(0)
+        networks = scripts("networks")
+        if pooling == "noisy-or":
+            made = networks.BagClassifier(None, InstanceLevel(nn.Linear(3, 1), NoisyOrPooling()), features=3)
+        else:
+            made = networks.assemble(
+                pooling, 3, embedding=None, attention_dimension=4, dropout=0.0, standardise=standardise
+            )
+        with torch.no_grad():
+            if pooling == "attention":
+                made.level.pooling.hidden[0].weight.zero_()
+                made.level.pooling.hidden[0].weight[:, 0] = 1.0
+                made.level.pooling.score.weight.fill_(1.0)
+            made.level.head.weight.copy_(torch.tensor([[6.0, 0.0, 0.0]]))
+            made.level.head.bias.fill_(-2.0)
+        return made.eval()
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +85,11 @@ def data(scripts, write_stained, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def explain(scripts):
+def explain(scripts, network):
     """Explain records by a network, and return the index's content."""
 
     def run(records, output, model=None, methods=None, **options):
-        model = network() if model is None else model
+        model = scripts("standardised_input").StandardisedInput(network() if model is None else model)
         kinds = methods or {
             "attention": AttentionWeights,
             "exact_shapley": ExactShapley,
@@ -138,7 +141,7 @@ def test_maps_lie_where_the_metastasis_is(explained, data):
         assert ((red.max(axis=0) + 1) * scale).tolist() == [bottom, right]
 
 
-def test_files_of_a_slide_agree(explained, data, scripts):
+def test_files_of_a_slide_agree(explained, data, scripts, network):
     output, index = explained
     sample = next(sample for sample in index["samples"] if sample["id"] == "slide_1")
     slide, bag = sample["slide"], scripts("feature_bags").read_bag(data[1])
@@ -270,7 +273,7 @@ def test_features_of_another_slide_are_told(data, explain, tmp_path, write_stain
     assert "has 600 by 700 pixels, its features are of a slide of 1024 by 769" in index["failed"][0]["reason"]
 
 
-def test_what_cannot_explain_the_network_says_so_and_the_others_explain(data, explain, tmp_path):
+def test_what_cannot_explain_the_network_says_so_and_the_others_explain(data, explain, network, tmp_path):
     index = explain(data[:2], tmp_path / "eval", network("noisy-or"))
     assert set(index["samples"][0]["methods"]) == {"random_values"}
     assert "NoisyOrPooling" in index["methods"]["attention"]["refused"]
@@ -304,6 +307,26 @@ def test_predictions_of_other_slides_are_refused(data, explain, scripts, tmp_pat
         explain([], tmp_path)
     with pytest.raises(DataError, match="no slide is chosen"):
         explain(data, tmp_path, samples_per_class=0, wrong_samples=0, measured_samples=0)
+
+
+def test_input_of_the_explanations_is_standardised(scripts, network):
+    """Gradient × input of raw features would multiply by where their scale begins."""
+    raw = network("mean_embedding", standardise=True)
+    features = torch.randn(7, 3) * torch.tensor([5.0, 0.1, 1.0]) + torch.tensor([300.0, 0.0, -2.0])
+    raw.standardisation().fit([features])
+    inner = scripts("standardised_input").StandardisedInput(raw)
+    inputs = inner.standardised(features)
+    torch.testing.assert_close(inputs.mean(dim=0), torch.zeros(3), atol=1e-4, rtol=0)
+    lengths = torch.tensor([7])
+    torch.testing.assert_close(inner(inputs, lengths), raw(features, lengths))
+    values = GradientXInput(inner).attribute(inputs)
+    torch.testing.assert_close(values.sum(), (raw(features, lengths) + 2.0).squeeze().double(), atol=1e-4, rtol=0)
+    # weights that are loaded later are seen
+    with torch.no_grad():
+        raw.level.head.bias.fill_(5.0)
+    torch.testing.assert_close(inner(inputs, lengths), raw(features, lengths))
+    plain = scripts("standardised_input").StandardisedInput(network())
+    assert plain.standardised(features) is features
 
 
 class TestGallery:

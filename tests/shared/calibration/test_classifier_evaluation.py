@@ -273,6 +273,16 @@ def test_inference_knows_no_labels(collected):
     assert table.columns[:2].tolist() == ["id", "logit_cat"]
 
 
+def test_the_kind_of_a_lesion_is_none_of_outliers(collected):
+    """Else a slide with a label and a kind of metastasis would be counted among what belongs to no class."""
+    records = [record | ({"kind": "micro"} if "label" in record else {}) for record in collected.records]
+    table = prediction_rows(CollectedOutputs(records, collected.outputs), CLASSES, labelled=True)
+    assert table["kind"].tolist() == ["" if "label" in record else record["kind"] for record in collected.records]
+    labelled = collected.where(["label" in record for record in records])
+    only = CollectedOutputs([record for record in records if "label" in record], labelled.outputs)
+    assert "kind" not in prediction_rows(only, CLASSES, labelled=True)
+
+
 def test_evaluating_writes_predictions_and_metrics(tmp_path, caplog):
     collected = make_collected()
     datalist, weights = tmp_path / "datalist.json", tmp_path / "model.pt"

@@ -142,9 +142,9 @@ def test_a_slide_stands_with_its_maps_and_their_numbers(page):
 
 
 def test_tiles_stand_with_value_and_place(page):
-    assert "+1 value +0.31 x 512, y 256; rank 1; in truth 93.0 % tumour" in page.text.replace("\u202f", " ")
-    assert "\u22121 value \u22120.00023 x 4608, y 256; rank 9" in page.text
-    assert "Tiles that speak most against tumour, by Shapley values, exact" in page.text
+    assert "+1 : +0.31 x 512, y 256; rank 1; in truth 93.0 % tumour" in page.text.replace("\u202f", " ")
+    assert "\u22121 : \u22120.00023 x 4608, y 256; rank 9" in page.text
+    assert "Tiles that speak most against tumour: Shapley values, exact" in page.text
 
 
 def test_what_is_missing_is_said(page):
