@@ -150,12 +150,15 @@ class Preparation:
         for slide in slides:
             file = folder / f"{slide.identity}.h5"
             try:
-                bag = read_features(file, _scale(slide))
+                scale = _scale(slide)
+                bag = read_features(file, scale)
             except DataError as error:
                 excluded.append(Exclusion(_place(slide.path, source), slide.identity, str(error), "slide"))
                 continue
             known.append((file, bag.attributes, bag.features.shape[1]))
-            records.append(_record(slide, file.resolve(), len(bag.features)))
+            record = _record(slide, file.resolve(), len(bag.features))
+            # places in µm: the file is read again without the slide
+            records.append({**record, "mpp": scale} if bag.attributes.layout == "stamp" else record)
         check_same_encoder(known)
         return records, excluded
 

@@ -207,6 +207,21 @@ def test_features_that_are_there_already(preparation, table_source, tmp_path):
         preparation(features=str(features), fractions=halves)(source, tmp_path / "out2", progress=False)
 
 
+def test_stamp_s_places_are_found_again_without_the_slides(preparation, table_source, scripts, tmp_path):
+    """They are in µm; the slides, which are asked for their scale in preparing, may be gone afterwards."""
+    features = tmp_path / "features"
+    features.mkdir()
+    coords = np.array([[0.0, 32.0], [64.0, 32.0]])
+    for number in range(8):
+        with h5py.File(features / f"s{number}.h5", "w") as file:
+            file["feats"], file["coords"] = np.ones((2, 3)), coords
+            file.attrs.update({"tile_size_um": 32.0, "tile_size_px": 64, "unit": "um"})
+    preparation(features=str(features))(table_source, tmp_path / "out", progress=False)
+    for _, record in _records(tmp_path / "out").values():
+        found = scripts("feature_bags").read_bag({**record, "slide": "gone.tif"})
+        np.testing.assert_array_equal(found.coords, coords / 0.5)
+
+
 def test_slides_of_one_patient_stay_together(preparation, table_source, tmp_path):
     source = _change(
         table_source, tmp_path / "source", lambda table: table.assign(patient=[f"p{n // 2}" for n in range(8)])
