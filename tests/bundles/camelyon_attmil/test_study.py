@@ -20,7 +20,7 @@ SMALL = {
     "mil-classic": {
         "conditions": {"musk1": None, "elephant": None},
         "models": TWO,
-        "training": {"epochs": 2},
+        "training": {"epochs": 2, "averaged_epochs": 2},
         "repeats": 2,
         "folds": 2,
         "resamples": 50,
@@ -33,7 +33,7 @@ SMALL = {
             "size10_bags50": {"bags": 8, "mean_size": 4, "size_deviation": 1},
         },
         "models": {**TWO, "mean_embedding": {"title": "mean", "network": "mean_embedding"}},
-        "training": {"epochs": 1, "amp": False, "choose": True, "patience": None},
+        "training": {"epochs": 1, "averaged_epochs": 1, "amp": False, "choose": True, "patience": None},
         "validation_share": 0.25,
         "test_bags": 6,
         "repeats": 2,
@@ -41,7 +41,7 @@ SMALL = {
     },
     "colon": {
         "models": TWO,
-        "training": {"epochs": 1, "instances_per_bag": 3, "amp": False, "choose": False},
+        "training": {"epochs": 1, "averaged_epochs": 1, "instances_per_bag": 3, "amp": False},
         "validation_share": 0,
         "repeats": 1,
         "folds": 2,
@@ -202,7 +202,7 @@ def test_what_decides_a_result_is_part_of_its_recipe(scripts, small_file, write_
         assert recipes(change) == before
     for change in (
         lambda study: study["small"]["training"].update(learning_rate=0.3),
-        lambda study: study["default"]["conditions"]["fox"].update(training={"epochs": 7}),
+        lambda study: study["default"]["conditions"]["fox"].update(training={"epochs": 7, "averaged_epochs": 2}),
         lambda study: study["default"]["encoder"].update(dropout=0.1),
         lambda study: study["default"].update(attention_dimension=7),
         lambda study: study["small"].update(validation_share=0.2),

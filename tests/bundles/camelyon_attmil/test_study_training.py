@@ -92,6 +92,18 @@ def test_the_epoch_with_the_least_loss_and_error_is_taken(scripts, build, draw_b
         torch.testing.assert_close(value, expected.get_parameter(name))
 
 
+def test_the_weights_of_the_last_epochs_are_averaged(scripts, build, draw_bags, settings):
+    train, bags = scripts("study.bag_training").train_bags, draw_bags(6, seed=1)
+
+    def weights(**changes):
+        network = train(build(), bags, None, settings(**changes), 3).network
+        return torch.cat([value.detach().flatten() for value in network.parameters()])
+
+    expected = torch.stack([weights(epochs=epochs) for epochs in (3, 4, 5)]).mean(0)
+    torch.testing.assert_close(weights(epochs=5, averaged_epochs=3), expected)
+    torch.testing.assert_close(weights(epochs=2, averaged_epochs=1), weights(epochs=2))
+
+
 def test_patience_ends_a_training(scripts, build, draw_bags, settings):
     train = scripts("study.bag_training").train_bags
     training, validation = draw_bags(8, seed=1), draw_bags(8, seed=2)
@@ -164,6 +176,8 @@ def test_wrong_settings_are_named(scripts, build, draw_bags, settings):
     train, bags = scripts("study.bag_training").train_bags, draw_bags(4, seed=1)
     with pytest.raises(DataError, match="no validation bags to choose the epoch on"):
         train(build(), bags, None, settings(choose=True), 0)
+    with pytest.raises(DataError, match="averaged_epochs is 4, expected 1 to the number of epochs, 3"):
+        train(build(), bags, None, settings(averaged_epochs=4), 0)
     with pytest.raises(DataError, match="no optimizer 'lamb'"):
         train(build(), bags, None, settings(optimizer="lamb"), 0)
     with pytest.raises(DataError, match="validation loss of epoch 1 is not finite"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +18,13 @@ from scripts.study.bags import Bags
 from scripts.study.bags_data import draw_mnist_bags, read_classic, read_colon, read_mnist
 from scripts.study.grid import Run
 from scripts.study.patch_augmentation import PatchAugmentation, patch_statistics, standardised_patches
+from scripts.study.phantom_slides import PhantomSlides, read_phantom_slides
 from scripts.study.settings import BagStudySettings
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
+from shared.phantoms.planted_bags import PlantedBags, PlantedSet
 
-__all__ = ["Parts", "bag_parts", "data_files", "data_sha256"]
+__all__ = ["Parts", "bag_parts", "data_files", "data_sha256", "phantom_slides"]
 
 #: mean and standard deviation of the grey values of MNIST's training images
 MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081
@@ -32,6 +35,7 @@ TEST_SEED, SEED_STEP = 0, 10
 _read_classic = lru_cache(maxsize=4)(read_classic)
 _read_mnist = lru_cache(maxsize=2)(read_mnist)
 _read_colon = lru_cache(maxsize=1)(read_colon)
+_read_phantom_slides = lru_cache(maxsize=1)(read_phantom_slides)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,13 @@ def bag_parts(settings: BagStudySettings, data: Path, run: Run) -> Parts:
     Raises:
         DataError: if the data are not as expected, or have fewer folds or repeats than the settings.
     """
-    return {"classic": _classic, "mnist": _mnist, "colon": _colon}[settings.data](settings, data, run)
+    kinds = {"classic": _classic, "mnist": _mnist, "colon": _colon, "planted": _planted, "slides": _slides}
+    return kinds[settings.data](settings, data, run)
+
+
+def phantom_slides(settings: BagStudySettings, data: Path, condition: str) -> PhantomSlides:
+    """Return the phantom slides of a condition; test bags are numbered in their order."""
+    return _read_phantom_slides(data, settings.conditions[condition]["tumour_share"])
 
 
 def data_files(settings: BagStudySettings, data: Path, condition: str) -> list[Path]:
@@ -73,11 +83,18 @@ def data_files(settings: BagStudySettings, data: Path, condition: str) -> list[P
         return [data / f"{condition}.npz", data / f"{condition}_folds.npz"]
     if settings.data == "mnist":
         return sorted(data.glob("*-ubyte.gz"))
+    if settings.data == "slides":
+        return sorted((data / "features").glob("*.h5"))
     return [data / "nuclei.csv", *sorted((data / "images").glob("*.png"))]
 
 
 def data_sha256(settings: BagStudySettings, data: Path, condition: str) -> str:
-    """Return the hash of the files of a condition: of a single one its own, of several that of their hashes."""
+    """Return the hash of the files of a condition: of a single one its own, of several that of their hashes.
+
+    Planted bags have no files; what they are drawn by is in the settings.
+    """
+    if settings.data == "planted":
+        return hashlib.sha256(b"").hexdigest()
     files = data_files(settings, data, condition)
     if missing := [path for path in files if not path.is_file()] or not files:
         raise DataError(f"{data}: no files of '{condition}' there ({missing if files else 'none found'})")
@@ -139,6 +156,40 @@ def _colon(settings: BagStudySettings, data: Path, run: Run) -> Parts:
     if settings.stain_deviation is None:
         return Parts(ready(training), chosen, ready(test), test)
     return Parts(raw, chosen, ready(test), test, PatchAugmentation(*statistics, settings.stain_deviation))
+
+
+def _planted(settings: BagStudySettings, data: Path, run: Run) -> Parts:  # noqa: ARG001
+    training, test = _drawn_bags(
+        json.dumps(settings.conditions[run.condition], sort_keys=True), settings.test_bags, run.repeat
+    )
+    return Parts(training, None, test, np.arange(len(test)))
+
+
+@lru_cache(maxsize=1)
+def _drawn_bags(condition: str, test_bags: int, repeat: int) -> tuple[Bags, Bags]:
+    drawing = json.loads(condition)
+    planted = PlantedBags(**drawing["planted"], seed=repeat)
+    return _of_planted(planted.draw(drawing["bags"], seed=0)), _of_planted(planted.draw(test_bags, seed=1))
+
+
+def _of_planted(drawn: PlantedSet) -> Bags:
+    bags, instances = drawn.truth.shape
+    return Bags(
+        torch.from_numpy(drawn.features).flatten(0, 1),
+        torch.full((bags,), instances),
+        torch.from_numpy(drawn.labels),
+        tuple(str(number) for number in range(bags)),
+        torch.from_numpy(drawn.truth).flatten(),
+    )
+
+
+def _slides(settings: BagStudySettings, data: Path, run: Run) -> Parts:
+    slides = phantom_slides(settings, data, run.condition)
+    partition = StratifiedKFold(settings.folds, shuffle=True, random_state=run.repeat)
+    rest, test = list(partition.split(slides.kinds, slides.kinds))[run.fold]
+    training, validation = _divided(slides.bags, rest, settings.validation_share, run.seed)
+    chosen = slides.bags.of(validation) if len(validation) else None
+    return Parts(slides.bags.of(training), chosen, slides.bags.of(test), test)
 
 
 def _divided(bags: Bags, index: NDArray[np.intp], share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

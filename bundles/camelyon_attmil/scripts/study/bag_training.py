@@ -44,6 +44,8 @@ class TrainingSettings:
         amp: whether the encoder computes in bfloat16.
         choose: whether the epoch with the lowest sum of validation loss and error is taken (as by Ilse et al. 2018), or
             the last one.
+        averaged_epochs: where the last epoch is taken, the weights are the mean of those after so many last epochs
+            (Izmailov et al. 2018), which depends less on where a training happens to end.
     """
 
     optimizer: str
@@ -56,6 +58,7 @@ class TrainingSettings:
     instances_per_bag: int | None = None
     amp: bool = False
     choose: bool = True
+    averaged_epochs: int = 1
 
 
 class Trained(NamedTuple):
@@ -96,8 +99,14 @@ def train_bags(
             stay as they are.
 
     Raises:
-        DataError: if the epoch is to be chosen and there is no validation bag, or the loss is not finite.
+        DataError: if the epoch is to be chosen and there is no validation bag, the validation loss is not finite, or
+            settings do not fit together.
     """
+    if not 1 <= settings.averaged_epochs <= settings.epochs:
+        raise DataError(
+            f"training: averaged_epochs is {settings.averaged_epochs}, expected 1 to the number of epochs, "
+            f"{settings.epochs}"
+        )
     if settings.choose and validation is None:
         raise DataError("training: found no validation bags to choose the epoch on; give some, or set choose to false")
     generator = torch.Generator().manual_seed(seed)
@@ -107,6 +116,7 @@ def train_bags(
     optimizer = _optimizer(network, settings)
     targets = training.labels.to(torch.float32)
     best_value, best_epoch, best_state = float("inf"), 0, {}
+    mean = _MeanWeights(network)
     epoch = 0
     for epoch in range(1, settings.epochs + 1):
         network.train()
@@ -120,6 +130,8 @@ def train_bags(
             loss.backward()
             optimizer.step()
         if not settings.choose or validation is None:
+            if epoch > settings.epochs - settings.averaged_epochs:
+                mean.add()
             continue
         value = _loss_and_error(network, validation, settings.amp)
         if not value < float("inf"):
@@ -132,6 +144,7 @@ def train_bags(
     if best_state:
         network.load_state_dict(best_state)
         return Trained(network.eval(), best_epoch, best_value, epoch)
+    mean.take()
     return Trained(network.eval(), epoch, float("nan"), epoch)
 
 
@@ -140,6 +153,28 @@ def predict_bags(network: BagClassifier, bags: Bags, amp: bool = False) -> torch
     """Return the logits ``(B,)`` of whole bags, float32, by a network in evaluation mode."""
     network.eval()
     return network.level(_embedded(network, bags.instances, amp), bags.lengths).squeeze(1)
+
+
+class _MeanWeights:
+    """The mean of a network's weights at several times; it has no buffers that a mean would spoil."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.weights = list(network.parameters())
+        self.sums = [torch.zeros_like(weight) for weight in self.weights]
+        self.times = 0
+
+    @torch.no_grad()
+    def add(self) -> None:
+        """Add the weights as they are now."""
+        self.times += 1
+        for total, weight in zip(self.sums, self.weights, strict=True):
+            total += weight
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Give the network the mean of the weights that were added."""
+        for total, weight in zip(self.sums, self.weights, strict=True):
+            weight.copy_(total / self.times)
 
 
 def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

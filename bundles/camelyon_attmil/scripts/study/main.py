@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scripts.study.bag_study import run_bag_study
+from scripts.study.explanation_study import run_explanation_study
+from scripts.study.slide_study import run_slide_study
 from shared.data.errors import DataError
 from shared.study.run import Outcome
 
@@ -16,6 +18,8 @@ STUDIES: Mapping[str, Callable[..., Outcome]] = {
     "mil-classic": run_bag_study,
     "mnist-bags": run_bag_study,
     "colon": run_bag_study,
+    "bag-explanations": run_explanation_study,
+    "camelyon_attmil": run_slide_study,
 }
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from scripts.encoders import ColonEncoder, MnistEncoder
 from scripts.networks import BagClassifier, assemble
-from scripts.study.bag_parts import bag_parts
-from scripts.study.bag_training import predict_bags, train_bags
+from scripts.study.bag_parts import Parts, bag_parts
+from scripts.study.bag_training import Trained, predict_bags, train_bags
 from scripts.study.bags import Bags
 from scripts.study.grid import Run
 from scripts.study.perceptron import InstancePerceptron
@@ -22,7 +22,7 @@ from shared.evaluation.instance_ranking import instance_ranking
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.attention import AttentionPooling
 
-__all__ = ["build_network", "do_run"]
+__all__ = ["build_network", "do_run", "trained_network"]
 
 #: instances that are embedded at once
 CHUNK = 2048
@@ -38,10 +38,7 @@ def do_run(workshop: BagWorkshop, run: Run) -> None:
     started = time.time()
     settings = workshop.settings
     parts = bag_parts(settings, workshop.data, run)
-    torch.manual_seed(run.seed)
-    network = build_network(settings, run.model, parts.test.instances)
-    training = settings.training_of(run.condition)
-    trained = train_bags(network, parts.training, parts.validation, training, run.seed, parts.augment)
+    trained = trained_network(settings, run, parts)
     arrays = {
         "test_index": parts.test_index,
         "test_labels": parts.test.labels.numpy(),
@@ -57,6 +54,16 @@ def do_run(workshop: BagWorkshop, run: Run) -> None:
     workshop.write_result(run, arrays, facts, seconds=time.time() - started)
 
 
+def trained_network(settings: BagStudySettings, run: Run, parts: Parts) -> Trained:
+    """Build and train the network of a run."""
+    torch.manual_seed(run.seed)
+    network = build_network(settings, run.model, parts.test.instances)
+    if (standardisation := network.standardisation()) is not None:
+        standardisation.fit(parts.training.instances.split(parts.training.lengths.tolist()))
+    training = settings.training_of(run.condition)
+    return train_bags(network, parts.training, parts.validation, training, run.seed, parts.augment)
+
+
 def build_network(settings: BagStudySettings, model: str, instances: torch.Tensor) -> BagClassifier:
     """Return an untrained network; its weights follow torch's seed.
 
@@ -66,6 +73,10 @@ def build_network(settings: BagStudySettings, model: str, instances: torch.Tenso
         instances: any ``(T, ...)``, for their shape.
     """
     arguments = dict(settings.encoder)
+    name = settings.models[model]["network"]
+    if settings.data in ("planted", "slides"):
+        features = instances.shape[1]
+        return assemble(name, features, attention_dimension=settings.attention_dimension, **arguments)
     encoder: nn.Module
     if settings.data == "classic":
         encoder = InstancePerceptron(instances.shape[1], **arguments)
@@ -73,7 +84,6 @@ def build_network(settings: BagStudySettings, model: str, instances: torch.Tenso
         encoder = MnistEncoder(instances.shape[-1], **arguments)
     else:
         encoder = ColonEncoder(instances.shape[-1], **arguments)
-    name = settings.models[model]["network"]
     return assemble(name, attention_dimension=settings.attention_dimension, encoder=encoder)
 
 

@@ -12,11 +12,11 @@ from shared.data.errors import DataError
 from shared.study.precision import with_precision
 from shared.study.settings import as_settings, overlaid, read_mode
 
-__all__ = ["BUNDLE_ROOT", "DATA_KINDS", "STUDY_FILE", "BagStudySettings", "read_settings"]
+__all__ = ["BUNDLE_ROOT", "DATA_KINDS", "STUDY_FILE", "BagStudySettings", "bag_study_settings", "read_settings"]
 
 BUNDLE_ROOT = Path(__file__).resolve().parents[2]
 STUDY_FILE = BUNDLE_ROOT / "configs" / "study.json"
-DATA_KINDS = ("classic", "mnist", "colon")
+DATA_KINDS = ("classic", "mnist", "colon", "planted", "slides")
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,15 @@ class BagStudySettings:
     """What is trained and measured in a study of one kind of data.
 
     Attributes:
-        data: the kind: ``classic``, ``mnist`` or ``colon``.
+        data: the kind, one of :data:`DATA_KINDS`.
         conditions: name to ``title``, ``minutes`` (expected of one training, on one core), ``training`` (keys that
             differ from the others'), and, by kind of data: for ``mnist`` ``bags`` (for training and validation
-            together), ``mean_size`` and ``size_deviation``.
+            together), ``mean_size`` and ``size_deviation``; for ``planted`` ``bags`` (for training) and ``planted``,
+            arguments of :class:`~shared.phantoms.planted_bags.PlantedBags`; for ``slides`` ``drawing``, see
+            :func:`~scripts.study.phantom_slides.phantom_folder`, and ``tumour_share``.
         models: name to ``title`` and ``network``, a name of :func:`scripts.networks.assemble`.
-        encoder: arguments of the encoder of instances.
+        encoder: arguments of the encoder of instances; of ``planted`` and ``slides``, whose instances are features of
+            tiles, those of :func:`scripts.networks.assemble`.
         attention_dimension: of the attention's hidden layer.
         training: see :class:`~scripts.study.bag_training.TrainingSettings`; ``amp`` null lowers the precision where
             that is faster.
@@ -62,7 +65,7 @@ class BagStudySettings:
 
 
 def read_settings(
-    study: str, mode: str = "default", repeats: int | None = None, path: Path | None = None
+    study: str, mode: str = "default", repeats: int | None = None, path: Path | None = None, part: str | None = None
 ) -> BagStudySettings:
     """Read the settings of a study of bags.
 
@@ -71,20 +74,37 @@ def read_settings(
         mode: ``default``, ``quick`` or ``full``; the latter two replace values of the former.
         repeats: at most so many.
         path: the file; the bundle's ``configs/study.json`` if None.
+        part: key within the mode under which the settings are; None if they are the mode's own keys.
 
     Raises:
         DataError: if the file has no such section or mode, or a key is missing or unknown.
     """
     file = path or STUDY_FILE
     values = read_mode(file, mode, study)
+    if part is not None and part not in values:
+        raise DataError(f"{file}, '{study}': no part '{part}'; found {', '.join(values)}")
+    return bag_study_settings(values if part is None else values[part], repeats, f"{file}, '{study}', '{mode}'")
+
+
+def bag_study_settings(given: Mapping[str, Any], repeats: int | None, place: str) -> BagStudySettings:
+    """Return values as settings.
+
+    Args:
+        given: what the settings consist of; an overlay removes a condition or a model by null.
+        repeats: at most so many.
+        place: where the values come from, for the error.
+
+    Raises:
+        DataError: if a key is missing or unknown.
+    """
+    values = dict(given)
     if "training" in values:
         values["training"] = with_precision(values["training"], "cpu")
-    # an overlay removes a condition or a model by null
     for group in ("conditions", "models"):
         values[group] = {name: item for name, item in values.get(group, {}).items() if item is not None}
-    settings = as_settings(BagStudySettings, values, f"{file}, '{study}', '{mode}'")
+    settings = as_settings(BagStudySettings, values, place)
     if settings.data not in DATA_KINDS:
-        raise DataError(f"{file}: '{study}' is of {settings.data!r}, expected one of {', '.join(DATA_KINDS)}")
+        raise DataError(f"{place}: is of {settings.data!r}, expected one of {', '.join(DATA_KINDS)}")
     for condition in settings.conditions:
         settings.training_of(condition)
     return settings if repeats is None else replace(settings, repeats=min(repeats, settings.repeats))

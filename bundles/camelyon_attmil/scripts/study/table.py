@@ -185,7 +185,8 @@ def _training(settings: BagStudySettings, condition: str, facts: list[dict]) -> 
     if training.instances_per_bag is not None:
         recipe += f", at most {training.instances_per_bag} instances of a bag in an epoch"
     if not training.choose:
-        return f"{recipe}; the last epoch is taken"
+        averaged = training.averaged_epochs
+        return f"{recipe}; {'the last epoch is taken' if averaged == 1 else f'mean weights of the last {averaged}'}"
     best = sorted(fact["best_epoch"] for fact in facts)
     chosen = f" (median {best[len(best) // 2]})" if best else ""
     return (
