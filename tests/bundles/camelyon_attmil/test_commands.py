@@ -1,0 +1,313 @@
+"""The commands as a user types them: slides to predictions, after a kill, on two processes, on bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import log_loss, roc_auc_score
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CONFIGS = REPOSITORY / "bundles" / "camelyon_attmil" / "configs"
+# slides of 1.3 mm at 1 µm to a pixel
+PHANTOM = {
+    "phantom#slides": '{"normal": 9, "tumor": 9, "test": 6}',
+    "phantom#kinds": '["micro"]',
+    "phantom#size": "[1280, 1152]",
+    "phantom#parameters": '{"lesions": {"micro": {"mean": 600, "std": 100, "low": 400, "high": 800}}}',
+    "mpp": 1,
+    "tile_size": 128,
+    "readers": 0,
+    "workers": 1,
+}
+NETWORK = {"embedding": 16, "attention_dimension": 8}
+FAST = {**NETWORK, "max_epochs": 6, "learning_rate": 0.005}
+
+pytestmark = pytest.mark.slow
+
+
+def config_list(*names):
+    return str([str(CONFIGS / f"{name}.json") for name in names])
+
+
+def command(run_id, configs, **overrides):
+    options = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
+    return ["-m", "monai.bundle", "run", run_id, "--config_file", config_list(*configs), *options]
+
+
+def run(arguments, cwd, check=True):
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=900)
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return done
+
+
+def folders(work):
+    return {"ckpt_dir": work / "models", "tensorboard_dir": work / "logs"}
+
+
+def read(work, name):
+    return json.loads((work / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Small phantom slides, prepared by the command."""
+    folder = tmp_path_factory.mktemp("data")
+    arguments = [part for key, value in PHANTOM.items() for part in (f"--{key}", str(value))]
+    prepare = [str(REPOSITORY / "scripts" / "prepare.py"), "camelyon_attmil", "--phantom", "--output", str(folder)]
+    run([*prepare, *arguments], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A folder with a trained, calibrated and evaluated model; commands run outside the repository."""
+    work = tmp_path_factory.mktemp("work")
+    common = {"dataset_dir": data, **folders(work), **NETWORK}
+    run(command("training", ["train"], **{**common, **FAST}, picture_interval=5), work)
+    run(command("calibrating", ["train", "calibrate"], **common), work)
+    run(command("evaluating", ["train", "evaluate"], **common, output_dir=work / "eval", bootstrap_resamples=50), work)
+    return work
+
+
+def copied(data, folder, change):
+    """Write a datalist with absolute paths to ``folder``, changed by a function; return the folder."""
+    content = read(data, "datalist.json")
+    for section in ("training", "validation", "test"):
+        for record in content[section]:
+            record["features"] = str(data / record["features"])
+            for key in ("slide", "annotation"):
+                record.pop(key, None)
+    change(content)
+    folder.mkdir(exist_ok=True)
+    (folder / "datalist.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_a_checkpoint_knows_its_features(trained, data):
+    """Encoder and its hash, and mean and spread of the training tiles, each slide counting alike."""
+    state = torch.load(trained / "models" / "model.pt", weights_only=True)
+    known = json.loads(bytes(state["feature_kind.record"].tolist()))
+    bags = []
+    for record in read(data, "datalist.json")["training"]:
+        with h5py.File(data / record["features"]) as file:
+            assert known["encoder_sha256"] == file.attrs["encoder_sha256"]
+            assert (known["encoder"], known["tile_size"]) == (file.attrs["encoder"], 128)
+            bags.append(file["features"][:].astype(np.float64))
+    mean = np.mean([bag.mean(axis=0) for bag in bags], axis=0)
+    square = np.mean([(bag**2).mean(axis=0) for bag in bags], axis=0)
+    np.testing.assert_allclose(state["encoder.standardisation.centre"], mean, rtol=1e-4)
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    varying = deviation > 1e-4
+    assert varying.sum() > 100
+    np.testing.assert_allclose(state["encoder.standardisation.scale"][varying], deviation[varying], rtol=1e-3)
+
+
+def test_tensorboard_shows_losses_area_and_where_the_network_looks(trained):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    tags: set[str] = set()
+    for file in (trained / "logs").rglob("events*"):
+        found = accumulator.EventAccumulator(str(file)).Reload().Tags()
+        tags |= {*found["scalars"], *found["images"]}
+    assert {"train_loss", "val_loss", "val_auc", "instances"} <= tags
+
+
+def test_the_model_is_the_one_of_the_lowest_validation_loss(trained, data, bundle_scripts):
+    scripts = bundle_scripts("camelyon_attmil")
+    network = scripts("networks").assemble("gated_attention", **NETWORK, standardise=True)
+    network.load_state_dict(torch.load(trained / "models" / "model.pt", weights_only=True))
+    network.eval()
+    best = torch.load(trained / "models" / "training_state.pt", weights_only=True)["objects"]["best_model"]
+    labels, probabilities = [], []
+    for record in read(data, "datalist.json")["validation"]:
+        with h5py.File(data / record["features"]) as file:
+            features = torch.from_numpy(file["features"][:].astype(np.float32))
+        with torch.no_grad():
+            probabilities.append(float(network(features, torch.tensor([len(features)])).double().sigmoid()))
+        labels.append(record["label"])
+    assert best["best_value"] == pytest.approx(log_loss(labels, probabilities), rel=1e-4)
+
+
+def test_evaluation_files_agree_with_each_other(trained, data):
+    metrics = read(trained, "eval/metrics.json")
+    table = pd.read_csv(trained / "eval" / "predictions.csv", keep_default_na=False)
+    assert metrics["n"] == len(table) == len(read(data, "datalist.json")["test"])
+    probability = table["probability_tumour"]
+    np.testing.assert_allclose(table["probability_normal"] + probability, 1, atol=1e-6)
+    expected = roc_auc_score(table["label"] == "tumour", probability)
+    assert metrics["metrics"]["roc_auc"]["value"] == pytest.approx(expected)
+    assert metrics["positive_class"] == "tumour"
+    assert metrics["outliers"] == {}, "kinds of metastases are no outliers"
+    assert (trained / "eval" / "report.html").stat().st_size > 10_000
+
+
+def test_inference_equals_evaluation_on_a_prepared_set_on_features_and_on_slides(trained, data):
+    """Neither labels nor the way to the features change anything; a slide that is cut off stops nothing."""
+    common = {"ckpt_dir": trained / "models", **NETWORK}
+    evaluated = pd.read_csv(trained / "eval" / "predictions.csv").set_index("id")
+    slides, features = trained / "slides", trained / "features"
+    slides.mkdir()
+    features.mkdir()
+    for name in evaluated.index:
+        shutil.copy(data / "features" / f"{name}.h5", features)
+    for name in evaluated.index[:2]:
+        (slides / f"{name}.tif").symlink_to(data / "slides" / "testing" / "images" / f"{name}.tif")
+    whole = (data / "slides" / "testing" / "images" / f"{evaluated.index[2]}.tif").read_bytes()
+    (slides / "cut.tif").write_bytes(whole[: len(whole) // 3])
+    (features / "cut.h5").write_bytes((features / f"{evaluated.index[0]}.h5").read_bytes()[:5000])
+    expected = {"prepared": (data, len(evaluated)), "features": (features, len(evaluated)), "slides": (slides, 2)}
+    for name, (source, number) in expected.items():
+        output = trained / f"of_{name}"
+        # the settings of prepare.json are others: those of the calibrated data are taken
+        options = {"dataset_dir": source, "output_dir": output, "prepare_overrides#readers": 0}
+        run(command("inferring", ["inference"], **common, **options), trained)
+        inferred = pd.read_csv(output / "predictions.csv", keep_default_na=False).set_index("id")
+        assert "label" not in inferred.columns
+        assert len(inferred) == number
+        column = "probability_tumour"
+        np.testing.assert_allclose(inferred[column], evaluated.loc[inferred.index, column], atol=2e-4, err_msg=name)
+        left_out = pd.read_csv(output / "excluded.csv")["item"].tolist()
+        assert left_out == ([] if name == "prepared" else ["cut"])
+
+
+def test_killed_training_resumes_to_the_same_model(data, tmp_path):
+    """The process is killed in the middle of an epoch; what resumes must end where an undisturbed run ends."""
+    settings = {**FAST, "dataset_dir": data, "max_epochs": 30, "tiles_per_step": 20}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run(command("training", ["train"], **settings, **folders(whole)), tmp_path)
+    arguments = command("training", ["train"], **settings, **folders(cut))
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    state = cut / "models" / "training_state.pt"
+    deadline = time.monotonic() + 600
+    while not state.is_file() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    epoch = torch.load(state, weights_only=True)["epoch"]
+    assert 1 <= epoch < 30, "the process was killed before it was done"
+    run(arguments, tmp_path)
+    for name in ("model.pt", "training_state.pt"):
+        expected = torch.load(whole / "models" / name, weights_only=True)
+        found = torch.load(cut / "models" / name, weights_only=True)
+        if name == "training_state.pt":
+            assert found["objects"]["scheduler"] == expected["objects"]["scheduler"]
+            expected, found = (content["objects"]["network"] for content in (expected, found))
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+@pytest.mark.parametrize("network_name", ["mean_embedding", "max_instance"])
+def test_other_networks_go_through_all_stations(data, tmp_path, network_name):
+    common = {"dataset_dir": data, **folders(tmp_path), **NETWORK, "network_name": network_name}
+    run(command("training", ["train"], **{**common, **FAST, "max_epochs": 2}, picture_interval=1), tmp_path)
+    run(command("calibrating", ["train", "calibrate"], **common), tmp_path)
+    quick = {"output_dir": tmp_path / "eval", "bootstrap_resamples": 20}
+    run(command("evaluating", ["train", "evaluate"], **common, **quick), tmp_path)
+    assert len(pd.read_csv(tmp_path / "eval" / "predictions.csv")) == 6
+
+
+def test_two_processes(data, tmp_path):
+    """``torchrun`` with two CPU processes trains, and two processes evaluate every slide once."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    common = {"dataset_dir": data, **folders(tmp_path), **NETWORK}
+    training = {**common, **FAST, "max_epochs": 3}
+    run([*launcher, *command("training", ["train", "multi_gpu_train"], **training)], tmp_path)
+    run(command("calibrating", ["train", "calibrate"], **common), tmp_path)
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    quick = {"bootstrap_resamples": 20}
+    run(command("evaluating", ["train", "evaluate"], **common, output_dir=alone, **quick), tmp_path)
+    overlay = ["train", "evaluate", "multi_gpu_evaluate"]
+    run([*launcher, *command("evaluating", overlay, **common, output_dir=together, **quick)], tmp_path)
+    tables = [pd.read_csv(folder / "predictions.csv", keep_default_na=False) for folder in (alone, together)]
+    assert tables[0]["id"].tolist() == tables[1]["id"].tolist()
+    np.testing.assert_allclose(tables[0]["probability_tumour"], tables[1]["probability_tumour"], atol=1e-5)
+
+
+class TestBadInput:
+    """The last line that is printed names the file or key, what was found and what to do."""
+
+    def last_line(self, arguments, cwd):
+        done = run(arguments, cwd, check=False)
+        assert done.returncode != 0
+        return done.stderr.strip().splitlines()[-1]
+
+    def test_features_that_are_not_numbers(self, data, tmp_path):
+        def spoil(content):
+            record = content["training"][1]
+            file = shutil.copy(record["features"], tmp_path / "spoilt.h5")
+            with h5py.File(file, "a") as opened:
+                opened["features"][2, 3] = np.nan
+            record["features"] = str(file)
+
+        folder = copied(data, tmp_path / "data", spoil)
+        line = self.last_line(command("training", ["train"], dataset_dir=folder, **folders(tmp_path)), tmp_path)
+        assert "spoilt.h5: the features of 1 of" in line
+        assert "tile 2; extract them again" in line
+
+    def test_features_of_another_encoder(self, trained, data, tmp_path):
+        def change(content):
+            for record in content["test"][:2]:
+                file = shutil.copy(record["features"], tmp_path / Path(record["features"]).name)
+                with h5py.File(file, "a") as opened:
+                    opened.attrs["encoder"] = "another one"
+                record["features"] = str(file)
+
+        folder = copied(data, tmp_path / "data", change)
+        common = {"dataset_dir": folder, "ckpt_dir": trained / "models", **NETWORK}
+        line = self.last_line(command("evaluating", ["train", "evaluate"], **common, output_dir=tmp_path), tmp_path)
+        assert "features of another kind than those that the network was trained on (encoder MONAI ResNet" in line
+        run(command("inferring", ["inference"], **common, output_dir=tmp_path / "out"), tmp_path)
+        left_out = pd.read_csv(tmp_path / "out" / "excluded.csv")
+        assert left_out["item"].tolist() == [record["id"] for record in read(folder, "datalist.json")["test"][:2]]
+        assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 4
+
+    def test_slides_of_another_encoder_are_refused_before_they_are_read(self, trained, data, tmp_path):
+        options = {"ckpt_dir": trained / "models", **NETWORK, "dataset_dir": data / "slides", "output_dir": tmp_path}
+        arguments = command("inferring", ["inference"], **options, **{"prepare_overrides#seed": 5})
+        line = self.last_line(arguments, tmp_path)
+        assert "encoder_sha256" in line
+        assert "--prepare_overrides#weights FILE" in line
+        assert not (tmp_path / "features").exists()
+
+    def test_another_width(self, data, tmp_path):
+        settings = {**FAST, "dataset_dir": data, **folders(tmp_path), "in_features": 64}
+        line = self.last_line(command("training", ["train"], **settings), tmp_path)
+        assert "128 features per tile, the network takes 64; give every command --in_features 128" in line
+
+    @pytest.mark.parametrize(
+        ("key", "value", "found"),
+        [("embedding", 32, "embedding is 16"), ("network_name", "attention", "network_name is 'gated_attention'")],
+    )
+    def test_another_network(self, trained, data, tmp_path, key, value, found):
+        common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path}
+        line = self.last_line(command("inferring", ["inference"], **{**common, **NETWORK, key: value}), tmp_path)
+        assert f"model.pt: {found} in the weights, expected {value!r}" in line
+
+    def test_one_class_only(self, data, tmp_path):
+        def keep_normal(content):
+            content["training"] = [record for record in content["training"] if record["label"] == 0]
+
+        folder = copied(data, tmp_path / "data", keep_normal)
+        line = self.last_line(command("training", ["train"], dataset_dir=folder, **folders(tmp_path)), tmp_path)
+        assert "training needs normal and tumour slides, found 0 with tumour of" in line
+
+    def test_nothing_to_infer_on(self, trained, tmp_path):
+        (tmp_path / "empty").mkdir()
+        common = {"ckpt_dir": trained / "models", **NETWORK, "output_dir": tmp_path / "out"}
+        line = self.last_line(command("inferring", ["inference"], **common, dataset_dir=tmp_path / "empty"), tmp_path)
+        assert "empty: found neither datalist.json nor feature files (.h5) nor slides" in line
+        line = self.last_line(command("inferring", ["inference"], **common, dataset_dir=tmp_path / "gone"), tmp_path)
+        assert "gone: found nothing, expected datalist.json, feature files" in line
