@@ -22,13 +22,24 @@ class Study(NamedTuple):
     Attributes:
         bundle: its name; ``scripts.study.main.run_study`` of the bundle does the study.
         text: what it is about.
+        generated: whether it draws all its data itself.
     """
 
     bundle: str
     text: str
+    generated: bool = False
 
 
 STUDIES = {
+    "bag-explanations": Study(
+        "camelyon_attmil",
+        "every explanation of a bag on digits, colon nuclei and phantom slides (mnist, colon_crchisto in the folder)",
+    ),
+    "camelyon_attmil": Study(
+        "camelyon_attmil",
+        "sparse evidence: phantom slides by the size of their metastases, and planted bags (all generated)",
+        generated=True,
+    ),
     "chexpert_informer": Study(
         "chexpert_informer",
         "all alarms by cross-validation on chest X-rays (NIH layout, say) and on generated phantoms",
@@ -58,7 +69,7 @@ def main() -> int:
         epilog="studies:\n" + "\n".join(f"  {name}: {study.text}" for name, study in STUDIES.items()),
     )
     parser.add_argument("study", choices=STUDIES, help="name of the study")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the study's data")
+    parser.add_argument("--data", type=Path, help="folder with the study's data, unless it generates them")
     parser.add_argument("--output", type=Path, help="where results and table go (default: studies/<study>)")
     parser.add_argument("--seeds", type=int, help="number of seeds (default: the study's own)")
     parser.add_argument("--workers", type=int, default=2, help="processes, each with one thread (default: 2)")
@@ -67,6 +78,8 @@ def main() -> int:
     mode.add_argument("--full", action="store_true", help="more folds, seeds and epochs, for a large machine")
     parser.add_argument("--table-only", action="store_true", help="only write the table of the runs that are done")
     arguments = parser.parse_args()
+    if arguments.data is None and not STUDIES[arguments.study].generated:
+        parser.error(f"the following arguments are required for {arguments.study}: --data")
     if arguments.seeds is not None and arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1, found {arguments.seeds}")
 
@@ -77,9 +90,10 @@ def main() -> int:
     study = importlib.import_module("scripts.study.main")
     chosen = "quick" if arguments.quick else "full" if arguments.full else "default"
     folder = arguments.study if chosen == "default" else f"{arguments.study}_{chosen}"
+    output = (arguments.output or REPOSITORY / "studies" / folder).resolve()
     outcome = study.run_study(
-        data=arguments.data.resolve(),
-        output=(arguments.output or REPOSITORY / "studies" / folder).resolve(),
+        data=output if arguments.data is None else arguments.data.resolve(),
+        output=output,
         mode=chosen,
         seeds=arguments.seeds,
         workers=arguments.workers,

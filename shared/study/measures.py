@@ -19,7 +19,7 @@ from shared.calibration.calibration_error import norm_of_gaps, top_label_event
 from shared.calibration.resampling import basic_interval, central_interval
 from shared.evaluation.bootstrap import bootstrap_interval, bootstrap_weights
 
-__all__ = ["Estimate", "calibration_error", "mean_over_repeats"]
+__all__ = ["Estimate", "RunsEstimate", "calibration_error", "mean_over_repeats"]
 
 Floats = NDArray[np.float64]
 CHUNK = 200
@@ -52,6 +52,11 @@ class Estimate:
     null_high: float | None = None
     chance: float | None = None
     published: float | None = None
+
+
+@dataclass(frozen=True)
+class RunsEstimate(Estimate):
+    """An estimate over training runs, whose standard deviation the tables show beside it."""
 
 
 def mean_over_repeats(

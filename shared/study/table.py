@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from shared.study.measures import Estimate
+from shared.study.measures import Estimate, RunsEstimate
 
 __all__ = ["DASH", "Cell", "Picture", "Row", "Section", "Table", "html_cell", "long_frame", "markdown", "text_cell"]
 
@@ -166,5 +166,6 @@ def html_cell(cell: Cell | None) -> dict[str, str]:
 
 
 def _remarks(cell: Estimate) -> list[str]:
-    remarks = {"null ≤": cell.null_high, "chance": cell.chance, "paper": cell.published}
+    spread = cell.repeat_sd if isinstance(cell, RunsEstimate) else None
+    remarks = {"SD": spread, "null ≤": cell.null_high, "chance": cell.chance, "paper": cell.published}
     return [f"{name} {value:.3f}" for name, value in remarks.items() if value is not None]
