@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from scripts.explained_slide import ExplainedSlide
-from scripts.heat_map import TileGrid
 from shared.evaluation.bootstrap import bootstrap_weights, interval_entry
 
 __all__ = ["FALSE_POSITIVES", "Detections", "HeatMapFROC", "froc_sensitivities", "tumour_mask"]
@@ -50,26 +49,26 @@ class Detections:
 class HeatMapFROC:
     """The evaluation of CAMELYON16 on maps, by the parts of :class:`monai.apps.pathology.metrics.LesionFROC`.
 
-    Peaks of the map are taken from the highest down; what lies within half of ``peak_distance`` of one is not taken
-    again. The outlines of the metastases are grown by 75 µm, lesions below 200 µm (isolated tumour cells) are not
-    counted, as in the challenge. Values have no common unit from method to method: of each method they are scaled to
-    (0, 1] over all slides, which changes nothing in their order. MONAI's class itself reads maps and masks from files,
-    and takes a corner of a slide without tumour for a lesion.
+    The map has one pixel for each tile. Peaks are taken from the highest down, each stands for the square of
+    ``peak_tiles`` around it, and lies at the tile's middle. The outlines of the metastases are grown by 75 µm, lesions
+    below 200 µm (isolated tumour cells) are not counted, as in the challenge. Values have no common unit from method to
+    method: of each method they are scaled to (0, 1] over all slides, which changes nothing in their order. MONAI's
+    class itself reads maps and masks from files, and takes a corner of a slide without tumour for a lesion.
 
     Args:
-        tile_pixels: pixels of the map along a tile.
-        peak_distance: side of the square around a peak that it stands for, in tiles.
+        tile_pixels: pixels of the mask of lesions along a tile.
+        peak_tiles: side of the square around a peak that it stands for, in tiles.
         grow_um: by which outlines are grown, µm.
         isolated_um: greatest extent of isolated tumour cells, µm.
     """
 
     def __init__(
-        self, tile_pixels: int = 4, peak_distance: float = 2.0, grow_um: float = 75.0, isolated_um: float = 200.0
+        self, tile_pixels: int = 4, peak_tiles: int = 3, grow_um: float = 75.0, isolated_um: float = 200.0
     ) -> None:
         self.tile_pixels = tile_pixels
         self.grow_um = grow_um
         self.isolated_um = isolated_um
-        self._peaks = PathologyProbNMS(prob_threshold=0.0, box_size=max(1, round(peak_distance * tile_pixels)))
+        self._peaks = PathologyProbNMS(prob_threshold=0.0, box_size=peak_tiles)
         self._slides: list[_Slide] = []
 
     def add(self, slide: ExplainedSlide, values: Mapping[str, Floats]) -> bool:
@@ -81,12 +80,13 @@ class HeatMapFROC:
         known = slide.annotation is not None or slide.record.get("label") == 0
         if slide.mpp is None or not known or slide.record.get("exhaustive") is False:
             return False
-        downsample = slide.side / self.tile_pixels
-        shape = math.ceil(slide.size[1] / downsample), math.ceil(slide.size[0] / downsample)
+        rows, columns = (math.ceil(length / slide.side) for length in slide.size[::-1])
         area = shapely.Polygon() if slide.annotation is None else slide.annotation.tumour
-        lesions, isolated = self.lesions(tumour_mask(area, downsample, shape), downsample * slide.mpp)
-        # the tiles' values are kept, not the maps: these are made one by one
-        self._slides.append(_Slide(slide.grid, downsample, lesions, isolated, dict(values)))
+        downsample = slide.side / self.tile_pixels
+        mask = tumour_mask(area, downsample, (rows * self.tile_pixels, columns * self.tile_pixels))
+        lesions, isolated = self.lesions(mask, downsample * slide.mpp)
+        maps = {name: slide.grid.heat_map(given).raster(slide.side, (rows, columns)) for name, given in values.items()}
+        self._slides.append(_Slide(maps, lesions, isolated))
         return True
 
     def lesions(self, mask: NDArray[np.uint8], spacing: float) -> tuple[NDArray[np.int64], list[int]]:
@@ -106,28 +106,25 @@ class HeatMapFROC:
 
     def detections(self, method: str) -> list[Detections]:
         """Return what a method found on each slide that was added."""
-        rows = [slide.values[method] for slide in self._slides]
-        least, greatest = min(float(row.min()) for row in rows), max(float(row.max()) for row in rows)
+        maps = [slide.maps[method] for slide in self._slides]
+        least, greatest = min(float(np.nanmin(one)) for one in maps), max(float(np.nanmax(one)) for one in maps)
         found = []
-        for slide, row in zip(self._slides, rows, strict=True):
-            scaled = FLOOR + (1 - FLOOR) * (row - least) / ((greatest - least) or 1.0)
-            shape = slide.lesions.shape[0], slide.lesions.shape[1]
-            raster = slide.grid.heat_map(scaled).raster(slide.downsample, shape)
-            found.append(self.of_map(np.nan_to_num(raster, nan=0.0), slide.lesions, slide.isolated))
+        for slide, values in zip(self._slides, maps, strict=True):
+            scores = FLOOR + (1 - FLOOR) * (values - least) / ((greatest - least) or 1.0)
+            found.append(self.of_map(np.nan_to_num(scores, nan=0.0), slide.lesions, slide.isolated))
         return found
 
     def of_map(self, scores: Floats, lesions: NDArray[np.int64], isolated: list[int]) -> Detections:
         """Return what one map found.
 
         Args:
-            scores: positive where there is a tile, else 0, ``(H, W)``.
-            lesions: numbered from 1, ``(H, W)``.
+            scores: positive where there is a tile, else 0, ``(R, C)``.
+            lesions: numbered from 1, ``(P R, P C)`` with P ``tile_pixels``.
             isolated: numbers of those that do not count.
         """
-        peaks = self._peaks(scores.copy())
-        rows = np.array([peak[1] for peak in peaks], dtype=np.int64)
-        columns = np.array([peak[2] for peak in peaks], dtype=np.int64)
-        false, true, _ = compute_fp_tp_probs(np.array([peak[0] for peak in peaks]), rows, columns, lesions, isolated)
+        peaks = np.array(self._peaks(scores.copy()), dtype=np.float64).reshape(-1, 3)
+        rows, columns = ((peaks[:, 1:].T + 0.5) * self.tile_pixels).astype(np.int64)
+        false, true, _ = compute_fp_tp_probs(peaks[:, 0], rows, columns, lesions, isolated)
         counted = np.setdiff1d(np.arange(len(true)), np.array(isolated, dtype=np.int64) - 1)
         return Detections(np.asarray(false, dtype=np.float64), np.asarray(true, dtype=np.float64)[counted])
 
@@ -160,13 +157,11 @@ class HeatMapFROC:
 
 @dataclass(frozen=True)
 class _Slide:
-    """What is kept of a slide: its grid of tiles, its lesions at the map's resolution, and the tiles' values."""
+    """What is kept of a slide: a map of each method, its lesions, and which of them are isolated tumour cells."""
 
-    grid: TileGrid
-    downsample: float
+    maps: dict[str, Floats]
     lesions: NDArray[np.int64]
     isolated: list[int]
-    values: dict[str, Floats]
 
 
 def tumour_mask(area: BaseGeometry, downsample: float, shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -47,6 +47,7 @@ class SlideQuality:
         self._bags: list[BagQuality] = []
         self._labels: list[int] = []
         self._patients: list[str] = []
+        self._methods: list[str] = []
 
     def add(self, slide: ExplainedSlide, values: dict[str, Floats]) -> None:
         """Measure one more slide.
@@ -64,8 +65,9 @@ class SlideQuality:
             self.not_measured = str(error)
         else:
             self._bags.append(measured)
-            self._labels.append(int(slide.record["label"]))
-            self._patients.append(str(slide.record.get("patient", slide.name)))
+        self._methods = list(values)
+        self._labels.append(int(slide.record["label"]))
+        self._patients.append(str(slide.record.get("patient", slide.name)))
         if self.froc is not None:
             self.froc.add(slide, values)
 
@@ -79,23 +81,21 @@ class SlideQuality:
             ``slides``, the number of both kinds, and ``tumour_share``. ``not_measured`` says why there is no
             perturbation. Empty if nothing was measured.
         """
-        summary: dict[str, Any] = {}
-        methods: list[str] = []
-        if self._bags:
-            summary = dict(
-                quality_table(self._bags, self._labels, groups=self._patients, resamples=self.resamples, seed=self.seed)
-            )
-            methods = [name for name in self._bags[0].methods if name in self.valuation.methods]
-            summary["curves"] = self._curves()
-        froc = {} if self.froc is None else self.froc.measure(methods, self.resamples, self.seed)
-        for name, entry in froc.items():
-            summary["positive"][name]["froc"] = entry
+        if not self._labels:
+            return {}
+        positive = sum(self._labels)
+        summary: dict[str, Any] = {"slides": {"positive": positive, "negative": len(self._labels) - positive}}
+        summary["tumour_share"] = self.tumour_share
         if self.not_measured:
             summary["not_measured"] = self.not_measured
-        if summary:
-            positive = sum(self._labels)
-            summary["slides"] = {"positive": positive, "negative": len(self._labels) - positive}
-            summary["tumour_share"] = self.tumour_share
+        else:
+            summary |= quality_table(
+                self._bags, self._labels, groups=self._patients, resamples=self.resamples, seed=self.seed
+            )
+            summary["curves"] = self._curves()
+        if self.froc is not None:
+            for name, entry in self.froc.measure(self._methods, self.resamples, self.seed).items():
+                summary.setdefault("positive", {}).setdefault(name, {})["froc"] = entry
         return summary
 
     def _positive(self, slide: ExplainedSlide) -> NDArray[np.bool_] | None:

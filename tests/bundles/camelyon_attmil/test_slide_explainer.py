@@ -279,7 +279,8 @@ def test_what_cannot_explain_the_network_says_so_and_the_others_explain(data, ex
     assert "NoisyOrPooling" in index["methods"]["attention"]["refused"]
     assert "refused" not in index["methods"]["random_values"]
     assert "NoisyOrPooling" in index["bag_quality"]["not_measured"]
-    assert "positive" not in index["bag_quality"]
+    assert set(index["bag_quality"]["positive"]["random_values"]) == {"froc"}
+    assert "negative" not in index["bag_quality"]
     page = build_report(tmp_path / "eval").read_text(encoding="utf-8")
     assert "Attention: not shown" in page
     with pytest.raises(DataError, match="none of them can explain this network"):
@@ -348,7 +349,7 @@ class TestFROC:
     def test_it_is_monais_on_a_map_that_is_not_square(self, scripts, tmp_path):
         """The class itself, which reads files: NumPy's and a pyramidal TIFF."""
         rng, module = np.random.default_rng(0), scripts("lesion_froc")
-        froc = module.HeatMapFROC()
+        froc = module.HeatMapFROC(tile_pixels=1, peak_tiles=8)
         data, found = [], []
         for number in range(3):
             mask = np.zeros((70, 181), dtype=np.uint8)
@@ -373,6 +374,19 @@ class TestFROC:
         assert 0 < expected < 1
         assert [len(one.true) for one in found] == [2, 2, 2]
 
+    def test_a_peak_lies_in_the_middle_of_its_tile(self, scripts):
+        """A lesion smaller than a tile, in the middle of one."""
+        froc = scripts("lesion_froc").HeatMapFROC(tile_pixels=4, grow_um=1.0, isolated_um=0.0)
+        mask = np.zeros((20, 28), dtype=np.uint8)
+        mask[9:11, 13:16] = 1
+        scores = np.full((5, 7), 0.1)
+        scores[2, 3] = 0.9
+        found = froc.of_map(scores, *froc.lesions(mask, 32.0))
+        assert found.true.tolist() == pytest.approx([0.9])
+        # its neighbours are not taken; of the others not all
+        assert found.false.tolist() == pytest.approx([0.1] * len(found.false))
+        assert 4 <= len(found.false) < 5 * 7 - 9
+
     def test_weights_stand_for_slides_drawn_again(self, scripts):
         module, rng = scripts("lesion_froc"), np.random.default_rng(0)
         slides = [module.Detections(rng.random(9), rng.random(3).round(1)) for _ in range(4)]
@@ -383,12 +397,12 @@ class TestFROC:
 
     def test_a_slide_without_tumour_has_no_lesion(self, scripts):
         froc = scripts("lesion_froc").HeatMapFROC()
-        lesions, isolated = froc.lesions(np.zeros((30, 40), dtype=np.uint8), 32.0)
+        lesions, isolated = froc.lesions(np.zeros((28, 40), dtype=np.uint8), 32.0)
         assert not lesions.any()
-        found = froc.of_map(np.eye(30, 40), lesions, isolated)
+        found = froc.of_map(np.eye(7, 10), lesions, isolated)
         assert len(found.true) == 0
         assert len(found.false) > 0
-        assert len(froc.of_map(np.zeros((30, 40)), lesions, isolated).false) == 0
+        assert len(froc.of_map(np.zeros((7, 10)), lesions, isolated).false) == 0
 
     def test_the_mask_of_a_small_lesion_is_not_lost(self, scripts):
         mask = scripts("lesion_froc").tumour_mask(shapely.box(100.2, 35.5, 100.4, 35.6), 16.0, (5, 9))
