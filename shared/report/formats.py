@@ -21,18 +21,19 @@ __all__ = [
 ]
 
 DASH = "\u2013"
+MINUS = "\u2212"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """Write a number with fixed digits; a dash for an undefined one.
 
     Example:
-        >>> number(0.91249), number(None), number(-0.0004)
-        ('0.912', '–', '0.000')
+        >>> number(0.91249), number(None), number(-0.0004), number(-0.25, 2)
+        ('0.912', '–', '0.000', '−0.25')
     """
     if value is None:
         return DASH
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", MINUS)
 
 
 def percent(value: float | None) -> str:
@@ -65,7 +66,7 @@ def signed(value: float | None, digits: int = 3) -> str:
     written = number(value, digits)
     if value is None or not round(value, digits):
         return written
-    return f"+{written}" if value > 0 else f"\u2212{written.removeprefix('-')}"
+    return f"+{written}" if value > 0 else written
 
 
 def significant(value: float) -> str:
@@ -91,7 +92,7 @@ def compact(value: float) -> str:
     """
     if not value:
         return "0"
-    return f"{'+' if value > 0 else chr(0x2212)}{significant(float(f'{abs(value):.2g}'))}"
+    return f"{'+' if value > 0 else MINUS}{significant(float(f'{abs(value):.2g}'))}"
 
 
 def interval(estimate: Estimate | tuple[float, float] | None, digits: int = 3) -> str:

@@ -15,6 +15,10 @@ from shared.data.errors import DataError
 __all__ = ["EmbeddedImage", "embed_images"]
 
 LARGEST_SIDES = (480, 360, 260, 180)
+#: of WebP, each tried before an image is made smaller; below the last, text in a picture frays
+QUALITIES = (82, 70, 58)
+#: longer side of a picture of single pixels, which no compression may blur
+CROP_SIDE = 128
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,16 @@ class EmbeddedImage:
     @property
     def is_crop(self) -> bool:
         """Whether it is so small that a browser should show its pixels instead of smoothing them."""
-        return max(self.width, self.height) <= 128
+        return max(self.width, self.height) <= CROP_SIDE
 
 
 def embed_images(
-    paths: Sequence[Path], budget: int = 3_000_000, sides: Sequence[int] = LARGEST_SIDES
+    paths: Sequence[Path], budget: int = 1_100_000, sides: Sequence[int] = LARGEST_SIDES
 ) -> dict[Path, EmbeddedImage]:
     """Embed image files, together in about ``budget`` bytes.
 
-    A file within its share of the budget is taken as it is. A larger one is stored as WebP, smaller and smaller until
-    it fits or the last of ``sides`` is reached.
+    A file within its share of the budget is taken as it is if it is a crop of few pixels, or WebP would be no smaller.
+    Any other is stored as WebP, coarser and smaller until it fits or the last of ``sides`` is reached.
 
     Args:
         paths: PNG files; repeated ones are embedded once.
@@ -64,24 +68,32 @@ def _embed(path: Path, share: int, sides: Sequence[int]) -> EmbeddedImage:
         with Image.open(io.BytesIO(content)) as image:
             kind, size = image.format, image.size
             image.load()
-            if kind == "PNG" and len(content) <= share:
+            fits = kind == "PNG" and len(content) <= share
+            if fits and max(size) <= CROP_SIDE:
                 return EmbeddedImage(_uri(content, "png"), *size)
-            return _compressed(image.convert("RGBA" if image.has_transparency_data else "RGB"), share, sides)
+            compressed, smaller = _compressed(
+                image.convert("RGBA" if image.has_transparency_data else "RGB"), share, sides
+            )
+            if fits and len(content) <= len(compressed):
+                return EmbeddedImage(_uri(content, "png"), *size)
+            return EmbeddedImage(_uri(compressed, "webp"), *smaller)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such image; run explaining again") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image ({error}); run explaining again") from error
 
 
-def _compressed(image: Image.Image, share: int, sides: Sequence[int]) -> EmbeddedImage:
+def _compressed(image: Image.Image, share: int, sides: Sequence[int]) -> tuple[bytes, tuple[int, int]]:
+    """Return the content of a WebP file and its width and height."""
     for side in sides:
         smaller = image.copy()
         smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        smaller.save(buffer, "WEBP", quality=82, method=4)
-        if buffer.tell() <= share:
-            break
-    return EmbeddedImage(_uri(buffer.getvalue(), "webp"), *smaller.size)
+        for quality in QUALITIES:
+            buffer = io.BytesIO()
+            smaller.save(buffer, "WEBP", quality=quality, method=4)
+            if buffer.tell() <= share:
+                return buffer.getvalue(), smaller.size
+    return buffer.getvalue(), smaller.size
 
 
 def _uri(content: bytes, kind: str) -> str:

@@ -29,6 +29,12 @@ COLOURS = {
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}"
+#: attributes of coordinates
+_NUMBERS = {"d", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "points", "transform"}
+_LONG = re.compile(r"-?\d+\.\d{3,}")
+_USED = re.compile(r"#([\w.-]+)")
+#: matplotlib's names of its own parts
+_NUMBERED = re.compile(r"_\d+$")
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -98,6 +104,7 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
             element.attrib[key] = value
         if "style" in element.attrib:
             element.attrib["style"] = _themed(element.attrib["style"])
+    _compact(root)
     for parent in list(root.iter()):
         for child in [child for child in parent if child.tag.endswith(("metadata", "RDF"))]:
             parent.remove(child)
@@ -113,4 +120,21 @@ def _themed(css: str) -> str:
     for role, colour in COLOURS.items():
         css = css.replace(colour, f"var(--{role}, {colour})")
     # the page's own font: the drawing names one that the reader may not have
+    css = re.sub(r"font-family:[^;]*;?\s*", "", css)
     return re.sub(r"font:\s*(?:\d+\s+)?([\d.]+px)[^;]*", r"font-size: \1", css)
+
+
+def _compact(root: ElementTree.Element) -> None:
+    """Leave out what nobody sees: line breaks, digits beyond a hundredth of a pixel, numbered names without a use."""
+    used = {match for element in root.iter() for value in element.attrib.values() for match in _USED.findall(value)}
+    for element in root.iter():
+        if element.tag not in ("text", "tspan", "style"):
+            element.text = None
+        element.tail = None if element.tag != "tspan" else element.tail
+        if _NUMBERED.search(element.get("id", "")) and element.get("id") not in used:
+            del element.attrib["id"]
+        for key in _NUMBERS & element.attrib.keys():
+            rounded = _LONG.sub(lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), element.attrib[key])
+            element.attrib[key] = " ".join(rounded.split())
+        if re.fullmatch(r"rotate\(-?0 [^)]*\)", element.get("transform", "")):
+            del element.attrib["transform"]

@@ -82,21 +82,23 @@ class ExplanationFiles:
         attribution: np.ndarray,
         mask: np.ndarray | None,
         boxes: Sequence[Box] = (),
+        file: str | None = None,
     ) -> dict[str, str]:
         """Write a map as an overlay and as NIfTI.
 
         Args:
             entry: describes the sample.
-            method: key of the method, which names its files; the picture shows its title.
+            method: key of the method, whose title the picture shows.
             image: the network's input ``(H, W)``.
             attribution: signed map ``(H, W)``.
             mask: where the cause of the class is, ``(H, W)``, if known.
             boxes: drawn around the cause by a person, pixels.
+            file: name of the files without their endings; the method's key if None.
 
         Returns:
             ``overlay_png`` and ``nifti``, the files' paths in the index.
         """
-        overlay, nifti = self._name(entry, f"{method}.png"), self._name(entry, f"{method}.nii.gz")
+        overlay, nifti = (self._name(entry, f"{file or method}.{ending}") for ending in ("png", "nii.gz"))
         write_overlay(
             self.output_dir / overlay,
             self._grey(image),

@@ -248,7 +248,9 @@ class FindingExplainer:
             name = self.images.classes[finding]
             entry = {**entries[index, first], "target": name}
             known = self._known(index, finding, original)
-            written = self.files.write_map(entry, f"{method}_{name}", original.grey, maps[finding], **known)
+            written = self.files.write_map(
+                entry, method, original.grey, maps[finding], **known, file=f"{method}_{name}"
+            )
             case["maps"][name] = written["overlay_png"]
 
 

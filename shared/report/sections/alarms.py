@@ -31,6 +31,8 @@ AGAINST = {
     "no_alarm": "no alarm",
 }
 MEAN = "mean"
+#: bytes for the pictures of flagged predictions
+FLAGGED_BUDGET = 300_000
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def flagged_cases(sources: Sources) -> list[FlaggedCase]:
         }
         for i, row in enumerate(tables)
     ]
-    images = embed_images([path for paths in places for path in paths.values() if path is not None])
+    images = embed_images([path for paths in places for path in paths.values() if path is not None], FLAGGED_BUDGET)
     cases = []
     for row, paths in zip(tables, places, strict=True):
         pictures = {name: images[path] for name, path in paths.items() if path is not None}

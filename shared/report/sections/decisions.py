@@ -57,6 +57,7 @@ def decision_section(sources: Sources) -> list[dict[str, Any]]:
                 "rows": [_decision_row(known, name) for name in order],
                 "outliers": int((frame["kind"] != "").sum()),
                 "figure": confidence_figure(counts, thresholds, f"conf{i}") if counts else None,
+                "thresholds": sorted(thresholds),
             }
         )
     return tasks

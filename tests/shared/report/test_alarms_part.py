@@ -117,6 +117,15 @@ def test_alarms_stand_in_tables_with_their_controls(evaluated):
     assert "+50" in page.text, "additional cases"
 
 
+def test_alarms_that_never_differ_have_no_test(evaluated):
+    def same(metrics, *_):
+        f1 = metrics["alarms"]["alarms"]["informer_lrp"]["differences"]["entropy"]["swapping"]["f1"]
+        f1["mean"] = {"value": 0.0, "reason": "all resamples agree", "p": 1.0, "detectable": 0.0}
+
+    (_, differences) = [row for row in evaluated(same).rows if row and row[0].startswith("INFORMER, LRP")][:2]
+    assert differences[1] == "0.000 no interval: all resamples agree"
+
+
 def test_figures_say_their_numbers(evaluated):
     labels = [attributes.get("aria-label") or "" for attributes in evaluated().tags("svg")]
     assert "Mean F1 on bootstrapped test sets, medians: INFORMER, LRP 0.600, Predictive entropy 0.500." in labels
@@ -126,7 +135,8 @@ def test_figures_say_their_numbers(evaluated):
 
 def test_a_flagged_image_is_shown_with_all_maps(evaluated):
     page = evaluated()
-    assert "present: probability 0.6; alarm: too similar" in page.text
+    assert "present: probability 0.6; alarm: too similar. The label is no Edema" in page.text
+    assert "Dashed lines" not in page.text, "no confidence decides here"
     assert "the flagged prediction is wrong" in page.text
     pictures = [image["alt"] for image in page.tags("img")]
     assert pictures.index("Map of Edema over patient00007/study1") < pictures.index(

@@ -122,6 +122,18 @@ def test_text_is_text_and_colours_are_the_pages():
     assert not [colour for colour in COLOURS.values() if colour in bare]
 
 
+def test_drawings_hold_no_more_than_is_seen():
+    for svg in all_figures("a").values():
+        assert "font-family" not in svg, "the page's own font"
+        assert not re.search(r'(?:d|x|y|transform)="[^"]*\d\.\d{3}', svg), "hundredths of a pixel"
+        root = ElementTree.fromstring(svg)
+        for element in root.iter():
+            assert element.tag == "style" or not (element.text or "").isspace()
+            assert not (element.tail or "").isspace()
+        numbered = {e.get("id") for e in root.iter() if re.search(r"_\d+$", e.get("id", ""))}
+        assert all(f"#{name}" in svg for name in numbered)
+
+
 def test_drawing_is_reproducible_and_leaves_matplotlib_alone():
     before = dict(matplotlib.rcParams)
     assert all_figures("a") == all_figures("a")

@@ -40,6 +40,31 @@ def test_large_images_are_compressed_into_the_budget(tmp_path):
         assert 180 <= image.width < 700
 
 
+def test_an_image_becomes_coarser_before_it_becomes_smaller(tmp_path):
+    """Smooth pictures with a few lines, as overlays are."""
+    x, y = np.meshgrid(np.linspace(0, 9, 480), np.linspace(0, 7, 480))
+    picture = np.stack([np.sin(x * y), np.cos(x - y), np.sin(x + 2 * y)], axis=2)
+    path = tmp_path / "overlay.png"
+    Image.fromarray(((picture + 1) * 127).astype(np.uint8)).save(path)
+    free = embed_images([path], budget=10**9)[path]
+    assert free.uri.startswith("data:image/webp"), "smaller than the PNG, which would fit as well"
+    assert free.width == 480
+    tight = embed_images([path], budget=len(content(free)) - 1)[path]
+    assert tight.width == 480
+    assert len(content(tight)) < len(content(free))
+    tighter = embed_images([path], budget=len(content(tight)) // 3)[path]
+    assert tighter.width < 480
+
+
+def test_a_picture_that_a_png_holds_better_stays_one(tmp_path):
+    path = tmp_path / "flat.png"
+    image = Image.new("P", (400, 300), 0)
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    image.paste(1, (10, 10, 11, 290))
+    image.save(path)
+    assert content(embed_images([path])[path]) == path.read_bytes()
+
+
 def test_a_file_of_another_kind_is_reencoded(tmp_path):
     path = tmp_path / "photo.png"
     Image.new("RGB", (30, 20), "red").save(path, "JPEG")
