@@ -64,3 +64,13 @@ def test_every_study_has_a_bundle_that_can_do_it(command, repository):
         assert study.text
         if study.bundle != name:
             assert f'"{name}"' in main.read_text()
+
+
+def test_only_a_study_that_generates_its_data_needs_none(command, calls, monkeypatch, repository, capsys):
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "camelyon_attmil"])
+    assert command["main"]() == 0
+    assert calls[0]["data"] == calls[0]["output"] == repository / "studies" / "camelyon_attmil"
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "bag-explanations"])
+    with pytest.raises(SystemExit):
+        command["main"]()
+    assert "required for bag-explanations: --data" in capsys.readouterr().err

@@ -1,0 +1,251 @@
+"""The studies of sparse evidence and of explanations on small slides: from features to tables, numbers by other means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import t as student_t
+from sklearn.metrics import roc_auc_score
+
+from shared.data.datalist import write_datalist
+from shared.data.errors import DataError
+from shared.data.files import read_json, write_json
+from shared.saliency.bags.exact_shapley import ExactShapley
+from shared.saliency.bags.quality.bag_quality import bag_quality
+
+KINDS = ("macro", "micro", "itc")
+POSITIVE = {"none": 0, "macro": 8, "micro": 3, "itc": 1}
+SIDE, GRID, E = 256, 5, 6
+OTHERS = ("attention", "mean_embedding", "max_embedding", "mean_instance", "max_instance")
+NONE = dict.fromkeys(OTHERS)
+SMALL = {
+    "camelyon_attmil": {
+        "slides": {
+            "models": NONE,
+            "encoder": {"embedding": 4},
+            "attention_dimension": 3,
+            "training": {"epochs": 3},
+            "repeats": 2,
+            "folds": 2,
+            "resamples": 50,
+        },
+        "planted": {
+            "conditions": {
+                "sparse": {"bags": 6, "planted": {"features": 4, "instances": 30, "evidence": [1, 2], "hard": 1}},
+                "weak": None,
+            },
+            "models": NONE,
+            "encoder": {"embedding": 4},
+            "attention_dimension": 3,
+            "training": {"epochs": 2},
+            "repeats": 3,
+            "test_bags": 12,
+        },
+    },
+    "bag-explanations": {
+        "sets": {
+            "mnist": None,
+            "colon": None,
+            "slides": {
+                "overlay": {
+                    "encoder": {"embedding": 4},
+                    "attention_dimension": 3,
+                    "training": {"epochs": 3},
+                    "repeats": 2,
+                    "folds": 2,
+                },
+                "positive": 3,
+                "negative": 2,
+            },
+            "slides_maximum": {
+                "overlay": {"attention_dimension": 3, "training": {"epochs": 1}, "repeats": 1, "folds": 2},
+                "positive": 1,
+                "negative": 1,
+            },
+        }
+    },
+}
+
+
+@pytest.fixture
+def folder(scripts, tmp_path):
+    """Twelve slides of 25 tiles: six normal ones, and two of each kind."""
+    features, annotations = scripts("feature_file"), scripts("annotations")
+    rng = np.random.default_rng(0)
+    root = tmp_path / "slides_of_a_study"
+    corners = SIDE * np.stack(np.meshgrid(np.arange(GRID), np.arange(GRID)), axis=-1).reshape(-1, 2)
+    records, rows = [], []
+    for number, kind in enumerate(["none"] * 6 + [kind for kind in KINDS for _ in range(2)]):
+        name = f"slide_{number:02d}"
+        share = np.zeros(len(corners), dtype=np.float32)
+        share[: POSITIVE[kind]] = 0.9
+        values = rng.normal(size=(len(corners), E)) + 4.0 * (share > 0)[:, None] * np.arange(E) / E
+        attributes = features.FeatureAttributes(
+            name, mpp=0.5, tile_size=SIDE, level0_tile_size=SIDE, slide_size=(GRID * SIDE,) * 2, slide_mpp=0.5
+        )
+        part = (values.astype(np.float16), corners.astype(np.int64), share)
+        features.write_features(root / "features" / f"{name}.h5", [part], len(corners), attributes)
+        record = {"id": name, "patient": name, "label": int(kind != "none"), "features": f"features/{name}.h5"}
+        if kind != "none":
+            width = SIDE * min(POSITIVE[kind], GRID)
+            box = np.array([[0, 0], [width, 0], [width, SIDE], [0, SIDE]], dtype=float)
+            outline = annotations.Outline("_0", "_0", box)
+            annotations.write_asap(root / f"{name}.xml", annotations.Annotation((outline,)))
+            record["annotation"] = f"{name}.xml"
+        records.append(record)
+        rows.append({"slide": f"training/{name}.tif", "kind": kind})
+    write_datalist(root / "datalist.json", {"training": records}, classes=("normal", "tumour"))
+    (root / "slides").mkdir()
+    pd.DataFrame(rows).to_csv(root / "slides" / "phantom.csv", index=False)
+    return root
+
+
+@pytest.fixture
+def run(scripts, folder, tmp_path, monkeypatch):
+    """``run(study)`` does a small study on the slides of the folder; returns the folder of its tables."""
+    content = read_json(scripts("study.settings").STUDY_FILE)
+    for study, overlay in SMALL.items():
+        content[study]["small"] = overlay
+    write_json(tmp_path / "study.json", content)
+    monkeypatch.setattr(scripts("study.settings"), "STUDY_FILE", tmp_path / "study.json")
+    for module in ("study.slide_study", "study.explanation_study"):
+        monkeypatch.setattr(scripts(module), "phantom_folder", lambda *arguments: folder)
+
+    def do(study):
+        output = tmp_path / study
+        outcome = scripts("study.main").run_study(tmp_path, output, "small", workers=0, study=study)
+        assert outcome.failures == {}
+        assert all(path.exists() for path in outcome.written)
+        return output
+
+    return do
+
+
+def estimate(table, measure, **names):
+    rows = table[table["measure"] == measure]
+    for name, text in names.items():
+        rows = rows[rows[name] == text]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_slides_by_size_and_planted_bags(scripts, run, folder):
+    output = run("camelyon_attmil")
+    table = pd.read_csv(output / "table.csv")
+    slides = scripts("study.phantom_slides").read_phantom_slides(folder, 0.1)
+    assert slides.kinds.tolist() == ["none"] * 6 + ["macro"] * 2 + ["micro"] * 2 + ["itc"] * 2
+    settings = scripts("study.settings").read_settings("camelyon_attmil", "small", part="slides")
+    parts = scripts("study.bag_parts")
+    sha256 = {"phantoms": parts.data_sha256(settings, folder, "phantoms")}
+    kept = scripts("study.workshop").BagWorkshop(output / "slides", folder, sha256, settings)
+    found = scripts("study.results").BagResults(kept, scripts("study.grid").all_runs(settings)).found
+    assert len(found) == 2
+    labels = slides.bags.labels.numpy()
+    for kind, heading in scripts("study.slide_table").TITLES.items():
+        chosen = np.isin(slides.kinds, [kind, "none"])
+        areas = {
+            model: [roc_auc_score(labels[chosen], logits[chosen]) for logits in held_out.logits]
+            for (_, model), held_out in found.items()
+        }
+        for model, title in (("gated_attention", "gated attention"), ("attention_maximum", "attention and maximum")):
+            assert estimate(table, heading, network=title)["value"] == pytest.approx(np.mean(areas[model]))
+            called = [(logits[slides.kinds == kind] > 0).mean() for logits in found["phantoms", model].logits]
+            row = estimate(table, f"sensitivity, {heading}", network=title)
+            assert row["value"] == pytest.approx(np.mean(called))
+        if kind != "macro":
+            row = estimate(table, f"{heading}, difference", network="attention and maximum")
+            difference = np.mean(areas["attention_maximum"]) - np.mean(areas["gated_attention"])
+            assert row["value"] == pytest.approx(difference)
+
+    planted = scripts("study.settings").read_settings("camelyon_attmil", "small", part="planted")
+    sha256 = {"sparse": parts.data_sha256(planted, output, "sparse")}
+    kept = scripts("study.workshop").BagWorkshop(output / "planted", output / "planted", sha256, planted)
+    found = scripts("study.results").BagResults(kept, scripts("study.grid").all_runs(planted)).found
+    areas = {
+        model: np.array([roc_auc_score(bags.labels, logits) for logits in bags.logits])
+        for (_, model), bags in found.items()
+    }
+    differences = areas["attention_maximum"] - areas["gated_attention"]
+    row = estimate(table, "difference to gated attention", network="attention and maximum")
+    assert row["value"] == pytest.approx(differences.mean())
+    reach = student_t.ppf(0.975, 2) * differences.std(ddof=1) / 3**0.5
+    assert row["high"] - row["value"] == pytest.approx(reach)
+    assert (output / "lesion_sizes.png").is_file()
+
+
+def test_every_seed_has_bags_of_its_own_and_every_network_the_same(scripts, run):
+    settings = scripts("study.settings").read_settings("camelyon_attmil", "small", part="planted")
+    read, run_of = scripts("study.bag_parts").bag_parts, scripts("study.grid").Run
+    first = read(settings, None, run_of("sparse", "gated_attention", 0))
+    same = read(settings, None, run_of("sparse", "attention_maximum", 0))
+    other = read(settings, None, run_of("sparse", "gated_attention", 1))
+    torch.testing.assert_close(first.training.instances, same.training.instances)
+    assert not torch.equal(first.training.instances, other.training.instances)
+    assert not torch.equal(first.training.instances, first.test.instances[: len(first.training.instances)])
+    assert len(first.training) == 6
+    assert len(first.test) == 12
+
+
+def test_explanations_are_measured_on_held_out_bags(scripts, run, folder):
+    output = run("bag-explanations")
+    settings = scripts("study.explanation_settings").read_explanation_settings("bag-explanations", "small")
+    module, parts = scripts("study.explanation_run"), scripts("study.bag_parts")
+    sha256 = {name: parts.data_sha256(item.settings, folder, "phantoms") for name, item in settings.sets.items()}
+    kept = module.ExplanationWorkshop(output, dict.fromkeys(settings.sets, folder), sha256, settings)
+    chosen = module.ExplanationRun("slides", scripts("study.grid").Run("phantoms", "gated_attention", 1))
+    assert kept.is_done(chosen)
+    result = kept.result(chosen)
+    explained = settings.sets["slides"].settings
+    of_run = parts.bag_parts(explained, folder, chosen.run)
+    # half of the slides are held out: three of each label, of which two negative ones are explained
+    assert sorted(result["labels"].tolist()) == [0, 0, 1, 1, 1]
+    network = scripts("study.one_run").trained_network(explained, chosen.run, of_run).network
+    seen = scripts("standardised_input").StandardisedInput(network)
+    place = result["methods"].tolist().index("exact_shapley")
+    bags = module.chosen_bags(of_run.test.labels.numpy(), 3, 2)
+    for row, bag in enumerate(bags):
+        whole = of_run.test.of([int(bag)])
+        features = seen.standardised(whole.instances)
+        values = {"exact_shapley": ExactShapley(seen).attribute(features)}
+        quality = bag_quality(seen, features, values, whole.truth.numpy(), seed=int(bag))
+        for measure in ("aupc_drop", "aopc_r", "instance_ap"):
+            np.testing.assert_allclose(result[f"value {measure}"][row, place], quality.values[measure][0], rtol=1e-6)
+        np.testing.assert_allclose(result["drop"][row, place], quality.drop[0], rtol=1e-6)
+    # macro- and micrometastases count as lesions, and the least map finds something at eight false positives
+    assert np.isfinite(result["froc"]).all()
+
+    numbers = pd.read_csv(output / "quality.csv")
+    table = pd.read_csv(output / "table.csv")
+    row = estimate(table, "AP ↑", section="phantom slides: positive bags", method="Shapley values, exact")
+    runs = numbers.query("set == 'slides' and method == 'exact_shapley' and measure == 'instance_ap'")["value"]
+    assert len(runs) == 2
+    assert row["value"] == pytest.approx(runs.mean())
+    assert row["repeat_sd"] == pytest.approx(runs.std(ddof=1))
+    assert np.nanmean(result["value instance_ap"][result["labels"] == 1, place]) == pytest.approx(runs.iloc[1])
+    assert f"SD {runs.std(ddof=1):.3f}" in (output / "table.md").read_text()
+    text = (output / "table.md").read_text()
+    assert "Attention: AttentionMaximumPooling has no weight for each instance" in text
+    refused = kept.facts(
+        module.ExplanationRun("slides_maximum", scripts("study.grid").Run("phantoms", "attention_maximum", 0))
+    )
+    assert set(refused["refused"]) == {"attention", "attention_rescaled", "lrp_attention"}
+    assert {path.name for path in output.glob("*.png")} == {"methods.png", "curves.png"}
+
+
+def test_settings_that_do_not_fit_are_named(scripts, run, tmp_path):
+    read = scripts("study.explanation_settings").read_explanation_settings
+    for mode in ("default", "quick", "full"):
+        assert {"mnist", "colon", "slides"} <= set(read("bag-explanations", mode).sets)
+    content = read_json(tmp_path / "study.json")
+    content["bag-explanations"]["small"]["sets"]["slides"]["overlay"]["models"] = {
+        "attention": {"network": "attention"}
+    }
+    write_json(tmp_path / "study.json", content)
+    with pytest.raises(DataError, match="set 'slides': has the conditions phantoms and the models"):
+        read("bag-explanations", "small")
+    with pytest.raises(DataError, match="no part 'slide'; found slides, planted"):
+        scripts("study.settings").read_settings("camelyon_attmil", part="slide")
+    with pytest.raises(DataError, match="without --table-only"):
+        scripts("study.phantom_slides").phantom_folder(tmp_path, {"normal": 1}, 0, make=False)
