@@ -1,4 +1,4 @@
-"""The studies of sparse evidence and of explanations on small slides: from features to tables, numbers by other means."""
+"""The studies of sparse evidence and of explanations on small slides: from features to tables, against other means."""
 
 from __future__ import annotations
 
