@@ -57,12 +57,17 @@ def run_slide_study(
                 is_done=workshop.is_done,
                 failures_file=output / part / "failures.json",
                 workers=workers,
-                cost=lambda run, settings=settings: settings.conditions[run.condition]["minutes"],
+                cost=partial(_minutes, settings),
             )
             failures.update({f"{part}/{key}": text for key, text in pool(runs).items()})
         results[part] = BagResults(workshop, runs)
     table = build_table(results["slides"], results["planted"], write_pictures(output, results["slides"]))
     return Outcome(write_table(output, table), failures)
+
+
+def _minutes(settings: BagStudySettings, run: Run) -> float:
+    minutes: float = settings.conditions[run.condition]["minutes"]
+    return minutes
 
 
 def _workshop(output: Path, part: str, settings: BagStudySettings, workers: int, make: bool) -> BagWorkshop:
