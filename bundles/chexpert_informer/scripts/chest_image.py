@@ -46,7 +46,7 @@ def read_chest_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     try:
         check_array(image)
     except DataError as error:
-        raise DataError(f"{file}: {error}") from error
+        raise DataError(f"{file}: {error}; leave the image out, or export it anew") from error
     return image
 
 

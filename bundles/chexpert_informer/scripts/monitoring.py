@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
@@ -12,10 +15,13 @@ from ignite.metrics.metric import reinit__is_reduced
 from monai.utils import convert_to_tensor, evenly_divisible_all_gather
 from sklearn.metrics import roc_auc_score
 
+from scripts.findings import FINDINGS
 from scripts.losses import MaskedBinaryCrossEntropy
 from shared.data.errors import DataError
 
 __all__ = ["EpochMetric", "finding_auc", "logits_and_labels", "mean_auc", "validation_metrics"]
+
+logger = logging.getLogger(__name__)
 
 Compute = Callable[[torch.Tensor, torch.Tensor], float]
 
@@ -80,7 +86,11 @@ def finding_auc(logits: torch.Tensor, labels: torch.Tensor, index: int) -> float
 
 
 def mean_auc(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """Return the mean of :func:`finding_auc` over the findings that have both classes.
+    """Return the mean of :func:`finding_auc` over the findings that have both classes; of others it is told once.
+
+    Args:
+        logits: ``(N, K)``.
+        labels: ``(N, K)`` in the order of the bundle's findings, NaN where unknown.
 
     Raises:
         DataError: if none has.
@@ -92,7 +102,21 @@ def mean_auc(logits: torch.Tensor, labels: torch.Tensor) -> float:
             f"none of the {len(areas)} findings is present in one and absent in another of the {len(labels)} labelled "
             "images, so that there is no ROC curve; prepare a larger section, or set selection_metric to val_loss"
         )
+    if len(defined) < len(areas):
+        undefined = tuple(name for name, area in zip(FINDINGS, areas, strict=False) if area != area)
+        _tell_left_out(undefined, len(labels))
     return sum(defined) / len(defined)
+
+
+@cache
+def _tell_left_out(names: tuple[str, ...], images: int) -> None:
+    """Warn, once and in the main process, of findings that the mean leaves out."""
+    if idist.get_rank() == 0:
+        logger.warning(
+            "%s: present in all or in none of the %d labelled images; the mean AUC is that of the other findings",
+            ", ".join(names),
+            images,
+        )
 
 
 def validation_metrics(classes: Sequence[str]) -> dict[str, Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import pytest
@@ -36,6 +37,17 @@ def test_areas_are_those_of_the_known_labels(monitoring, epoch):
     assert monitoring.mean_auc(logits, labels) == pytest.approx(sum(expected) / 2)
     with pytest.raises(DataError, match="none of the 1 findings"):
         monitoring.mean_auc(logits[:, 2:], labels[:, 2:])
+
+
+def test_a_finding_without_a_curve_is_told_once(monitoring, epoch, caplog):
+    logits, labels = epoch
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            monitoring.mean_auc(logits, labels)
+        monitoring.mean_auc(logits[:, :2], labels[:, :2])
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert message.startswith("consolidation: present in all or in none of the 40 labelled images")
 
 
 def test_batches_make_no_difference(monitoring, epoch):
