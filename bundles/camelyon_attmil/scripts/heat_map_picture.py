@@ -147,7 +147,7 @@ class _Frame:
         if reference is not None and scale.low < reference[0] < scale.high:
             bar.ax.axvline(reference[0], color="black", linewidth=2)
             unit = f"{unit}; line: {reference[1]} ({reference[0]:.2g})"
-        bar.set_label(_shortened(unit, 46), fontsize=SMALL, parse_math=False, labelpad=1)
+        bar.set_label(_shortened(unit, 46), fontsize=SMALL, parse_math=False, labelpad=1, loc="left")
 
     def rings(self, marks: Sequence[Mark]) -> None:
         """Draw numbered rings."""

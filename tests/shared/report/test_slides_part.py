@@ -218,6 +218,16 @@ def test_malformed_slides_are_errors_that_name_the_key(tmp_path, change, named):
         build_report(eval_dir)
 
 
+def test_slides_without_labels_are_not_said_to_lack_masks(tmp_path):
+    eval_dir = write_slides(tmp_path / "camelyon_attmil")
+    path = eval_dir / "explanations" / "index.json"
+    content = json.loads(path.read_text())
+    content["bag_quality"] = {}
+    write_json(path, content)
+    page = Page(build_report(eval_dir).read_text(encoding="utf-8"))
+    assert "None of the explained slides has a label and was predicted rightly" in page.text
+
+
 def test_quality_of_another_pooling_says_why_it_is_not_measured(tmp_path):
     eval_dir = write_slides(tmp_path / "camelyon_attmil")
     path = eval_dir / "explanations" / "index.json"
