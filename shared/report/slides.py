@@ -17,9 +17,10 @@ __all__ = ["MOST_SLIDES", "ExplainedSlide", "Lesion", "SlideMap", "Tile", "faile
 
 #: More would make the page heavy; the others lie in the folder.
 MOST_SLIDES = 8
-#: longer sides of maps, pixels: their legends are read
-MAP_SIDES = (1000, 840, 700, 560, 420)
-MAP_BUDGET, TILE_BUDGET = 5_000_000, 2_500_000
+#: longer sides of what is shown large, pixels: its legend is read
+LARGE_SIDES = (840, 700, 560, 420)
+#: bytes of what is shown large, of the other maps, and of the tiles
+LARGE_BUDGET, MAP_BUDGET, TILE_BUDGET = 2_500_000, 3_000_000, 2_500_000
 
 
 @dataclass(frozen=True)
@@ -145,20 +146,23 @@ def read_slides(sources: Sources) -> list[ExplainedSlide]:
     if sources.explanations is None:
         return []
     samples = explained_samples(sources, "slide")[:MOST_SLIDES]
-    maps, tiles = [], []
+    large: list[Path | None] = []
+    maps: list[Path | None] = []
+    tiles: list[Path | None] = []
     for where, sample in samples:
         slide = read_table(sample["slide"], f"{where}.slide")
-        maps.append(file_inside(sources.eval_dir, slide.get("thumbnail_png"), f"{where}.slide.thumbnail_png"))
-        maps += [
-            file_inside(sources.eval_dir, entry.get("overlay_png"), place) for place, _, entry in _maps(sample, where)
-        ]
+        large.append(file_inside(sources.eval_dir, slide.get("thumbnail_png"), f"{where}.slide.thumbnail_png"))
+        for place, name, entry in _maps(sample, where):
+            drawn = file_inside(sources.eval_dir, entry.get("overlay_png"), place)
+            (large if name == slide.get("ranked_by") else maps).append(drawn)
         tiles += [
             file_inside(sources.eval_dir, row.get("image_png"), place)
             for side in ("highest", "lowest")
             for place, row in _tiles(slide, side, where)
         ]
-    images = embed_images([path for path in maps if path is not None], MAP_BUDGET, MAP_SIDES)
-    images |= embed_images([path for path in tiles if path is not None], TILE_BUDGET)
+    images = embed_images([path for path in large if path is not None], LARGE_BUDGET, LARGE_SIDES)
+    for paths, budget in ((maps, MAP_BUDGET), (tiles, TILE_BUDGET)):
+        images |= embed_images([path for path in paths if path is not None], budget)
     return [_slide(sources, sample, where, images) for where, sample in samples]
 
 
