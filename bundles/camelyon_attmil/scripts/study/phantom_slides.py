@@ -53,8 +53,8 @@ def phantom_folder(
 
     Args:
         output: folder of the study.
-        drawing: ``normal`` and ``tumor``, numbers of slides; ``size``, width and height in pixels; ``seed``. The rest
-            is as in ``prepare.json``.
+        drawing: ``normal`` and ``tumor``, numbers of slides; ``size``, width and height in pixels; ``tile_size``, side
+            of a tile in pixels; ``seed``. The rest is as in ``prepare.json``.
         workers: processes.
         others: folders beside that of the study in which the same slides may be.
         make: whether to make them.
@@ -76,6 +76,7 @@ def phantom_folder(
         {
             "phantom#slides": {"normal": drawing["normal"], "tumor": drawing["tumor"], "test": 0},
             "phantom#size": drawing["size"],
+            "tile_size": drawing["tile_size"],
             "seed": drawing["seed"],
             "workers": max(workers, 1),
             "readers": workers,
