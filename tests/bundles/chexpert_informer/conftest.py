@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
+import torch
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from tests.bundles.chexpert_informer.collected_findings import CLASSES, Collector, collected
 
 FINDINGS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion")
 COLUMNS = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
@@ -158,3 +161,24 @@ def write_dicom() -> Callable[..., np.ndarray]:
         return pixels
 
     return write
+
+
+@pytest.fixture
+def calibrated(scripts, tmp_path):
+    """Write a calibration of some weights; returns how to load it."""
+    torch.save({"w": torch.zeros(1)}, tmp_path / "model.pt")
+
+    def calibrate(content=None, alarm="informer_lrp", extended=(), **options):
+        # the extensions are fitted by cross-validation, which takes most of the time
+        options["settings"] = scripts("alarms.alarm").AlarmSettings(extended=extended)
+        arguments = {"classes": CLASSES, "image_size": 32, "weights_file": tmp_path / "model.pt"}
+        arguments["calibration_file"] = tmp_path / "calibration.json"
+        fitter = scripts("informer_calibration").InformerCalibration(
+            Collector(content or collected()), bundle="chexpert_informer", alarm=alarm, **arguments, **options
+        )
+        fitter(None)
+        return scripts("informer_classifier").InformerClassifier.load(
+            arguments["calibration_file"], arguments["weights_file"], CLASSES, 32
+        )
+
+    return calibrate

@@ -11,11 +11,9 @@ import pytest
 import torch
 from scipy.special import expit
 
-from shared.calibration.output_collector import CollectedOutputs
 from shared.data.errors import DataError
 from shared.evaluation.predictions import read_predictions, write_predictions
-
-CLASSES = ("atelectasis", "edema", "effusion")
+from tests.bundles.chexpert_informer.collected_findings import CLASSES, Collector, collected
 
 
 @pytest.fixture
@@ -23,55 +21,9 @@ def scripts(bundle_scripts):
     return bundle_scripts("chexpert_informer")
 
 
-def collected(n=80, seed=0, methods=("input_x_gradient", "lrp")):
-    """Images whose wrong predictions have maps that resemble one another, as INFORMER supposes."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, (n, 3)).astype(float)
-    logits = 1.5 * (2 * labels - 1) + rng.normal(0, 1.5, (n, 3)) - 0.5
-    wrong = (logits > -0.5) != (labels == 1)
-    outputs = {"logits": logits, "tta_std": rng.uniform(0.1, 1, (n, 3)), "mc_std": rng.uniform(0.1, 1, (n, 3))}
-    for method in methods:
-        near = np.where(wrong[:, :, None] | wrong[:, None], 0.3, 1.0) + rng.uniform(0, 0.3, (n, 3, 3))
-        distances = (near + near.transpose(0, 2, 1)) / 2
-        distances[:, np.arange(3), np.arange(3)] = 0
-        outputs[f"distances_{method}"] = distances
-    labels[rng.random((n, 3)) < 0.1] = np.nan
-    records = [
-        {"id": f"{i:03}", "patient": f"p{i // 2}", "label": [None if np.isnan(v) else int(v) for v in row], "sex": "F"}
-        for i, row in enumerate(labels)
-    ]
-    return CollectedOutputs(records, outputs)
-
-
 @pytest.fixture
 def table(scripts):
     return scripts("doubt_collector").collected_doubts(collected(), CLASSES)
-
-
-class Collector:
-    def __init__(self, content):
-        self.collected = content
-
-
-@pytest.fixture
-def calibrated(scripts, tmp_path):
-    """Write a calibration of some weights; returns how to load it."""
-    torch.save({"w": torch.zeros(1)}, tmp_path / "model.pt")
-
-    def calibrate(content=None, alarm="informer_lrp", extended=(), **options):
-        # the extensions are fitted by cross-validation, which takes most of the time
-        options["settings"] = scripts("alarms.alarm").AlarmSettings(extended=extended)
-        arguments = {"classes": CLASSES, "image_size": 32, "weights_file": tmp_path / "model.pt"}
-        arguments["calibration_file"] = tmp_path / "calibration.json"
-        fitter = scripts("informer_calibration").InformerCalibration(
-            Collector(content or collected()), bundle="chexpert_informer", alarm=alarm, **arguments, **options
-        )
-        fitter(None)
-        return scripts("informer_classifier").InformerClassifier.load(
-            arguments["calibration_file"], arguments["weights_file"], CLASSES, 32
-        )
-
-    return calibrate
 
 
 def test_what_is_read_back_judges_as_what_was_fitted(scripts, calibrated, table):
