@@ -39,7 +39,7 @@ class LRPAttention(BagLRP):
         ValueError: if ``decades`` is not positive, or an option out of its range.
     """
 
-    unit = "scaled relevance + attention"
+    unit = "scaled within the bag"
 
     def __init__(
         self, model: nn.Module, target: int = 0, decades: float = 3.0, signed: bool = False, **options: Any
