@@ -29,7 +29,7 @@ def meter(study):
 def held(study, probabilities, **more):
     rows = np.asarray(probabilities, dtype=float)[None]
     extra = {name: np.asarray(values, dtype=float)[None] for name, values in more.items()}
-    return study("held_out").HeldOut((0,), rows, rows, rows > 0.5, np.ones(1), 0.5, extra)
+    return study("held_out").HeldOut((0,), rows, rows, rows > 0.5, np.ones(1), np.array([0.5]), extra)
 
 
 def wrong_for(count):

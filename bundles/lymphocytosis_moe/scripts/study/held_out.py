@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 CALIBRATED = {"test_logits": "after", "image_set_logits": "image_sets", "fewer_logits": "fewer"}
 #: arrays of logits that become probabilities as they are
 PLAIN = {"image_logits": "image_expert", "attributes_logits": "attribute_expert"}
+#: attributes of :class:`HeldOut` that begin with the repeats
+OF_REPEATS = ("before", "after", "validation_losses")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class HeldOut:
         after: with the temperature of the patient's fold.
         at_threshold: whether a patient is called tumoral at the threshold of the fold, ``(S, P)``.
         temperatures: of all folds, ``(S · folds,)``.
-        validation_loss: mean over the folds of the calibrated loss on the validation patients, in nats.
+        validation_losses: of each repeat ``(S,)``, the mean over its folds of the calibrated loss on the validation
+            patients, in nats.
         more: further arrays ``(S, P, ...)`` by name, for models that have them: ``image_sets`` ``(S, P, sets)`` and
             ``fewer`` ``(S, P, sizes, draws)``, calibrated probabilities; ``image_expert``, ``attribute_expert``,
             probabilities of the experts, not calibrated; ``gate``.
@@ -47,13 +50,13 @@ class HeldOut:
     after: Floats
     at_threshold: NDArray[np.bool_]
     temperatures: Floats
-    validation_loss: float
+    validation_losses: Floats
     more: dict[str, Floats] = field(default_factory=dict)
     attention: list[list[Floats]] = field(default_factory=list)
 
     def of(self, repeats: Sequence[int], name: str = "after") -> Floats:
         """Return an array of some of the repeats only."""
-        values = getattr(self, name) if name in ("before", "after") else self.more[name]
+        values = getattr(self, name) if name in OF_REPEATS else self.more[name]
         return values[[self.repeats.index(repeat) for repeat in repeats]]
 
 
@@ -85,7 +88,7 @@ def held_out(workshop: Workshop, model: str, repeats: Sequence[int]) -> HeldOut:
         after=stacked("after"),
         at_threshold=stacked("at_threshold"),
         temperatures=np.concatenate([part["temperatures"] for part in joined]),
-        validation_loss=float(np.mean([part["losses"] for part in joined])),
+        validation_losses=np.array([np.mean(part["losses"]) for part in joined]),
         more={name: stacked(name) for name in names},
         attention=[part["attention"] for part in joined if part["attention"]],
     )

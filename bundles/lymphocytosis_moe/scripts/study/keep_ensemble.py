@@ -62,9 +62,9 @@ logger = logging.getLogger(__name__)
 def best_model(settings: StudySettings, found: Mapping[str, HeldOut]) -> str | None:
     """Return the network that the settings name, or the best on the validation patients of those that look at cells.
 
-    The best has the lowest loss; where there is an ensemble of it, that is taken. An ensemble itself has no loss to be
-    chosen by: its validation patients are known to all members but one. The held-out folds have no part in the choice,
-    so that what the table says of the model stays true of it.
+    The best has the lowest loss in the repeats that all of them have done; where there is an ensemble of it, that is
+    taken. An ensemble itself has no loss to be chosen by: its validation patients are known to all members but one. The
+    held-out folds have no part in the choice, so that what the table says of the model stays true of it.
     """
     networks = [name for name in found if settings.models[name]["kind"] in ("network", "average", "ensemble")]
     wanted = settings.ensemble["model"]
@@ -74,7 +74,8 @@ def best_model(settings: StudySettings, found: Mapping[str, HeldOut]) -> str | N
     looking = [
         name for name in networks if "images" in settings.models[name]["inputs"] and not _is_ensemble(settings, name)
     ]
-    best = min(looking, key=lambda name: found[name].validation_loss, default=None)
+    common = sorted(set.intersection(*(set(found[name].repeats) for name in looking))) if looking else []
+    best = min(looking, key=lambda name: found[name].of(common, "validation_losses").mean(), default=None)
     return None if best is None else ensembles.get(best, best)
 
 
