@@ -30,6 +30,13 @@ AGAINST = {
     "moved_threshold": "a moved threshold",
     "no_alarm": "no alarm",
 }
+#: measures of what is kept, in the order of the table
+DEFERRING = {
+    "coverage": "Coverage",
+    "error_rate": "Errors among the kept",
+    "sensitivity": "Sensitivity among the kept",
+    "specificity": "Specificity among the kept",
+}
 MEAN = "mean"
 #: bytes for the pictures of flagged predictions
 FLAGGED_BUDGET = 300_000
@@ -69,8 +76,8 @@ class AlarmRow:
         f1: of each finding after swapping, then the mean.
         flagged: share of flagged predictions, over all findings.
         without_doubt: predictions without a doubt, because a map is 0 everywhere.
-        coverage: mean share of predictions that are kept when flagged ones are deferred.
-        errors: mean error rate of the kept ones.
+        deferring: what is left when flagged predictions are, as means over the findings: ``coverage``, and
+            ``error_rate``, ``sensitivity`` and ``specificity`` of the kept ones.
         differences: in mean F1 after swapping, by what it is compared with.
     """
 
@@ -80,8 +87,7 @@ class AlarmRow:
     f1: Mapping[str, Estimate]
     flagged: float
     without_doubt: int
-    coverage: Estimate | None
-    errors: Estimate | None
+    deferring: Mapping[str, Estimate]
     differences: Mapping[str, Difference]
 
 
@@ -182,6 +188,7 @@ def alarm_section(sources: Sources) -> dict[str, Any] | None:
         "findings": [*found, MEAN],
         "numbers": {key: dict(read_table(entry, f"{where}.findings.{key}")) for key, entry in found.items()},
         "compared": compared,
+        "deferring": DEFERRING,
         "resampling": resampling,
         "before": _f1(read_table(table.get("before") or {}, f"{where}.before").get("f1"), f"{where}.before.f1"),
         "sets": (read_table(table.get("bootstrapped_sets") or {}, where)).get("sets"),
@@ -205,8 +212,11 @@ def _row(key: str, title: str, acts: bool, entry: Any, compared: Mapping[str, st
         f1=_f1(swapping.get("f1"), f"{where}.swapping.f1"),
         flagged=float(np.mean(shares)) if shares else 0.0,
         without_doubt=int(sum(int(part.get("without_doubt") or 0) for part in flagged.values())),
-        coverage=_f1(deferring.get("coverage"), f"{where}.deferring.coverage").get(MEAN),
-        errors=_f1(deferring.get("error_rate"), f"{where}.deferring.error_rate").get(MEAN),
+        deferring={
+            measure: read[MEAN]
+            for measure in DEFERRING
+            if MEAN in (read := _f1(deferring.get(measure), f"{where}.deferring.{measure}"))
+        },
         differences={
             against: _difference(differences[against], f"{where}.differences.{against}")
             for against in compared

@@ -26,7 +26,7 @@ def alarm(f1, gain):
     return {
         "flagged": {name: {"n": 6, "share": 0.025, "without_doubt": 1} for name in FINDINGS},
         "swapping": {"f1": each(f1)},
-        "deferring": {"coverage": each(0.8), "error_rate": each(0.2)},
+        "deferring": {"coverage": each(0.8), "error_rate": each(0.2), "sensitivity": each(0.7)},
         "differences": {"entropy": {"swapping": {"f1": each(gain, p=0.012)}}},
         "predictive_values": {"Edema": [{"prevalence": 0.02, "ppv": entry(0.31), "npv": entry(0.87)}]},
         "additional_cases": {"entropy": {"Edema": {"incidence": 5000, "gain": 0.01, "cases": {"value": 50}}}},
@@ -104,7 +104,8 @@ def evaluated(write_files, tmp_path):
 
 def test_alarms_stand_in_tables_with_their_controls(evaluated):
     page = evaluated()
-    f1, differences = ([r for r in page.rows if r and r[0].startswith("INFORMER, LRP")][i] for i in (0, 1))
+    f1, differences, kept = [row for row in page.rows if row and row[0].startswith("INFORMER, LRP")]
+    assert [cell.split()[0] for cell in kept[1:]] == ["80.0", "20.0", "70.0", "\u2013"]
     assert f1[0] == "INFORMER, LRP (acts)"
     assert f1[1:4] == ["0.622"] * 3
     assert f1[4].split() == ["0.622", "0.522", "to", "0.722"]
