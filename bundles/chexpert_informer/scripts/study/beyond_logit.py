@@ -74,7 +74,8 @@ def forecasts(validation: Doubts, test: Doubts, information: Information) -> Flo
         known = ~np.isnan(label)
         if len(np.unique(label[known])) < 2:
             continue
-        means = np.nan_to_num(np.nanmean(np.where(np.isnan(fitted), np.nan, fitted), axis=0))
+        present = ~np.isnan(fitted)
+        means = np.where(present, fitted, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)  # 0 where nothing has one
         fitted, tested = (np.where(np.isnan(values), means, values) for values in (fitted, tested))
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
         result[:, k] = model.fit(fitted[known], label[known]).decision_function(tested)

@@ -49,6 +49,25 @@ def test_a_finding_without_two_classes_keeps_its_logit(beyond, make_doubts):
     assert not np.allclose(found[:, 1], test.logits[:, 1])
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_is_missing_counts_as_the_mean_of_the_validation_images(beyond, make_doubts):
+    validation, test = make_doubts(100, 0), make_doubts(20, 1)
+    holes = np.random.default_rng(0).random(100) < 0.3
+
+    def with_holes(table, finding):
+        values = table.mc_std[:, [finding]].copy()
+        values[holes[: len(table)]] = np.nan
+        return np.column_stack([values, np.full(len(table), np.nan)])
+
+    def filled(table, finding):
+        values = with_holes(table, finding)[:, 0]
+        return np.where(np.isnan(values), np.nanmean(with_holes(validation, finding)[:, 0]), values)[:, None]
+
+    found, expected = (beyond.forecasts(validation, test, part) for part in (with_holes, filled))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not np.allclose(found, beyond.forecasts(validation, test, lambda t, _: np.empty((len(t), 0))))
+
+
 def test_log_likelihood(beyond):
     odds, label = np.array([0.3, -2.0, 40.0, 1.0]), np.array([1.0, 0.0, 0.0, np.nan])
     found = beyond.log_likelihood(odds, label)
