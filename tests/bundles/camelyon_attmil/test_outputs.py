@@ -108,9 +108,7 @@ class TestPicture:
             values(net, features[:5]), net.instance_logits(features[:5], torch.tensor([5]))[:, 0]
         )
 
-    @pytest.mark.parametrize(
-        ("name", "shown"), [("attention", True), ("max_instance", True), ("mean_embedding", 0)]
-    )
+    @pytest.mark.parametrize(("name", "shown"), [("attention", True), ("max_instance", True), ("mean_embedding", 0)])
     def test_written_at_its_epochs(self, scripts, network, record, tmp_path, name, shown):
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
         load = scripts("feature_bags").LoadFeatureBagd()
