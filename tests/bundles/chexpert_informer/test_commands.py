@@ -50,6 +50,15 @@ def folders(work):
     return {"ckpt_dir": work / "models", "tensorboard_dir": work / "logs"}
 
 
+def absolute_datalist(data):
+    """The datalist of a folder, to be written elsewhere."""
+    content = read(data, "datalist.json")
+    for section in ("training", "validation", "test"):
+        for record in content[section]:
+            record |= {key: str((data / record[key]).resolve()) for key in ("image", "truth") if key in record}
+    return content
+
+
 def read(work, name):
     return json.loads((work / name).read_text())
 
@@ -241,6 +250,52 @@ class TestBadInput:
         (tmp_path / "datalist.json").write_text(json.dumps(content))
         common = {"dataset_dir": tmp_path, **FAST, **folders(tmp_path)}
         assert "nowhere.png" in run(command("training", ["train"], **common), tmp_path, check=False).stderr
+
+    def test_a_label_that_is_none(self, data, tmp_path):
+        absolute = absolute_datalist(data)
+        absolute["validation"][3]["label"] = [0, 2, 0, 0, 1]
+        (tmp_path / "datalist.json").write_text(json.dumps(absolute))
+        line = self.last_line(
+            command("training", ["train"], dataset_dir=tmp_path, **FAST, **folders(tmp_path)), tmp_path
+        )
+        assert "has label [0, 2, 0, 0, 1], expected 1, 0 or null of each of atelectasis" in line
+        assert absolute["validation"][3]["id"] in line
+
+    def test_a_constant_image(self, data, tmp_path):
+        absolute = absolute_datalist(data)
+        Image.new("L", (64, 64), 7).save(tmp_path / "flat.png")
+        absolute["training"][0]["image"] = str(tmp_path / "flat.png")
+        (tmp_path / "datalist.json").write_text(json.dumps(absolute))
+        arguments = command("training", ["train"], dataset_dir=tmp_path, **FAST, **folders(tmp_path))
+        line = self.last_line(arguments, tmp_path)
+        assert "flat.png: image is constant (every value is 7.0)" in line
+        assert line.endswith("leave the image out, or export it anew")
+
+    def test_dicom_without_pixel_data(self, trained, write_dicom, tmp_path):
+        source, output = tmp_path / "ward", tmp_path / "out"
+        write_dicom(source / "report.dcm", PixelData=None)
+        common = {"dataset_dir": source, "ckpt_dir": trained / "models", "output_dir": output, **NETWORK}
+        line = self.last_line(command("inferring", ["inference"], **common), tmp_path)
+        assert "no image to infer on; 1 item(s) left out" in line
+        assert "report.dcm: DICOM without pixel data (DX); expected an image, not a report" in line
+        write_dicom(source / "film.dcm")
+        run(command("inferring", ["inference"], **common), tmp_path)
+        assert pd.read_csv(output / "predictions.csv")["id"].tolist() == ["film"]
+        assert pd.read_csv(output / "excluded.csv")["source"].tolist() == ["report.dcm"]
+
+    def test_a_finding_that_no_validation_image_has(self, data, tmp_path):
+        absolute = absolute_datalist(data)
+        for record in absolute["validation"]:
+            record["label"][CLASSES.index("edema")] = 0
+        (tmp_path / "datalist.json").write_text(json.dumps(absolute))
+        common = {"dataset_dir": tmp_path, **folders(tmp_path)}
+        done = run(command("training", ["train"], **common, **FAST), tmp_path)
+        assert "edema: present in all or in none of the 40 labelled images" in done.stderr + done.stdout
+        done = run(command("calibrating", ["train", "calibrate"], **common, **NETWORK, **DRAWS), tmp_path)
+        assert "edema is not calibrated, its threshold is 0.5: all 40 labels are class 0" in done.stderr + done.stdout
+        content = read(tmp_path, "models/calibration.json")
+        assert "none of 40 known samples is positive" in content["alarms"]["informer_lrp"]["not_fitted"]["edema"]
+        assert content["alarms"]["informer_lrp"]["thresholds"]["edema"] == "never"
 
     def test_another_network(self, trained, data, tmp_path):
         common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path, "image_size": 48}
