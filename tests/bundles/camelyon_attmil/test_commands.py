@@ -18,8 +18,8 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-CONFIGS = REPOSITORY / "bundles" / "camelyon_attmil" / "configs"
+from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+
 # slides of 1.3 mm at 1 µm to a pixel
 PHANTOM = {
     "phantom#slides": '{"normal": 9, "tumor": 9, "test": 6}',
@@ -35,39 +35,15 @@ NETWORK = {"embedding": 16, "attention_dimension": 8}
 FAST = {**NETWORK, "max_epochs": 6, "learning_rate": 0.005}
 
 pytestmark = pytest.mark.slow
-
-
-def config_list(*names):
-    return str([str(CONFIGS / f"{name}.json") for name in names])
-
-
-def command(run_id, configs, **overrides):
-    options = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
-    return ["-m", "monai.bundle", "run", run_id, "--config_file", config_list(*configs), *options]
-
-
-def run(arguments, cwd, check=True):
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=900)
-    if check and done.returncode:
-        pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done
-
-
-def folders(work):
-    return {"ckpt_dir": work / "models", "tensorboard_dir": work / "logs"}
-
-
-def read(work, name):
-    return json.loads((work / name).read_text())
+commands = BundleCommands("camelyon_attmil")
+command = commands.command
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Small phantom slides, prepared by the command."""
     folder = tmp_path_factory.mktemp("data")
-    arguments = [part for key, value in PHANTOM.items() for part in (f"--{key}", str(value))]
-    prepare = [str(REPOSITORY / "scripts" / "prepare.py"), "camelyon_attmil", "--phantom", "--output", str(folder)]
-    run([*prepare, *arguments], folder)
+    run(commands.prepare_phantom(folder, **PHANTOM), folder)
     return folder
 
 
@@ -239,11 +215,6 @@ def test_two_processes(data, tmp_path):
 class TestBadInput:
     """The last line that is printed names the file or key, what was found and what to do."""
 
-    def last_line(self, arguments, cwd):
-        done = run(arguments, cwd, check=False)
-        assert done.returncode != 0
-        return done.stderr.strip().splitlines()[-1]
-
     def test_features_that_are_not_numbers(self, data, tmp_path):
         def spoil(content):
             record = content["training"][1]
@@ -253,7 +224,7 @@ class TestBadInput:
             record["features"] = str(file)
 
         folder = copied(data, tmp_path / "data", spoil)
-        line = self.last_line(command("training", ["train"], dataset_dir=folder, **folders(tmp_path)), tmp_path)
+        line = last_line(command("training", ["train"], dataset_dir=folder, **folders(tmp_path)), tmp_path)
         assert "spoilt.h5: the features of 1 of" in line
         assert "tile 2; extract them again" in line
 
@@ -267,7 +238,7 @@ class TestBadInput:
 
         folder = copied(data, tmp_path / "data", change)
         common = {"dataset_dir": folder, "ckpt_dir": trained / "models", **NETWORK}
-        line = self.last_line(command("evaluating", ["train", "evaluate"], **common, output_dir=tmp_path), tmp_path)
+        line = last_line(command("evaluating", ["train", "evaluate"], **common, output_dir=tmp_path), tmp_path)
         assert "features of another kind than those that the network was trained on (encoder MONAI ResNet" in line
         run(command("inferring", ["inference"], **common, output_dir=tmp_path / "out"), tmp_path)
         left_out = pd.read_csv(tmp_path / "out" / "excluded.csv")
@@ -277,14 +248,14 @@ class TestBadInput:
     def test_slides_of_another_encoder_are_refused_before_they_are_read(self, trained, data, tmp_path):
         options = {"ckpt_dir": trained / "models", **NETWORK, "dataset_dir": data / "slides", "output_dir": tmp_path}
         arguments = command("inferring", ["inference"], **options, **{"prepare_overrides#seed": 5})
-        line = self.last_line(arguments, tmp_path)
+        line = last_line(arguments, tmp_path)
         assert "encoder_sha256" in line
         assert "--prepare_overrides#weights FILE" in line
         assert not (tmp_path / "features").exists()
 
     def test_another_width(self, data, tmp_path):
         settings = {**FAST, "dataset_dir": data, **folders(tmp_path), "in_features": 64}
-        line = self.last_line(command("training", ["train"], **settings), tmp_path)
+        line = last_line(command("training", ["train"], **settings), tmp_path)
         assert "128 features per tile, the network takes 64; give every command --in_features 128" in line
 
     @pytest.mark.parametrize(
@@ -293,7 +264,7 @@ class TestBadInput:
     )
     def test_another_network(self, trained, data, tmp_path, key, value, found):
         common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path}
-        line = self.last_line(command("inferring", ["inference"], **{**common, **NETWORK, key: value}), tmp_path)
+        line = last_line(command("inferring", ["inference"], **{**common, **NETWORK, key: value}), tmp_path)
         assert f"model.pt: {found} in the weights, expected {value!r}" in line
 
     def test_one_class_only(self, data, tmp_path):
@@ -301,13 +272,13 @@ class TestBadInput:
             content["training"] = [record for record in content["training"] if record["label"] == 0]
 
         folder = copied(data, tmp_path / "data", keep_normal)
-        line = self.last_line(command("training", ["train"], dataset_dir=folder, **folders(tmp_path)), tmp_path)
+        line = last_line(command("training", ["train"], dataset_dir=folder, **folders(tmp_path)), tmp_path)
         assert "training needs normal and tumour slides, found 0 with tumour of" in line
 
     def test_nothing_to_infer_on(self, trained, tmp_path):
         (tmp_path / "empty").mkdir()
         common = {"ckpt_dir": trained / "models", **NETWORK, "output_dir": tmp_path / "out"}
-        line = self.last_line(command("inferring", ["inference"], **common, dataset_dir=tmp_path / "empty"), tmp_path)
+        line = last_line(command("inferring", ["inference"], **common, dataset_dir=tmp_path / "empty"), tmp_path)
         assert "empty: found neither datalist.json nor feature files (.h5) nor slides" in line
-        line = self.last_line(command("inferring", ["inference"], **common, dataset_dir=tmp_path / "gone"), tmp_path)
+        line = last_line(command("inferring", ["inference"], **common, dataset_dir=tmp_path / "gone"), tmp_path)
         assert "gone: found nothing, expected datalist.json, feature files" in line

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -19,8 +18,8 @@ import torch
 from PIL import Image
 from scipy.special import expit
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-CONFIGS = REPOSITORY / "bundles" / "chexpert_informer" / "configs"
+from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+
 CLASSES = ["atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion"]
 # as small as a network can be that still goes every way of the default one
 NETWORK = {"image_size": 48, "init_features": 4, "growth_rate": 4, "block_config": [1, 1]}
@@ -28,26 +27,8 @@ FAST = {**NETWORK, "max_epochs": 2, "learning_rate": 0.003, "saliency_interval":
 DRAWS = {"doubts#augmentation_draws#draws": 2, "doubts#dropout_draws#draws": 4}
 
 pytestmark = pytest.mark.slow
-
-
-def config_list(*names):
-    return str([str(CONFIGS / f"{name}.json") for name in names])
-
-
-def command(run_id, configs, **overrides):
-    options = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
-    return ["-m", "monai.bundle", "run", run_id, "--config_file", config_list(*configs), *options]
-
-
-def run(arguments, cwd, check=True):
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=400)
-    if check and done.returncode:
-        pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done
-
-
-def folders(work):
-    return {"ckpt_dir": work / "models", "tensorboard_dir": work / "logs"}
+commands = BundleCommands("chexpert_informer")
+command = commands.command
 
 
 def absolute_datalist(data):
@@ -59,18 +40,12 @@ def absolute_datalist(data):
     return content
 
 
-def read(work, name):
-    return json.loads((work / name).read_text())
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A small phantom, prepared by the command; its films are not square on the network's grid."""
     folder = tmp_path_factory.mktemp("data")
-    options = {"image_size": 64, "patients": '{"train": 40, "valid": 40, "test": 30}'}
-    arguments = [part for key, value in options.items() for part in (f"--phantom#{key}", str(value))]
-    prepare = [str(REPOSITORY / "scripts" / "prepare.py"), "chexpert_informer", "--phantom", "--output", str(folder)]
-    run([*prepare, *arguments], folder)
+    phantom = {"phantom#image_size": 64, "phantom#patients": '{"train": 40, "valid": 40, "test": 30}'}
+    run(commands.prepare_phantom(folder, **phantom), folder)
     return folder
 
 
@@ -228,20 +203,15 @@ def test_two_processes(data, tmp_path):
 class TestBadInput:
     """The last line that is printed names the file or key, what was found and what to do."""
 
-    def last_line(self, arguments, cwd):
-        done = run(arguments, cwd, check=False)
-        assert done.returncode != 0
-        return done.stderr.strip().splitlines()[-1]
-
     def test_missing_datalist(self, tmp_path):
-        line = self.last_line(command("training", ["train"], dataset_dir=tmp_path, **folders(tmp_path)), tmp_path)
+        line = last_line(command("training", ["train"], dataset_dir=tmp_path, **folders(tmp_path)), tmp_path)
         assert line.startswith("Error: ")
         assert "datalist.json" in line
 
     def test_weights_of_something_else(self, data, tmp_path):
         torch.save({"layer1.weight": torch.zeros(2)}, tmp_path / "resnet.pt")
         common = {"dataset_dir": data, **FAST, **folders(tmp_path), "pretrained": tmp_path / "resnet.pt"}
-        line = self.last_line(command("training", ["train"], **common), tmp_path)
+        line = last_line(command("training", ["train"], **common), tmp_path)
         assert "0 keys that end in features.conv0.weight among 1: layer1.weight" in line
 
     def test_missing_image(self, data, tmp_path):
@@ -255,9 +225,7 @@ class TestBadInput:
         absolute = absolute_datalist(data)
         absolute["validation"][3]["label"] = [0, 2, 0, 0, 1]
         (tmp_path / "datalist.json").write_text(json.dumps(absolute))
-        line = self.last_line(
-            command("training", ["train"], dataset_dir=tmp_path, **FAST, **folders(tmp_path)), tmp_path
-        )
+        line = last_line(command("training", ["train"], dataset_dir=tmp_path, **FAST, **folders(tmp_path)), tmp_path)
         assert "has label [0, 2, 0, 0, 1], expected 1, 0 or null of each of atelectasis" in line
         assert absolute["validation"][3]["id"] in line
 
@@ -267,7 +235,7 @@ class TestBadInput:
         absolute["training"][0]["image"] = str(tmp_path / "flat.png")
         (tmp_path / "datalist.json").write_text(json.dumps(absolute))
         arguments = command("training", ["train"], dataset_dir=tmp_path, **FAST, **folders(tmp_path))
-        line = self.last_line(arguments, tmp_path)
+        line = last_line(arguments, tmp_path)
         assert "flat.png: image is constant (every value is 7.0)" in line
         assert line.endswith("leave the image out, or export it anew")
 
@@ -275,7 +243,7 @@ class TestBadInput:
         source, output = tmp_path / "ward", tmp_path / "out"
         write_dicom(source / "report.dcm", PixelData=None)
         common = {"dataset_dir": source, "ckpt_dir": trained / "models", "output_dir": output, **NETWORK}
-        line = self.last_line(command("inferring", ["inference"], **common), tmp_path)
+        line = last_line(command("inferring", ["inference"], **common), tmp_path)
         assert "no image to infer on; 1 item(s) left out" in line
         assert "report.dcm: DICOM without pixel data (DX); expected an image, not a report" in line
         write_dicom(source / "film.dcm")
@@ -306,5 +274,5 @@ class TestBadInput:
     def test_another_image_size(self, trained, data, tmp_path):
         common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path}
         common |= {**NETWORK, "image_size": 40}
-        line = self.last_line(command("inferring", ["inference"], **common), tmp_path)
+        line = last_line(command("inferring", ["inference"], **common), tmp_path)
         assert "fitted for image_size 48, but used with 40" in line

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -17,42 +16,21 @@ import pandas as pd
 import pytest
 import torch
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-CONFIGS = REPOSITORY / "bundles" / "leukocyte_qpi" / "configs"
+from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+
 FAST = {"max_epochs": 25, "patience": 25, "batch_size": 16, "learning_rate": 0.003, "saliency_interval": 25}
 
 pytestmark = pytest.mark.slow
-
-
-def config_list(*names):
-    return str([str(CONFIGS / f"{name}.json") for name in names])
-
-
-def command(run_id, configs, **overrides):
-    options = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
-    return ["-m", "monai.bundle", "run", run_id, "--config_file", config_list(*configs), *options]
-
-
-def run(arguments, cwd, check=True):
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
-    if check and done.returncode:
-        pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done
-
-
-def folders(work):
-    return {"ckpt_dir": work / "models", "tensorboard_dir": work / "logs"}
+commands = BundleCommands("leukocyte_qpi")
+command = commands.command
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A small phantom, prepared by the command."""
     folder = tmp_path_factory.mktemp("data")
-    options = ["--phantom#donors", "4", "--phantom#frames_per_recording", "2", "--phantom#outlier_frames", "1"]
-    run(
-        [str(REPOSITORY / "scripts" / "prepare.py"), "leukocyte_qpi", "--phantom", "--output", str(folder), *options],
-        folder,
-    )
+    phantom = {"phantom#donors": 4, "phantom#frames_per_recording": 2, "phantom#outlier_frames": 1}
+    run(commands.prepare_phantom(folder, **phantom), folder)
     return folder
 
 
@@ -65,10 +43,6 @@ def trained(data, tmp_path_factory):
     run(command("calibrating", ["train", "calibrate"], **common), work)
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=work / "eval", bootstrap_resamples=50), work)
     return work
-
-
-def read(work, name):
-    return json.loads((work / name).read_text())
 
 
 def test_training_writes_tensors_only_and_a_log(trained):
@@ -221,20 +195,15 @@ def test_without_dropout_one_sample_is_drawn(data, tmp_path):
 class TestBadInput:
     """The last line that is printed names the file or key, what was found and what to do."""
 
-    def last_line(self, arguments, cwd):
-        done = run(arguments, cwd, check=False)
-        assert done.returncode != 0
-        return done.stderr.strip().splitlines()[-1]
-
     def test_missing_datalist(self, tmp_path):
-        line = self.last_line(command("training", ["train"], dataset_dir=tmp_path, **folders(tmp_path)), tmp_path)
+        line = last_line(command("training", ["train"], dataset_dir=tmp_path, **folders(tmp_path)), tmp_path)
         assert line.startswith("Error: ")
         assert "datalist.json" in line
         assert "prepare.py" in line
 
     def test_misspelt_setting(self, data, tmp_path):
         misspelt = {"dataset_dir": data, "lerning_rate": 0.1}
-        line = self.last_line(command("training", ["train"], **misspelt, **folders(tmp_path)), tmp_path)
+        line = last_line(command("training", ["train"], **misspelt, **folders(tmp_path)), tmp_path)
         assert line.startswith("Error: the setting 'lerning_rate' has no effect")
         assert line.endswith("did you mean 'learning_rate'?")
 
@@ -242,7 +211,7 @@ class TestBadInput:
         (tmp_path / "models").mkdir()
         shutil.copy(trained / "models" / "model.pt", tmp_path / "models")
         common = {"dataset_dir": data, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path}
-        line = self.last_line(command("inferring", ["inference"], **common), tmp_path)
+        line = last_line(command("inferring", ["inference"], **common), tmp_path)
         assert "calibration.json: no such file; run calibrating" in line
 
     def test_calibration_of_another_model(self, trained, data, tmp_path):
@@ -251,7 +220,7 @@ class TestBadInput:
         weights["head.6.bias"] += 1
         torch.save(weights, tmp_path / "models" / "model.pt")
         common = {"dataset_dir": data, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "out"}
-        line = self.last_line(command("inferring", ["inference"], **common), tmp_path)
+        line = last_line(command("inferring", ["inference"], **common), tmp_path)
         assert "calibrated for weights with SHA-256" in line
         assert not (tmp_path / "out" / "predictions.csv").exists()
 

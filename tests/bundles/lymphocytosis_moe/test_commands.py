@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,48 +15,25 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-CONFIGS = REPOSITORY / "bundles" / "lymphocytosis_moe" / "configs"
+from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+
 # as small as a training can be that still learns something: the phantom's cells are then 0.6 µm to a pixel
 NETWORK = {"image_size": 32, "width": 4}
 FAST = {**NETWORK, "max_epochs": 10, "batch_size": 4, "learning_rate": 0.003}
 EXPERTS = ["expert_probability_image", "expert_probability_attributes"]
 
 pytestmark = pytest.mark.slow
-
-
-def config_list(*names):
-    return str([str(CONFIGS / f"{name}.json") for name in names])
-
-
-def command(run_id, configs, **overrides):
-    options = [part for key, value in overrides.items() for part in (f"--{key}", str(value))]
-    return ["-m", "monai.bundle", "run", run_id, "--config_file", config_list(*configs), *options]
-
-
-def run(arguments, cwd, check=True):
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
-    if check and done.returncode:
-        pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done
-
-
-def folders(work):
-    return {"ckpt_dir": work / "models", "tensorboard_dir": work / "logs"}
-
-
-def read(work, name):
-    return json.loads((work / name).read_text())
+commands = BundleCommands("lymphocytosis_moe")
+command = commands.command
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A small phantom, prepared by the command."""
     folder = tmp_path_factory.mktemp("data")
-    options = {"patients": 40, "image_size": 32, "bag_size": '{"mean": 8, "std": 3, "low": 5, "high": 14}'}
-    arguments = [part for key, value in options.items() for part in (f"--phantom#{key}", str(value))]
-    prepare = [str(REPOSITORY / "scripts" / "prepare.py"), "lymphocytosis_moe", "--phantom", "--output", str(folder)]
-    run([*prepare, *arguments], folder)
+    bags = '{"mean": 8, "std": 3, "low": 5, "high": 14}'
+    phantom = {"phantom#patients": 40, "phantom#image_size": 32, "phantom#bag_size": bags}
+    run(commands.prepare_phantom(folder, **phantom), folder)
     return folder
 
 
@@ -236,11 +212,6 @@ def test_two_processes(data, tmp_path):
 class TestBadInput:
     """The last line that is printed names the file or key, what was found and what to do."""
 
-    def last_line(self, arguments, cwd):
-        done = run(arguments, cwd, check=False)
-        assert done.returncode != 0
-        return done.stderr.strip().splitlines()[-1]
-
     def test_missing_attribute(self, data, tmp_path):
         content = read(data, "datalist.json")
         del content["training"][0]["lymphocyte_count"]
@@ -249,7 +220,7 @@ class TestBadInput:
                 record["image"] = [str((data / path).resolve()) for path in record["image"]]
                 record.pop("truth", None)
         (tmp_path / "datalist.json").write_text(json.dumps(content))
-        line = self.last_line(command("training", ["train"], dataset_dir=tmp_path, **folders(tmp_path)), tmp_path)
+        line = last_line(command("training", ["train"], dataset_dir=tmp_path, **folders(tmp_path)), tmp_path)
         assert f"patient {content['training'][0]['id']!r}: lymphocyte_count is None" in line
 
     def test_another_width(self, trained, data, tmp_path):
@@ -264,15 +235,15 @@ class TestBadInput:
     )
     def test_another_setting_that_no_shape_tells(self, trained, data, tmp_path, key, value, found):
         common = {"dataset_dir": data, "ckpt_dir": trained / "models", "output_dir": tmp_path, **NETWORK}
-        line = self.last_line(command("inferring", ["inference"], **common, **{key: value}), tmp_path)
+        line = last_line(command("inferring", ["inference"], **common, **{key: value}), tmp_path)
         assert f"model.pt: {found} in the weights, expected {value!r}" in line
 
     def test_an_option_that_the_operator_does_not_have(self, data, tmp_path):
         settings = {**FAST, "dataset_dir": data, **folders(tmp_path), "pooling_options": '{"r": 5}'}
-        line = self.last_line(command("training", ["train"], **settings), tmp_path)
+        line = last_line(command("training", ["train"], **settings), tmp_path)
         assert "pooling_options: mean has no option r; its options: none" in line
 
     def test_experts_are_missing(self, data, tmp_path):
         settings = {**FAST, "dataset_dir": data, **folders(tmp_path), "paradigm": "P3"}
-        line = self.last_line(command("training", ["train"], **settings), tmp_path)
+        line = last_line(command("training", ["train"], **settings), tmp_path)
         assert "paradigm P3 needs image_expert_file and attribute_expert_file" in line
