@@ -18,6 +18,9 @@ from shared.study.measures import RunsEstimate
 
 __all__ = ["ExplanationResults", "FoundSet"]
 
+#: measures that are not between 0 and 1
+UNBOUNDED = ("aopc_r", "peak", "peak_ratio")
+
 
 @dataclass(frozen=True)
 class FoundSet:
@@ -59,7 +62,10 @@ class FoundSet:
         if deviation is None:
             return RunsEstimate(mean, math.nan, math.nan, self.bags[kind])
         reach = float(student_t.ppf(0.975, runs - 1)) * deviation / math.sqrt(runs)
-        return RunsEstimate(mean, mean - reach, mean + reach, self.bags[kind], runs, deviation)
+        low, high = mean - reach, mean + reach
+        if measure not in UNBOUNDED:
+            low, high = max(low, 0.0), min(high, 1.0)
+        return RunsEstimate(mean, low, high, self.bags[kind], runs, deviation)
 
 
 @dataclass(frozen=True)
