@@ -42,7 +42,7 @@ class EmbeddedImage:
 
 
 def embed_images(
-    paths: Sequence[Path], budget: int = 1_100_000, sides: Sequence[int] = LARGEST_SIDES
+    paths: Sequence[Path], budget: int = 1_300_000, sides: Sequence[int] = LARGEST_SIDES
 ) -> dict[Path, EmbeddedImage]:
     """Embed image files, together in about ``budget`` bytes.
 
