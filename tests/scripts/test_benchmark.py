@@ -86,8 +86,9 @@ def test_all_ways_to_the_maps_of_all_classes_are_equal(benchmark, monkeypatch):
         torch.testing.assert_close(rival(), expected)
     (floor,) = epsilon.rivals.values()
     torch.testing.assert_close(floor(), expected)
-    for comparison, least, largest in ((epsilon, 0.0, 0.05), (gamma, 0.05, 100.0)):
-        assert least < (comparison.subject() - expected).norm() / expected.norm() < largest
+    for comparison, largest in ((epsilon, 2.0), (gamma, 100.0)):
+        # what is timed is no input × gradient in disguise
+        assert 0.05 < (comparison.subject() - expected).norm() / expected.norm() < largest
     assert memory.unit == "MiB"
 
 
