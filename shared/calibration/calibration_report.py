@@ -208,8 +208,10 @@ def _with_intervals(
     null = _concatenate(evaluate(chunk, None) for chunk in simulated)
 
     def entry(name: str, value: float) -> dict[str, Any]:
-        # only the covariance may be negative
-        ends = basic_interval(value, resampled[name], minimum=-np.inf if "covariance" in name else 0.0)
+        # only the covariance may be negative; gaps between shares, which have a binning, are no larger than 1
+        minimum = -np.inf if "covariance" in name else 0.0
+        maximum = 1.0 if name.endswith(get_args(Binning)) else np.inf
+        ends = basic_interval(value, resampled[name], minimum=minimum, maximum=maximum)
         return interval_entry(value, ends, groups) | {"null_band": central_interval(null[name])}
 
     return {name: entry(name, float(value)) for name, value in values.items()}

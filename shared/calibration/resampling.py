@@ -49,21 +49,24 @@ def central_interval(values: np.ndarray, level: float = 0.95) -> list[float]:
     return [float(bound) for bound in np.quantile(values, [(1 - level) / 2, (1 + level) / 2])]
 
 
-def basic_interval(value: float, resampled: np.ndarray, level: float = 0.95, minimum: float = -np.inf) -> list[float]:
+def basic_interval(
+    value: float, resampled: np.ndarray, level: float = 0.95, minimum: float = -np.inf, maximum: float = np.inf
+) -> list[float]:
     """Return the basic bootstrap interval ``[2 θ − q_high, 2 θ − q_low]`` (Davison and Hinkley 1997, section 5.2).
 
     Calibration errors are biased upwards, and a bootstrap resample adds the same bias once more. The percentile
     interval would double the bias (and for a nearly calibrated predictor not even hold the estimate); the basic
-    interval subtracts it. It is cut at ``minimum`` and widened, if need be, to hold the estimate.
+    interval subtracts it. It is cut at ``minimum`` and ``maximum`` and widened, if need be, to hold the estimate.
 
     Args:
         value: estimate θ on the data.
         resampled: the estimates on the resamples, ``(R,)``.
         level: nominal coverage.
         minimum: smallest possible value.
+        maximum: largest possible value.
 
     Returns:
         ``[low, high]``.
     """
     low, high = central_interval(resampled, level)
-    return [min(max(2 * value - high, minimum), value), max(2 * value - low, value)]
+    return [min(max(2 * value - high, minimum), value), max(min(2 * value - low, maximum), value)]

@@ -141,7 +141,7 @@ def calibration_error(
     value = float(per_repeat.mean())
     chunks = bootstrap_weights(len(labels), resamples, seed=seed, strata=strata)
     resampled = np.concatenate([np.mean([error(*event, weights) for event in events], axis=0) for weights in chunks])
-    low, high = basic_interval(value, resampled, minimum=0.0)
+    low, high = basic_interval(value, resampled, minimum=0.0, maximum=1.0)
     rng = np.random.default_rng(seed)
     simulated: list[Any] = []
     for start in range(0, resamples, CHUNK):

@@ -69,6 +69,16 @@ def test_the_interval_of_a_negative_covariance_is_not_cut_at_zero():
     assert low < report["brier_within_bin_covariance"]["value"] < high < 0
 
 
+def test_no_calibration_error_of_a_few_samples_reaches_beyond_one():
+    confidence = np.array([0.97] * 11 + [0.77])
+    labels = np.array([1] * 11 + [0])
+    report = calibration_report(np.stack([1 - confidence, confidence], axis=1), labels, resamples=500, simulations=200)
+    ends = {name: entry["ci95"] for name, entry in entries(report).items() if "_equal_" in name}
+    # the one wrong answer makes the largest gap and is in two of three resamples: 2 · 0.77 − 0.03 would be the end
+    assert ends["top_label_max_equal_width"] == [pytest.approx(0.77), 1.0]
+    assert max(high for _, high in ends.values()) <= 1.0
+
+
 def test_is_reproducible_from_its_seed():
     data = predictions(100)
     first = calibration_report(*data, resamples=50, simulations=50, seed=3)

@@ -43,6 +43,7 @@ def test_basic_interval_mirrors_the_quantiles():
     assert central_interval(resampled) == pytest.approx([2.05, 3.95])
     assert basic_interval(2.5, resampled) == pytest.approx([1.05, 2.95])
     assert basic_interval(2.5, resampled, minimum=2.0) == pytest.approx([2.0, 2.95])
+    assert basic_interval(2.5, resampled, maximum=2.7) == pytest.approx([1.05, 2.7])
 
 
 def test_basic_interval_always_holds_the_estimate():
