@@ -19,6 +19,7 @@ __all__ = [
     "NAMES",
     "binary_metrics",
     "checked_scores",
+    "cumulated_counts",
     "roc_curve",
     "weighted_binary_metrics",
     "weighted_roc_curve",
@@ -163,12 +164,8 @@ def weighted_roc_curve(weights: Floats, positive: NDArray[np.bool_], scores: Flo
         ``(R, G)``, NaN for rows without a positive or without a negative sample. Where the curve is vertical, its
         upper end.
     """
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])  # last of each group of equal scores
-    ordered, flags = weights[:, order], positive[order]
-    rates = [
-        np.pad(np.cumsum(ordered * chosen, axis=1)[:, last], ((0, 0), (1, 0))) for chosen in (~flags, flags)
-    ]  # (R, thresholds + 1) each
+    counts = cumulated_counts(weights, positive, scores)
+    rates = [np.pad(count, ((0, 0), (1, 0))) for count in counts]  # (R, thresholds + 1) each
     totals = [rate[:, -1:] for rate in rates]
     with np.errstate(invalid="ignore"):
         false_rate, true_rate = (rate / total for rate, total in zip(rates, totals, strict=True))
@@ -177,6 +174,24 @@ def weighted_roc_curve(weights: Floats, positive: NDArray[np.bool_], scores: Flo
         # of several points above one another np.interp takes the last, which is the upper end
         curves[row] = np.interp(grid, false_rate[row], true_rate[row])
     return curves
+
+
+def cumulated_counts(weights: Floats, positive: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:
+    """Return the weight of the negative and of the positive samples that reach each threshold, from the highest on.
+
+    Args:
+        weights: ``(R, N)``.
+        positive: ``(N,)``.
+        scores: ``(N,)``; each of their values is a threshold.
+
+    Returns:
+        Of the negative and of the positive samples, ``(R, thresholds)`` each.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])  # last of each group of equal scores
+    ordered, flags = weights[:, order], positive[order]
+    negatives, positives = (np.cumsum(ordered * chosen, axis=1)[:, last] for chosen in (~flags, flags))
+    return negatives, positives
 
 
 def _sklearn_values(positive: NDArray[np.bool_], scores: Floats, threshold: float) -> Floats:

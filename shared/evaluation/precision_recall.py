@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as sklearn_metrics
 
-from shared.evaluation.binary import checked_scores
+from shared.evaluation.binary import checked_scores, cumulated_counts
 from shared.evaluation.bootstrap import bootstrap_interval
 
 __all__ = ["average_precision", "precision_recall_curve", "weighted_average_precision", "weighted_precision_curve"]
@@ -153,9 +153,6 @@ def weighted_precision_curve(weights: Floats, positive: NDArray[np.bool_], score
 
 def _curves(weights: Floats, positive: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:
     """Return recall and precision ``(R, thresholds)`` from the highest score on; NaN where they are not defined."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])  # last of each group of equal scores
-    called = weights[:, order].cumsum(axis=1)[:, last]
-    hits = (weights[:, order] * positive[order]).cumsum(axis=1)[:, last]
+    false_alarms, hits = cumulated_counts(weights, positive, scores)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return hits / hits[:, -1:], hits / called
+        return hits / hits[:, -1:], hits / (hits + false_alarms)

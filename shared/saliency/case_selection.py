@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["choose_cases", "choose_measured"]
+__all__ = ["BagChoice", "choose_cases", "choose_measured"]
+
+
+@dataclass(frozen=True)
+class BagChoice:
+    """Chooses the bags that are shown, and those on which explanations are measured, by label and prediction.
+
+    Args:
+        samples_per_class: correctly predicted bags of each class that are shown.
+        wrong_samples: wrongly predicted bags that are shown.
+        measured_samples: correctly predicted bags on which the quality is measured, among those that it can be
+            measured on.
+        seed: of the draws.
+    """
+
+    samples_per_class: int = 2
+    wrong_samples: int = 3
+    measured_samples: int = 60
+    seed: int = 0
+
+    def measurable(self, record: Mapping[str, Any]) -> bool:
+        """Whether enough is known of a bag to measure on it: here its label. Dropping instances needs no more truth."""
+        return record.get("label") is not None
+
+    def __call__(self, records: Sequence[Mapping[str, Any]], predicted: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return the indices of the bags that are shown, and of those that are measured.
+
+        Args:
+            records: with ``label`` where known.
+            predicted: class index of each.
+        """
+        labels = [record.get("label") for record in records]
+        shown = choose_cases(
+            labels,
+            predicted,
+            [None] * len(labels),
+            per_class=self.samples_per_class,
+            wrong=self.wrong_samples,
+            per_kind=0,
+            seed=self.seed,
+        )
+        known = [self.measurable(record) for record in records]
+        return shown, choose_measured(labels, predicted, known, count=self.measured_samples, seed=self.seed)
 
 
 def choose_cases(

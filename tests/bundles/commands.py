@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -33,6 +37,48 @@ class BundleCommands:
         """``python scripts/prepare.py --phantom`` into a folder."""
         script = str(REPOSITORY / "scripts" / "prepare.py")
         return [script, self.name, "--phantom", "--output", str(folder), *options(overrides)]
+
+    def train_undisturbed_and_killed(self, work: Path, *, max_epochs: int, **settings: Any) -> tuple[Path, Path]:
+        """Train twice; the second process is killed in the middle of an epoch and resumed.
+
+        What resumes must end where the undisturbed run ends, which is asserted for the weights of ``model.pt``.
+
+        Returns:
+            The folders of the weights of both.
+        """
+        whole, cut = work / "whole", work / "cut"
+        settings["max_epochs"] = max_epochs
+        run(self.command("training", ["train"], **settings, **folders(whole)), work)
+        arguments = self.command("training", ["train"], **settings, **folders(cut))
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=work, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        state = cut / "models" / "training_state.pt"
+        deadline = time.monotonic() + 600
+        while not state.is_file() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        epoch = torch.load(state, weights_only=True)["epoch"]
+        assert 1 <= epoch < max_epochs, "the process was killed before it was done"
+        run(arguments, work)
+        assert torch.load(state, weights_only=True)["epoch"] == max_epochs
+        expected = torch.load(whole / "models" / "model.pt", weights_only=True)
+        assert_equal_weights(torch.load(cut / "models" / "model.pt", weights_only=True), expected)
+        return whole / "models", cut / "models"
+
+
+def assert_equal_weights(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """Two state dicts have the same keys and, to the bit, the same tensors."""
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def assert_equal_states(found: Path, expected: Path) -> None:
+    """Two runs ended in the same state: scheduler, and the network of the last epoch, not only the best."""
+    states = [torch.load(folder / "training_state.pt", weights_only=True)["objects"] for folder in (found, expected)]
+    assert states[0]["scheduler"] == states[1]["scheduler"]
+    assert_equal_weights(states[0]["network"], states[1]["network"])
 
 
 def options(values: dict[str, Any]) -> list[str]:

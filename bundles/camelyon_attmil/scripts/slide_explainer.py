@@ -11,10 +11,10 @@ from tqdm.auto import tqdm
 from scripts.explained_slide import ExplainedSlide
 from scripts.feature_file import FeatureBag
 from scripts.shown_slides import ShownSlides
-from scripts.slide_choice import SlideChoice
 from scripts.slide_quality import SlideQuality
 from shared.data.errors import DataError
 from shared.saliency.bags.quality.bag_quality import CONTROL, RANDOM_ORDERS
+from shared.saliency.case_selection import BagChoice
 from shared.saliency.titles import method_title
 
 __all__ = ["SlideExplainer"]
@@ -44,7 +44,7 @@ class SlideExplainer:
     def __init__(
         self,
         read: Callable[[Mapping[str, Any]], FeatureBag],
-        choice: SlideChoice,
+        choice: BagChoice,
         shown: ShownSlides,
         quality: SlideQuality,
         records: Sequence[Mapping[str, Any]],

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -18,7 +13,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+from tests.bundles.commands import BundleCommands, assert_equal_states, folders, last_line, read, run
 
 # slides of 1.3 mm at 1 µm to a pixel
 PHANTOM = {
@@ -160,29 +155,9 @@ def test_inference_equals_evaluation_on_a_prepared_set_on_features_and_on_slides
 
 def test_killed_training_resumes_to_the_same_model(data, tmp_path):
     """The process is killed in the middle of an epoch; what resumes must end where an undisturbed run ends."""
-    settings = {**FAST, "dataset_dir": data, "max_epochs": 30, "tiles_per_step": 20}
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(command("training", ["train"], **settings, **folders(whole)), tmp_path)
-    arguments = command("training", ["train"], **settings, **folders(cut))
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    state = cut / "models" / "training_state.pt"
-    deadline = time.monotonic() + 600
-    while not state.is_file() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    epoch = torch.load(state, weights_only=True)["epoch"]
-    assert 1 <= epoch < 30, "the process was killed before it was done"
-    run(arguments, tmp_path)
-    for name in ("model.pt", "training_state.pt"):
-        expected = torch.load(whole / "models" / name, weights_only=True)
-        found = torch.load(cut / "models" / name, weights_only=True)
-        if name == "training_state.pt":
-            assert found["objects"]["scheduler"] == expected["objects"]["scheduler"]
-            expected, found = (content["objects"]["network"] for content in (expected, found))
-        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    settings = {**FAST, "dataset_dir": data, "tiles_per_step": 20}
+    whole, cut = commands.train_undisturbed_and_killed(tmp_path, **{**settings, "max_epochs": 30})
+    assert_equal_states(cut, whole)
 
 
 @pytest.mark.parametrize("network_name", ["mean_embedding", "max_instance"])

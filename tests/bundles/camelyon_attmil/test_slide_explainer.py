@@ -26,6 +26,7 @@ from shared.saliency.bags.exact_shapley import ExactShapley
 from shared.saliency.bags.gradient_x_input import GradientXInput
 from shared.saliency.bags.leave_one_out import LeaveOneOut
 from shared.saliency.bags.random_values import RandomValues
+from shared.saliency.case_selection import BagChoice
 
 SIDE, SIZE, CLASSES = 64, (1024, 769), ["normal", "tumour"]
 LESION = (256, 192, 768, 576)  # of 8 × 6 tiles
@@ -102,7 +103,7 @@ def explain(scripts, network):
         shown = scripts("shown_slides").ShownSlides(files, valuation, ranking, tiles=3, longest=300)
         froc = scripts("lesion_froc").HeatMapFROC()
         quality = scripts("slide_quality").SlideQuality(valuation, froc=froc, resamples=50)
-        choice = scripts("slide_choice").SlideChoice(**{"samples_per_class": 2, "wrong_samples": 2} | options)
+        choice = BagChoice(**{"samples_per_class": 2, "wrong_samples": 2} | options)
         read = scripts("feature_bags").read_bag
         explainer = scripts("slide_explainer").SlideExplainer(read, choice, shown, quality, records, CLASSES)
         return json.loads(explainer.run(predictions(records)).read_text())

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import nibabel
 import numpy as np
@@ -140,27 +135,8 @@ def test_explaining(trained, data):
 
 def test_killed_training_resumes_to_the_same_model(data, tmp_path):
     """The process is killed in the middle of an epoch; what resumes must end where an undisturbed run ends."""
-    settings = {"dataset_dir": data, "max_epochs": 12, "batch_size": 8, "patience": 12}
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(command("training", ["train"], **settings, **folders(whole)), tmp_path)
-    arguments = command("training", ["train"], **settings, **folders(cut))
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    state = cut / "models" / "training_state.pt"
-    deadline = time.monotonic() + 120
-    while not state.is_file() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    epoch = torch.load(state, weights_only=True)["epoch"]
-    assert 1 <= epoch < 12, "the process was killed before it was done"
-    run(arguments, tmp_path)
-    assert torch.load(state, weights_only=True)["epoch"] == 12
-    for name in ("model.pt",):
-        expected = torch.load(whole / "models" / name, weights_only=True)
-        found = torch.load(cut / "models" / name, weights_only=True)
-        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    settings = {"dataset_dir": data, "batch_size": 8, "patience": 12}
+    commands.train_undisturbed_and_killed(tmp_path, **{**settings, "max_epochs": 12})
 
 
 def test_two_processes(data, tmp_path):

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -15,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+from tests.bundles.commands import BundleCommands, assert_equal_states, folders, last_line, read, run
 
 # as small as a training can be that still learns something: the phantom's cells are then 0.6 µm to a pixel
 NETWORK = {"image_size": 32, "width": 4}
@@ -126,29 +121,9 @@ def test_inference_equals_evaluation_on_a_prepared_set_and_on_the_source(trained
 
 def test_killed_training_resumes_to_the_same_model(data, tmp_path):
     """The process is killed in the middle of an epoch; what resumes must end where an undisturbed run ends."""
-    settings = {**FAST, "dataset_dir": data, "max_epochs": 12}
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run(command("training", ["train"], **settings, **folders(whole)), tmp_path)
-    arguments = command("training", ["train"], **settings, **folders(cut))
-    process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    state = cut / "models" / "training_state.pt"
-    deadline = time.monotonic() + 120
-    while not state.is_file() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    epoch = torch.load(state, weights_only=True)["epoch"]
-    assert 1 <= epoch < 12, "the process was killed before it was done"
-    run(arguments, tmp_path)
-    for name in ("model.pt", "training_state.pt"):
-        expected = torch.load(whole / "models" / name, weights_only=True)
-        found = torch.load(cut / "models" / name, weights_only=True)
-        if name == "training_state.pt":
-            assert found["objects"]["scheduler"] == expected["objects"]["scheduler"]
-            expected, found = (content["objects"]["network"] for content in (expected, found))
-        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    settings = {**FAST, "dataset_dir": data}
+    whole, cut = commands.train_undisturbed_and_killed(tmp_path, **{**settings, "max_epochs": 12})
+    assert_equal_states(cut, whole)
 
 
 def test_paradigm_p2_trains_the_gate_of_experts_that_were_trained_alone(data, tmp_path):

@@ -230,7 +230,8 @@ def _facts(results: Results) -> list[str]:
         f"Phantoms: seeds {', '.join(map(str, phantoms.seeds))}, each with {phantoms.patients['train']} training, "
         f"{phantoms.patients['valid']} validation and {phantoms.patients['test']} test films of its own; training "
         "labels as reports give them, with uncertain ones masked and some findings missed, the others true. Parameters "
-        "of the phantoms, seeds, and the alarms and rivals of the goal were fixed before any alarm was fitted",
+        "of the phantoms, seeds, and the alarms and rivals of the goal were fixed before an alarm of the study was "
+        "fitted",
         f"Network: {network}; trained through the bundle's train.json in "
         f"{precision_name(training, settings.device)}, {real.training.get('max_epochs')} epochs on real images and "
         f"{phantoms.training.get('max_epochs')} on phantoms, the best by validation AUC kept; doubts in float32",
