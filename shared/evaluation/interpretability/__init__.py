@@ -1,0 +1,1 @@
+"""What explanations were measured to be, along five elements of interpretability, in one file for all bundles."""
