@@ -12,7 +12,7 @@ from typing import Any
 from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
 
-__all__ = ["generate_once"]
+__all__ = ["generate_once", "generated_parameters"]
 
 _RECORD = "generated.json"
 
@@ -64,3 +64,22 @@ def generate_once(
     write(target)
     write_json(record, {"parameters": wanted, "complete": True})
     return True
+
+
+def generated_parameters(file: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return what a file was generated with: the parameters of the nearest generated folder that it lies in.
+
+    Args:
+        file: a file of a data set.
+
+    Returns:
+        The parameters as ``write`` of :func:`generate_once` took them; ``None`` if the file lies in no generated
+        folder, as real data do.
+
+    Raises:
+        DataError: if the folder's record is broken.
+    """
+    for folder in Path(file).absolute().parents:
+        if (folder / _RECORD).is_file():
+            return dict(read_json(folder / _RECORD)["parameters"])
+    return None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shared.data.errors import DataError
-from shared.data.generated import generate_once
+from shared.data.generated import generate_once, generated_parameters
 
 
 def test_generated_once_per_parameters(tmp_path):
@@ -54,3 +54,15 @@ def test_a_folder_of_the_user_is_not_touched(tmp_path):
     with pytest.raises(DataError, match="was not generated here"):
         generate_once(tmp_path / "mine", lambda folder: None, {})
     assert (tmp_path / "mine" / "data").read_text() == "precious"
+
+
+def test_files_of_a_generated_folder_know_their_parameters(tmp_path):
+    file = tmp_path / "data" / "smears" / "images" / "P0" / "000000.jpg"
+
+    def write(folder):
+        (folder / "images" / "P0").mkdir(parents=True)
+        file.write_bytes(b"x")
+
+    generate_once(tmp_path / "data" / "smears", write, {"seed": 3, "parameters": None})
+    assert generated_parameters(file) == {"seed": 3, "parameters": None}
+    assert generated_parameters(tmp_path / "data" / "real.jpg") is None
