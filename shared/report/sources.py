@@ -12,6 +12,8 @@ import pandas as pd
 
 from shared.data.errors import DataError
 from shared.data.files import read_json
+from shared.evaluation.interpretability.file import FILE as INTERPRETABILITY
+from shared.evaluation.interpretability.file import read_interpretability
 from shared.evaluation.metrics_file import read_metrics
 from shared.evaluation.predictions import is_multilabel, prediction_classes, read_predictions
 from shared.report.measures import read_table
@@ -31,6 +33,7 @@ class Sources:
         bundle_root: the bundle, if known.
         files: path of every file that was read, by its usual name.
         repeatability: agreement between sets of instances, of models that judge bags.
+        interpretability: rows of the five elements of interpretability, and what describes the methods.
         left_out: why the calibration file is left out: it belongs to another model.
     """
 
@@ -44,6 +47,7 @@ class Sources:
     metadata: Mapping[str, Any] | None
     left_out: str | None = None
     repeatability: Mapping[str, Any] | None = None
+    interpretability: Mapping[str, Any] | None = None
 
     @property
     def bundle(self) -> str:
@@ -160,6 +164,7 @@ def read_sources(
         "predictions.csv": folder / "predictions.csv",
         "explanations/index.json": folder / "explanations" / "index.json",
         "repeatability.json": folder / "repeatability.json",
+        INTERPRETABILITY: folder / INTERPRETABILITY,
     }
     if not any(path.is_file() for path in places.values()):
         raise DataError(
@@ -200,4 +205,5 @@ def read_sources(
         metadata=table("metadata.json"),
         left_out=left_out,
         repeatability=table("repeatability.json"),
+        interpretability=read_interpretability(files[INTERPRETABILITY]) if INTERPRETABILITY in files else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,10 @@ import sys
 import pytest
 
 from shared.data.errors import DataError
+from shared.data.files import write_json
+from shared.evaluation.interpretability.file import not_measured, write_interpretability
 from shared.report.build import build_report
+from shared.report.sources import read_sources
 from tests.shared.report.edited_files import edited
 from tests.shared.report.html_page import Page
 
@@ -92,6 +96,21 @@ def test_malformed_file_is_an_error_that_names_file_and_key_and_keeps_the_old_pa
         build_report(eval_dir)
     assert (eval_dir / "report.html").read_text() == "old"
     assert [path.name for path in eval_dir.glob("*.html")] == ["report.html"]
+
+
+def test_interpretability_is_read_and_a_malformed_row_is_named(four_classes, tmp_path):
+    rows = [not_measured("reader_study", "no reader has seen the maps", "lime")]
+    methods = {"lime": {"title": "LIME", "control": False}}
+    described = {"bundle": "leukocyte_qpi", "unit": "cell", "model": {}, "provenance": {}}
+    assert read_sources(four_classes).interpretability is None
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda _: None)
+    write_interpretability(eval_dir / "interpretability.json", rows, methods, **described)
+    assert read_sources(eval_dir).interpretability["rows"] == rows
+    content = json.loads((eval_dir / "interpretability.json").read_text())
+    content["rows"][0]["reason"] = ""
+    write_json(eval_dir / "interpretability.json", content)
+    with pytest.raises(DataError, match=r"interpretability\.json: rows\[0\]: value is null without a reason"):
+        read_sources(eval_dir)
 
 
 def test_nothing_to_report_is_an_error_that_says_what_to_run(tmp_path):
