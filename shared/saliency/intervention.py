@@ -58,7 +58,8 @@ def rank_response(values: ArrayLike, strengths: ArrayLike) -> NDArray[np.float64
         >>> rank_response([[0.0, 1.0, 5.0], [2.0, 1.0, 0.0], [3.0, 3.0, 3.0]], [0.0, 0.5, 1.0]).tolist()
         [1.0, -1.0, 0.0]
     """
-    table, levels = np.asarray(values, dtype=np.float64), np.asarray(strengths, dtype=np.float64)
+    table: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    levels: NDArray[np.float64] = np.asarray(strengths, dtype=np.float64)
     if table.ndim != 2 or levels.shape != table.shape[1:]:
         raise ValueError(f"expected values (P, S) and strengths (S,), found {table.shape} and {levels.shape}")
     if len(levels) < 2 or not (np.diff(levels) > 0).all():
@@ -68,7 +69,7 @@ def rank_response(values: ArrayLike, strengths: ArrayLike) -> NDArray[np.float64
     ranks = rankdata(table, axis=1) - (len(levels) + 1) / 2  # mean 0
     steps = np.arange(len(levels)) - (len(levels) - 1) / 2
     spread = np.sqrt((ranks**2).sum(axis=1) * (steps**2).sum())
-    return np.divide(ranks @ steps, spread, out=np.zeros(len(table)), where=spread > 0)
+    return np.divide(ranks @ steps, spread, out=np.zeros(table.shape[0]), where=spread > 0)
 
 
 def attribution_in_cause(maps: ArrayLike, causes: ArrayLike, sign: Sign = "signed") -> NDArray[np.float64]:
@@ -88,8 +89,8 @@ def attribution_in_cause(maps: ArrayLike, causes: ArrayLike, sign: Sign = "signe
     attribution, where = np.asarray(maps, dtype=np.float64), np.asarray(causes, dtype=bool)
     if attribution.shape != where.shape or attribution.ndim < 3:
         raise ValueError(f"maps and causes must both be (P, S, …), found {attribution.shape} and {where.shape}")
-    region = where.any(axis=1, keepdims=True)  # (P, 1, …)
-    if nowhere := np.flatnonzero(~region.reshape(len(region), -1).any(axis=1)).tolist():
+    region = np.any(where, axis=1, keepdims=True)  # (P, 1, …)
+    if nowhere := np.flatnonzero(~region.reshape(where.shape[0], -1).any(axis=1)).tolist():
         raise ValueError(f"the cause of sample {nowhere[0]} is nowhere at any strength")
     if sign == "absolute":
         attribution = np.abs(attribution)
