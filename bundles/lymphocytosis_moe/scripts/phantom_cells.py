@@ -38,6 +38,8 @@ class Lymphocytes:
         coarse: share of coarse chromatin, 0 to 1, ``(N,)``.
         nucleoli: their number, ``(N,)``.
         granules: their number, ``(N,)``.
+        paleness: how much paler nucleoli are than the nucleus, 1 as usual, 0 for none, ``(N,)``.
+        granule_stain: amount of stain of the granules, 1 as usual, ``(N,)``.
     """
 
     kind: NDArray[np.int64]
@@ -53,6 +55,8 @@ class Lymphocytes:
     coarse: FloatArray
     nucleoli: NDArray[np.int64]
     granules: NDArray[np.int64]
+    paleness: FloatArray
+    granule_stain: FloatArray
 
 
 def sample_lymphocytes(
@@ -100,6 +104,8 @@ def sample_lymphocytes(
         coarse=((chromatin - chromatin.min()) / max(float(np.ptp(chromatin)), 1e-9))[kind],
         nucleoli=nucleoli,
         granules=np.maximum(0, np.rint(draw("granules"))).astype(np.int64),
+        paleness=np.ones(number),
+        granule_stain=np.ones(number),
     )
 
 

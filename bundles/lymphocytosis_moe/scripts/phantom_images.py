@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -13,7 +15,11 @@ from scripts.phantom_rendering import LymphocyteStain, render_lymphocytes
 from scripts.phantom_surroundings import render_platelets, render_red_cells
 from shared.phantoms.staining import absorbance, transmitted_light
 
-__all__ = ["draw_patient", "draw_smear"]
+__all__ = ["Alteration", "draw_patient", "draw_smear"]
+
+#: changes properties of cells that were drawn; as many cells, nucleoli and granules as before, or the random draws of
+#: what lies around them change too
+Alteration = Callable[[Lymphocytes], Lymphocytes]
 
 # images that are drawn at once; more only need more memory
 BATCH = 32
@@ -27,6 +33,7 @@ def draw_patient(
     smears: int = 1,
     image_size: int = 112,
     parameters: PhantomParameters | None = None,
+    alter: Alteration | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
     """Draw all images of a patient, smear by smear; see :func:`draw_smear`.
 
@@ -36,6 +43,7 @@ def draw_patient(
         smears: number of smears, among which the images are divided evenly.
         image_size: rows and columns of an image, pixels.
         parameters: of the phantoms; the defaults if None.
+        alter: applied to the cells once they are drawn at random, before they are rendered.
 
     Returns:
         Images ``(N, H, W, 3)``, truth bits ``(N, H, W)`` and kinds of the cells ``(N,)``.
@@ -46,7 +54,7 @@ def draw_patient(
     size, basophilia = np.exp(rng.normal(0, (spread.size, spread.basophilia)))
     sizes = [len(part) for part in np.array_split(np.arange(patient.images), smears)]
     parts = [
-        draw_smear(patient, smear, count, seed, float(size), float(basophilia), image_size, parameters)
+        draw_smear(patient, smear, count, seed, float(size), float(basophilia), image_size, parameters, alter)
         for smear, count in enumerate(sizes)
         if count
     ]
@@ -63,6 +71,7 @@ def draw_smear(
     basophilia: float,
     image_size: int,
     parameters: PhantomParameters,
+    alter: Alteration | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
     """Draw the images of one smear: one stain, one focus, one density of red cells.
 
@@ -75,6 +84,7 @@ def draw_smear(
         basophilia: the patient's factor on the cytoplasmic stain.
         image_size: rows and columns of an image, pixels.
         parameters: of the phantoms.
+        alter: see :func:`draw_patient`.
 
     Returns:
         Images ``(N, H, W, 3)`` as RGB of 8 bits, truth bits ``(N, H, W)`` as :data:`scripts.phantom_cells.TRUTH` names
@@ -92,6 +102,7 @@ def draw_smear(
         number = min(BATCH, count - start)
         kinds = rng.choice(len(patient.shares), number, p=patient.shares)
         cells = sample_lymphocytes(kinds, rng, parameters, size, basophilia)
+        cells = cells if alter is None else alter(cells)
         shape = (image_size, image_size)
         lymphocytes = render_lymphocytes(cells, shape, rng, parameters)
         images = _photograph(cells, lymphocytes, stain, pitch, pallor, radii, blur, rng, parameters)

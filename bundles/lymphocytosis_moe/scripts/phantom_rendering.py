@@ -58,6 +58,7 @@ def render_lymphocytes(
     nucleus, rho = _star(nucleus_centre, cells.nucleus_radius, cells.nucleus_outline, shape, pixel, edge)
     nucleus *= cell  # a nucleus lies in its cell
     nucleolus, pale = _nucleoli(cells, nucleus_centre, shape, pixel, edge, rng)
+    pale *= _column(cells.paleness)
     nucleus_stain = nucleus * _chromatin(cells, rho, shape, pixel, rng, parameters) * (1 - 0.62 * pale)
 
     halo = soft_edge((rho - 1.12) * _column(cells.nucleus_radius), 0.3).astype(np.float32)
@@ -79,7 +80,7 @@ def render_lymphocytes(
     return LymphocyteStain(
         nucleus=nucleus_stain.astype(np.float32),
         cytoplasm=np.maximum(cytoplasm, 0).astype(np.float32),
-        granules=granules,
+        granules=granules * _column(cells.granule_stain),
         body=cell,
         truth=TRUTH.encode(masks),
     )
