@@ -15,6 +15,18 @@ from scipy import ndimage
 
 from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
 from shared.saliency.base import Sign
+from shared.saliency.map_arrays import (
+    Floats,
+    Masks,
+    check_maps,
+    check_masks,
+    check_sign,
+    in_chunks,
+    measurable,
+    pixel_rows,
+    signed_part,
+)
+from shared.saliency.ranks import tie_bounds
 
 __all__ = [
     "MapQuality",
@@ -27,12 +39,8 @@ __all__ = [
     "summarise_quality",
 ]
 
-Floats = NDArray[np.floating]
-Masks = NDArray[np.bool_]
 MapQuality = dict[str, dict[str, NDArray[np.float64]]]
 """``{metric: {"value": (B,), "chance": (B,)}}``."""
-
-CHUNK_PIXELS = 8_000_000
 
 
 def map_quality(maps: ArrayLike, masks: ArrayLike, *, sign: Sign = "signed", radius: float = 0.0) -> MapQuality:
@@ -53,16 +61,12 @@ def map_quality(maps: ArrayLike, masks: ArrayLike, *, sign: Sign = "signed", rad
         ValueError: if shapes differ, a map has a value that is not finite, a mask has another value than 0 and 1, or
             an option is unknown.
     """
-    attributions, truth = _checked(maps, masks, sign, radius)
-    rows = max(1, CHUNK_PIXELS // max(1, attributions[0].size)) if len(attributions) else 1
-    parts = [
-        _measure(_signed(attributions[i : i + rows], sign), truth[i : i + rows], radius)
-        for i in range(0, max(1, len(attributions)), rows)
-    ]
-    return {
-        name: {key: np.concatenate([part[name][key] for part in parts]) for key in ("value", "chance")}
-        for name in parts[0]
-    }
+    check_sign(sign)
+    if not radius >= 0:
+        raise ValueError(f"radius must be at least 0 pixels, found {radius}")
+    attributions = check_maps(maps)
+    truth = check_masks(masks, attributions.shape)
+    return in_chunks(lambda part, mask: _measure(signed_part(part, sign), mask, radius), attributions, truth)
 
 
 def rank_accuracy(maps: Floats, masks: Masks) -> NDArray[np.float64]:
@@ -78,7 +82,7 @@ def rank_accuracy(maps: Floats, masks: Masks) -> NDArray[np.float64]:
     Returns:
         ``(B,)``, NaN where the mask is empty or full.
     """
-    values, truth = _rows(maps), _rows(masks)
+    values, truth = pixel_rows(maps), pixel_rows(masks)
     size = truth.sum(axis=1)
     ordered = np.sort(values, axis=1)
     # an empty mask has no k-th pixel; its row is overwritten with NaN below
@@ -86,7 +90,7 @@ def rank_accuracy(maps: Floats, masks: Masks) -> NDArray[np.float64]:
     above, tied = values > kth, values == kth
     places = size - above.sum(axis=1)
     expected = places * (tied & truth).sum(axis=1) / tied.sum(axis=1)
-    return _measurable(((above & truth).sum(axis=1) + expected) / np.maximum(size, 1), truth)
+    return measurable(((above & truth).sum(axis=1) + expected) / np.maximum(size, 1), truth)
 
 
 def localisation_auc(maps: Floats, masks: Masks) -> NDArray[np.float64]:
@@ -102,22 +106,15 @@ def localisation_auc(maps: Floats, masks: Masks) -> NDArray[np.float64]:
     Returns:
         ``(B,)``, NaN where the mask is empty or full.
     """
-    values, truth = _rows(maps), _rows(masks)
+    values, truth = pixel_rows(maps), pixel_rows(masks)
     order = np.argsort(values, axis=1)
     ordered, inside = np.take_along_axis(values, order, axis=1), np.take_along_axis(truth, order, axis=1)
-    n = values.shape[1]
-    new = np.ones(ordered.shape, dtype=bool)
-    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    places = np.arange(n, dtype=np.int32)
-    first = np.maximum.accumulate(np.where(new, places, 0), axis=1)
-    last_of_tie = np.ones(ordered.shape, dtype=bool)
-    last_of_tie[:, :-1] = new[:, 1:]
-    last = np.minimum.accumulate(np.where(last_of_tie, places, n)[:, ::-1], axis=1)[:, ::-1]
+    first, last = tie_bounds(ordered)
     # the mean rank (from 1) of tied pixels is (first + last) / 2 + 1
     rank_sum = ((first + last) * inside).sum(axis=1, dtype=np.float64) / 2 + inside.sum(axis=1)
     positives = truth.sum(axis=1).astype(np.float64)
-    pairs = positives * (n - positives)
-    return _measurable((rank_sum - positives * (positives + 1) / 2) / np.maximum(pairs, 1), truth)
+    pairs = positives * (values.shape[1] - positives)
+    return measurable((rank_sum - positives * (positives + 1) / 2) / np.maximum(pairs, 1), truth)
 
 
 def mass_accuracy(maps: Floats, masks: Masks) -> NDArray[np.float64]:
@@ -133,10 +130,10 @@ def mass_accuracy(maps: Floats, masks: Masks) -> NDArray[np.float64]:
     Returns:
         ``(B,)``, NaN where the mask is empty or full.
     """
-    positive, truth = np.maximum(_rows(maps), 0).astype(np.float64), _rows(masks)
+    positive, truth = np.maximum(pixel_rows(maps), 0).astype(np.float64), pixel_rows(masks)
     total = positive.sum(axis=1)
     share = np.divide((positive * truth).sum(axis=1), total, out=truth.mean(axis=1), where=total > 0)
-    return _measurable(share, truth)
+    return measurable(share, truth)
 
 
 def pointing_game(maps: Floats, masks: Masks, radius: float = 0.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -160,10 +157,10 @@ def pointing_game(maps: Floats, masks: Masks, radius: float = 0.0) -> tuple[NDAr
         # without a pixel of the mask there is nothing to measure the distance to
         near = [ndimage.distance_transform_edt(~mask) <= radius if mask.any() else mask for mask in masks]
         target = np.stack(near) if near else masks
-    values, hit = _rows(maps), _rows(target)
+    values, hit = pixel_rows(maps), pixel_rows(target)
     highest = values == values.max(axis=1, keepdims=True)
     share = (highest & hit).sum(axis=1) / highest.sum(axis=1)
-    return _measurable(share, hit), _measurable(hit.mean(axis=1), hit)
+    return measurable(share, hit), measurable(hit.mean(axis=1), hit)
 
 
 def summarise_quality(
@@ -214,7 +211,7 @@ def sample_quality(per_sample: MapQuality, index: int) -> dict[str, dict[str, fl
 
 
 def _measure(maps: Floats, masks: Masks, radius: float) -> MapQuality:
-    share = _measurable(_rows(masks).mean(axis=1), _rows(masks))
+    share = measurable(pixel_rows(masks).mean(axis=1), pixel_rows(masks))
     hits, hit_chance = pointing_game(maps, masks, radius)
     return {
         "rank_accuracy": {"value": rank_accuracy(maps, masks), "chance": share},
@@ -222,43 +219,3 @@ def _measure(maps: Floats, masks: Masks, radius: float) -> MapQuality:
         "mass_accuracy": {"value": mass_accuracy(maps, masks), "chance": share.copy()},
         "pointing_game": {"value": hits, "chance": hit_chance},
     }
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    """Return one row of pixels per sample: ``(B, H, W)`` to ``(B, H * W)``."""
-    return array.reshape(len(array), array.shape[1] * array.shape[2])
-
-
-def _measurable(values: NDArray[np.floating], masks: Masks) -> NDArray[np.float64]:
-    """Set NaN where a row of masks ``(B, P)`` is empty or full."""
-    return np.where(masks.any(axis=1) & ~masks.all(axis=1), values, np.nan)
-
-
-def _signed(maps: Floats, sign: Sign) -> Floats:
-    if sign == "absolute":
-        return np.abs(maps)
-    return np.maximum(maps, 0) if sign == "positive" else maps
-
-
-def _checked(maps: ArrayLike, masks: ArrayLike, sign: str, radius: float) -> tuple[Floats, Masks]:
-    if sign not in ("signed", "absolute", "positive"):
-        raise ValueError(f"sign must be signed, absolute or positive, found {sign!r}")
-    if not radius >= 0:
-        raise ValueError(f"radius must be at least 0 pixels, found {radius}")
-    attributions, truth = np.asarray(maps), np.asarray(masks)
-    if not np.issubdtype(attributions.dtype, np.floating):
-        attributions = attributions.astype(np.float64)
-    if attributions.ndim != 3 or attributions.shape != truth.shape or 0 in attributions.shape[1:]:
-        raise ValueError(
-            f"maps and masks must both be (B, H, W), found {attributions.shape} and {truth.shape}; sum or average the "
-            "channels of an attribution first"
-        )
-    broken = np.flatnonzero(~np.isfinite(attributions).all(axis=(1, 2)))
-    if len(broken):
-        raise ValueError(f"maps must be finite, found NaN or infinity in samples {broken[:5].tolist()}")
-    if truth.dtype != np.bool_:
-        other = truth[(truth != 0) & (truth != 1)]
-        if other.size:
-            raise ValueError(f"masks must be boolean or 0 and 1, found {other[0]}; choose a bit of a bit image first")
-        truth = truth == 1
-    return attributions, truth

@@ -167,7 +167,7 @@ def test_summary_of_nothing_and_of_one_is_json():
 def test_chunks_give_the_same(monkeypatch):
     maps, masks = sample()
     whole = map_quality(maps, masks, radius=1)
-    monkeypatch.setattr("shared.saliency.quality.CHUNK_PIXELS", 200)
+    monkeypatch.setattr("shared.saliency.map_arrays.CHUNK_PIXELS", 200)
     pieces = map_quality(maps, masks, radius=1)
     for name in METRICS:
         np.testing.assert_array_equal(whole[name]["value"], pieces[name]["value"])
