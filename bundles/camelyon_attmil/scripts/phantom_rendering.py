@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -73,6 +74,12 @@ class SlideRenderer:
                 light *= 1 - (weight * 0.93)[..., None] * (1 - np.array(pen.ink, dtype=np.float32))
         light += self.stain.noise * noise.transpose(1, 2, 0)
         return np.clip(np.rint(light), 0, 255).astype(np.uint8)
+
+    def with_anatomy(self, anatomy: Anatomy) -> SlideRenderer:
+        """Return what draws another anatomy in the same way: stain, textures and noise stay where they are."""
+        other = copy.copy(self)
+        other.anatomy = anatomy
+        return other
 
     def _tissue_depth(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return the depth within node or fat, µm."""
