@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import shapely
@@ -45,7 +47,7 @@ def test_outside_of_the_metastasis_all_strengths_are_the_same_picture(scripts, a
     pictures = [
         renderer.with_anatomy(module.with_area(renderer.anatomy, area))(0, 0, side, side) for area in module.AREAS
     ]
-    for smaller, larger in zip(pictures[:-1], pictures[1:], strict=True):
+    for smaller, larger in pairwise(pictures):
         np.testing.assert_array_equal(smaller[outside], larger[outside])
         assert (smaller[~outside] != larger[~outside]).mean() > 0.02
 
