@@ -55,6 +55,74 @@ def test_a_pale_slide_does_not_vanish(tissue):
     assert (without & _expected()).sum() < 0.3 * _expected().sum()
 
 
+@pytest.fixture(scope="module")
+def phantom_truth(scripts, tmp_path_factory):
+    """A phantom slide with a pale area and pen marks: its overview, and where what lies, by name."""
+
+    def build(strength, seed):
+        module, folder = scripts("phantom"), tmp_path_factory.mktemp("phantom")
+        spread = {"mean": strength, "std": 0.0, "low": strength, "high": strength}
+        parameters = scripts("phantom_parameters").PhantomParameters.from_config(
+            {"artefacts": {"pale_area": 1.0, "pale_slide": 0.0, "pale_strength": spread}}
+        )
+        planned, size = module.PhantomSlide("s", "s.tif", None, True, seed), (1280, 1152)
+        renderer = module.phantom_renderer(planned, 0, size, 2.0, parameters)
+        path = scripts("pyramid_tiff").write_pyramid(folder / "s.tif", size, renderer, 2.0)
+        with scripts("slide").Slide(path) as slide:
+            picture, downsample = slide.overview(8.0)
+        y, x = ((np.arange(length) + 0.5) * 2.0 * downsample for length in picture.shape[:2])
+        x, y, anatomy = x[None], y[:, None], renderer.anatomy
+        pen = np.maximum.reduce([line.depth(x, y) for line in anatomy.pens])
+        node = anatomy.node.depth(x, y)
+        fat = renderer._fat_depth(x, y)
+        return picture, {
+            "node": (node > 8) & (pen < -16),
+            "pale": (node > 8) & (anatomy.pale.depth(x, y) > 0) & (pen < -16),
+            "fat": (fat > 0) & (node < -24) & (pen < -16),
+            "glass": (np.maximum(fat, node) < -16),
+            "pen": pen > 0,
+        }
+
+    return build
+
+
+@pytest.mark.parametrize(("strength", "seed"), [(0.25, 0), (0.32, 1), (0.45, 2)])
+def test_pale_areas_of_phantoms_are_tissue_and_glass_pen_and_fat_are_not(tissue, phantom_truth, strength, seed):
+    picture, truth = phantom_truth(strength, seed)
+    assert all(area.sum() > 500 for area in truth.values())
+
+    def shares(detection):
+        found, _, pale = detection.detect(picture, 8.0)
+        assert not pale
+        return {name: found[area].mean() for name, area in truth.items()}
+
+    found = shares(tissue.TissueDetection())
+    assert found["pale"] > 0.95
+    assert found["node"] > 0.99
+    assert found["glass"] < 0.002
+    assert found["fat"] < 0.05
+    without = shares(tissue.TissueDetection(pale_contrast=1.0))
+    assert without["pale"] < 0.4
+    # ink on stained tissue is not always told from it; paleness adds none
+    assert found["pen"] <= without["pen"] + 0.001
+
+
+def test_a_pale_area_is_kept_and_a_hole_and_pale_dust_are_not(tissue):
+    picture = _picture((190, 110, 170))
+    rng = np.random.default_rng(1)
+    pale = np.array((226, 205, 222))
+    for rows, columns in ((slice(50, 110), slice(140, 200)), (slice(20, 140), slice(240, 290))):
+        # at the border of the stained tissue, and apart from it
+        picture[rows, columns] = np.clip(pale + rng.normal(0, 4, (*picture[rows, columns].shape[:2], 1)), 0, 255)
+    picture[60:100, 80:120] = 243  # 102,400 µm² of glass
+    found, threshold, _ = tissue.TissueDetection().detect(picture, 8.0)
+    assert tissue.saturation(pale[None, None].astype(np.uint8))[0, 0] < 0.8 * threshold
+    assert found[50:110, 142:196].mean() > 0.99
+    assert not found[:, 210:].any()
+    assert found[64:96, 84:116].mean() < 0.01
+    assert found[60:100, 120:140].all()
+
+
 @pytest.mark.parametrize("ink", [(50, 140, 90), (40, 55, 150), (35, 35, 40)])
 def test_ink_is_no_tissue(tissue, ink):
     picture = _picture((190, 110, 170))
