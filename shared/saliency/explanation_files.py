@@ -12,8 +12,10 @@ import numpy as np
 from shared.data.file_names import safe_name
 from shared.data.files import write_json
 from shared.saliency.boxes import Box
+from shared.saliency.layers import write_map_layer, write_outline, write_plain
 from shared.saliency.nifti import write_map
 from shared.saliency.overlay import overlay_title, write_image, write_overlay
+from shared.saliency.thumbnail import write_thumbnail
 from shared.saliency.titles import method_title
 
 __all__ = ["FOLDER", "ExplanationFiles"]
@@ -74,6 +76,34 @@ class ExplanationFiles:
         )
         return name
 
+    def write_view(
+        self, entry: Mapping[str, Any], image: np.ndarray, mask: np.ndarray | None, boxes: Sequence[Box] = ()
+    ) -> dict[str, Any]:
+        """Write what a viewer lays maps over: the image without a frame, and the outline of the known cause.
+
+        Args:
+            entry: describes the sample.
+            image: the network's input ``(H, W)``.
+            mask: where the cause of the class is, ``(H, W)``, if known.
+            boxes: drawn around the cause by a person, pixels.
+
+        Returns:
+            ``image_png``; ``outline_png``, ``None`` without a cause; ``size_px``, width and height; ``boxes``;
+            ``pixel_size_um``. It is the entry's ``view``.
+        """
+        plain, outline = self._name(entry, "plain.png"), None
+        write_plain(self.output_dir / plain, self._grey(image))
+        if mask is not None and (mask > 0).any():
+            outline = self._name(entry, "outline.png")
+            write_outline(self.output_dir / outline, mask)
+        return {
+            "image_png": plain,
+            "outline_png": outline,
+            "size_px": [int(image.shape[1]), int(image.shape[0])],
+            "boxes": [list(box) for box in boxes],
+            "pixel_size_um": self.pixel_size_um,
+        }
+
     def write_map(
         self,
         entry: Mapping[str, Any],
@@ -83,8 +113,8 @@ class ExplanationFiles:
         mask: np.ndarray | None,
         boxes: Sequence[Box] = (),
         file: str | None = None,
-    ) -> dict[str, str]:
-        """Write a map as an overlay and as NIfTI.
+    ) -> dict[str, Any]:
+        """Write a map as an overlay, as a layer for a viewer and as NIfTI.
 
         Args:
             entry: describes the sample.
@@ -96,9 +126,13 @@ class ExplanationFiles:
             file: name of the files without their endings; the method's key if None.
 
         Returns:
-            ``overlay_png`` and ``nifti``, the files' paths in the index.
+            ``overlay_png``, ``layer_png`` and ``nifti``, the files' paths in the index, and ``limit``, the magnitude at
+            which the layer's colours saturate.
         """
-        overlay, nifti = (self._name(entry, f"{file or method}.{ending}") for ending in ("png", "nii.gz"))
+        overlay, layer, nifti = (
+            self._name(entry, f"{file or method}{ending}") for ending in (".png", "_layer.png", ".nii.gz")
+        )
+        limit = write_map_layer(self.output_dir / layer, attribution)
         write_overlay(
             self.output_dir / overlay,
             self._grey(image),
@@ -118,7 +152,23 @@ class ExplanationFiles:
         size_mm = 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000
         description = f"{method}: {entry['target']}"
         write_map(self.output_dir / nifti, attribution, pixel_size_mm=size_mm, description=description)
-        return {"overlay_png": overlay, "nifti": nifti}
+        return {"overlay_png": overlay, "layer_png": layer, "limit": limit, "nifti": nifti}
+
+    def write_similar(self, entry: Mapping[str, Any], rank: int, image: np.ndarray) -> str:
+        """Write a training case that is like a sample, small and plain.
+
+        Args:
+            entry: describes the sample.
+            rank: of the case among those of the sample, from 0 on.
+            image: the case as the network takes it, ``(C, H, W)`` with one channel or three, or ``(H, W)``; shown from
+                its lowest to its highest value.
+
+        Returns:
+            The file's path in the index.
+        """
+        name = self._name(entry, f"similar_{rank + 1}.png")
+        write_thumbnail(self.output_dir / name, image)
+        return name
 
     def write_index(self, content: Mapping[str, Any]) -> Path:
         """Write ``index.json``, last of all: what it lists is there."""

@@ -16,10 +16,13 @@ from shared.saliency.bags.base import BagAttribution
 from shared.saliency.base import Attribution, Sign, evaluation_mode
 from shared.saliency.sanity.layers import flip_logits
 
-__all__ = ["Explained", "ExplainedBags", "ExplainedImages", "Explanations", "on_network"]
+__all__ = ["Explained", "ExplainedBags", "ExplainedImages", "Explanations", "Maps", "on_network"]
 
-Explanations = Mapping[str, Sequence[NDArray[np.floating]]]
-"""By method: of each sample a map ``(H, W)``, or values of its instances ``(N,)``."""
+Maps = Sequence[NDArray[np.floating]] | NDArray[np.floating]
+"""Of each sample a map ``(H, W)``, all of one size, or values of its instances ``(N_b,)``."""
+
+Explanations = Mapping[str, Maps]
+"""By method."""
 
 M = TypeVar("M")
 
@@ -98,11 +101,11 @@ class ExplainedImages(Explained):
         """Return the logits ``(1, K)`` of the first image."""
         return network(self.images[:1])
 
-    def explain(self, network: nn.Module) -> dict[str, NDArray[np.floating]]:
+    def explain(self, network: nn.Module) -> Explanations:
         """Return the maps ``(B, H, W)`` by method, channels added up."""
         return self._maps(network, self.targets)
 
-    def explain_other(self, seed: int) -> dict[str, NDArray[np.floating]]:
+    def explain_other(self, seed: int) -> Explanations:
         """Return the maps ``(B, H, W)`` for another class of each image, drawn from all others (Sixt et al. 2020).
 
         A network with one logit has its last layer turned round instead: its logit is then that of the other of two
@@ -115,7 +118,7 @@ class ExplainedImages(Explained):
         step = np.random.default_rng(seed).integers(1, classes, size=self.count)
         return self._maps(self.network, (self.targets + torch.from_numpy(step).to(self.targets)) % classes)
 
-    def _maps(self, network: nn.Module, targets: Tensor) -> dict[str, NDArray[np.floating]]:
+    def _maps(self, network: nn.Module, targets: Tensor) -> Explanations:
         parts = list(zip(self.images.split(self.batch_size), targets.split(self.batch_size), strict=True))
         return {
             name: np.concatenate([method.attribute(*part).sum(dim=1).cpu().numpy() for part in parts])
@@ -149,14 +152,14 @@ class ExplainedBags(Explained):
         few = self.features[:1]
         return network(few, torch.ones(1, dtype=torch.int64, device=few.device))
 
-    def explain(self, network: nn.Module) -> dict[str, list[NDArray[np.floating]]]:
+    def explain(self, network: nn.Module) -> Explanations:
         """Return the values ``(N_b,)`` of each bag by method."""
         return {
             name: [values.cpu().numpy() for values in self._values(method)]
             for name, method in on_network(self.methods, self.network, network).items()
         }
 
-    def explain_other(self, seed: int) -> dict[str, list[NDArray[np.floating]]]:  # noqa: ARG002
+    def explain_other(self, seed: int) -> Explanations:  # noqa: ARG002
         """Return the values ``(N_b,)`` for the opposite of the explained logit.
 
         The last layer is turned round (:func:`~shared.saliency.sanity.layers.flip_logits`): of two classes, the other.

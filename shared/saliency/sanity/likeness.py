@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.saliency.base import Sign
 from shared.saliency.map_similarity import bag_rank_correlation, rank_correlation, structural_similarity
+from shared.saliency.sanity.explained import Maps
 
 __all__ = ["headline", "likeness"]
 
 Floats = NDArray[np.float64]
 
 
-def likeness(
-    first: Sequence[NDArray[np.floating]], second: Sequence[NDArray[np.floating]], sign: Sign = "signed"
-) -> dict[str, Floats]:
+def likeness(first: Maps, second: Maps, sign: Sign = "signed") -> dict[str, Floats]:
     """Compare two explanations of each of B samples.
 
     Args:
@@ -43,9 +40,9 @@ def headline(sign: Sign) -> str:
     return "rank_correlation_absolute" if sign == "absolute" else "rank_correlation"
 
 
-def _compare(first: Sequence[NDArray[np.floating]], second: Sequence[NDArray[np.floating]]) -> dict[str, Floats]:
+def _compare(first: Maps, second: Maps) -> dict[str, Floats]:
     if first[0].ndim == 1:
         lengths = [len(values) for values in first]
         return {"rank_correlation": bag_rank_correlation(np.concatenate(first), np.concatenate(second), lengths)}
-    a, b = np.stack(first), np.stack(second)
+    a, b = np.asarray(first), np.asarray(second)
     return {"rank_correlation": rank_correlation(a, b), "structural_similarity": structural_similarity(a, b)}
