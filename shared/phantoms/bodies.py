@@ -40,7 +40,9 @@ def sphere_union_thickness(y: ArrayLike, x: ArrayLike, spheres: FloatArray) -> F
     cx, cy, cz, radius = spheres.T.reshape(4, -1, *[1] * y.ndim)
     half = np.sqrt(np.maximum(0.0, radius**2 - (x - cx) ** 2 - (y - cy) ** 2))  # (K, H, W)
     start, end = np.sort(cz - half, axis=0), np.sort(cz + half, axis=0)
-    return end[-1] - start[0] - np.maximum(0.0, start[1:] - end[:-1]).sum(axis=0)
+    thickness = end[-1] - start[0] - np.maximum(0.0, start[1:] - end[:-1]).sum(axis=0)
+    # beside all spheres the gaps between their middles add up to nothing but for rounding: no ray is inside there
+    return np.where((half > 0).any(axis=0), thickness, 0.0)
 
 
 def inside_spheres(points: FloatArray, spheres: FloatArray) -> NDArray[np.bool_]:

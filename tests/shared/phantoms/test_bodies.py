@@ -70,3 +70,16 @@ def test_rotation_keeps_radii_and_distances():
     turned = rotate_spheres(spheres, tumble(np.random.default_rng(3), 1.0))
     assert turned[:, 3].tolist() == [0.3, 0.4]
     assert np.linalg.norm(turned[0, :3] - turned[1, :3]) == pytest.approx(np.sqrt(5))
+
+
+def test_beside_all_spheres_the_thickness_is_0_and_not_nearly_0():
+    """The gaps between the middles of spheres that a ray does not meet add up but for rounding."""
+    grid = np.linspace(-1.2, 1.2, 60)
+    y, x = grid[:, None], grid
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        spheres = rotate_spheres(arc_chain(0.4, 3.0, rng.uniform(0.2, 0.4, 9)), tumble(rng, 0.5))
+        met = (np.hypot(x - spheres[:, 0, None, None], y - spheres[:, 1, None, None]) < spheres[:, 3, None, None]).any(
+            0
+        )
+        assert ((sphere_union_thickness(y, x, spheres) > 0) == met).all()
