@@ -7,7 +7,7 @@ prediction runs on them; only the group ``truth`` is extra. Everything follows f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from scripts.phantom_cells import CLASSES, Donor, donor_of, render_cell, sample_cell, sample_mark
+from scripts.phantom_cells import CLASSES, Cell, Donor, donor_of, render_cell, sample_cell, sample_mark
 from scripts.phantom_outliers import OUTLIER_KINDS, draw_debris, draw_outlier
 from scripts.phantom_parameters import Optics, PhantomParameters
 from shared import __version__
@@ -59,6 +59,7 @@ def draw_cell(
     donor: Donor | None = None,
     shape: tuple[int, int] = (50, 50),
     offset: tuple[float, float] = (0.0, 0.0),
+    alter: Callable[[Cell], Cell] | None = None,
 ) -> tuple[FloatArray, NDArray[np.uint8]]:
     """Draw one object in the middle of an empty image, without noise.
 
@@ -71,6 +72,7 @@ def draw_cell(
         donor: relative factors; the average donor if None.
         shape: ``(H, W)``.
         offset: rows and columns by which the object lies off the middle, in pixels.
+        alter: returns a leukocyte with some of its properties exchanged, before it is drawn.
 
     Returns:
         Phase in radians, and truth bits as :data:`scripts.phantom_cells.TRUTH` names them; each ``(H, W)``.
@@ -84,7 +86,7 @@ def draw_cell(
     cell_rng, mark_rng = rng.spawn(2)
     cell = sample_cell(kind, cell_rng, parameters, donor)
     cell = replace(cell, mark=sample_mark(kind, variant, mark_rng, parameters.mark))
-    return render_cell(cell, parameters.optics, shape, offset)
+    return render_cell(cell if alter is None else alter(cell), parameters.optics, shape, offset)
 
 
 def draw_crops(
@@ -94,6 +96,7 @@ def draw_crops(
     parameters: PhantomParameters | None = None,
     donors: Sequence[int] | None = None,
     shape: tuple[int, int] = (50, 50),
+    alter: Callable[[Cell], Cell] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.uint8]]:
     """Draw single-cell crops directly, as preparing would cut them from frames: centred, noisy, background subtracted.
 
@@ -106,6 +109,7 @@ def draw_crops(
         parameters: of the phantoms; the defaults if None.
         donors: number of each crop's donor; all from donor 0 if None.
         shape: ``(H, W)`` of a crop.
+        alter: see :func:`draw_cell`; place, background and noise stay what they are without it.
 
     Returns:
         Phase in radians ``(N, H, W)``, labels ``(N,)`` (index in :data:`scripts.phantom_cells.CLASSES`, −1 for
@@ -127,6 +131,7 @@ def draw_crops(
             shape,
             # what segmentation leaves of the position and of the background
             offset=tuple(noise_rng.uniform(-1, 1, 2)),
+            alter=alter,
         )
         background = random_background(shape, noise_rng, tilt=0.03, curvature=0.01, piston=0.04)
         images[index] = phase + background + _camera_noise(shape, parameters.optics, known[number], noise_rng)
