@@ -109,7 +109,7 @@ def _entropy(maps: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.where(total[:, 0] > 0, _ratio(terms, np.full(len(terms), np.log(n))), np.nan)
 
 
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> NDArray[np.float64]:
     """Return the quotient, NaN where the denominator is not positive."""
     return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ __all__ = [
     "check_masks",
     "check_sign",
     "in_chunks",
+    "join_samples",
     "measurable",
     "pixel_rows",
     "signed_part",
@@ -101,7 +102,7 @@ def in_chunks(function: Callable[..., Any], *arrays: np.ndarray) -> Any:
     """Call a function on some samples after another, and join what it returns.
 
     Args:
-        function: takes the chunks of the arrays; returns an array ``(b, …)``, or a mapping or tuple of such.
+        function: takes the chunks of the arrays; returns an array ``(b, …)``, or mappings of such.
         arrays: of equal length B.
 
     Returns:
@@ -110,16 +111,23 @@ def in_chunks(function: Callable[..., Any], *arrays: np.ndarray) -> Any:
     pixels = max(1, arrays[0][0].size) if len(arrays[0]) else 1
     rows = max(1, CHUNK_PIXELS // pixels)
     starts = range(0, max(1, len(arrays[0])), rows)
-    return _joined([function(*(array[start : start + rows] for array in arrays)) for start in starts])
+    return join_samples([function(*(array[start : start + rows] for array in arrays)) for start in starts])
 
 
-def _joined(parts: list[Any]) -> Any:
-    """Join the results of chunks; what is one part already is not copied."""
+def join_samples(parts: Sequence[Any]) -> Any:
+    """Join what was measured on some samples after another.
+
+    Args:
+        parts: arrays ``(b, …)``, or mappings of such with the same keys, nested as deep as they are; at least one.
+
+    Example:
+        >>> part = {"iou": {"value": np.array([0.5]), "chance": np.array([0.1])}}
+        >>> join_samples([part, part])["iou"]["value"].tolist()
+        [0.5, 0.5]
+    """
     first = parts[0]
     if len(parts) == 1:
         return first
     if isinstance(first, dict):
-        return {key: _joined([part[key] for part in parts]) for key in first}
-    if isinstance(first, tuple):
-        return tuple(_joined(list(column)) for column in zip(*parts, strict=True))
+        return {key: join_samples([part[key] for part in parts]) for key in first}
     return np.concatenate(parts)

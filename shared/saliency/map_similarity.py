@@ -109,7 +109,7 @@ def _rank_correlation(a: Floats, b: Floats) -> NDArray[np.float64]:
     return _correlation(*(np.einsum("bp,bp->b", p, q) for p, q in ((x, y), (x, x), (y, y))))
 
 
-def _correlation(xy: NDArray[np.float64], xx: NDArray[np.float64], yy: NDArray[np.float64]) -> NDArray[np.float64]:
+def _correlation(xy: NDArray[np.number], xx: NDArray[np.number], yy: NDArray[np.number]) -> NDArray[np.float64]:
     """Return correlations from sums of products of centred values, within their bounds."""
     scale = np.sqrt(xx * yy)
     quotient = np.divide(xy, scale, out=np.full(len(xy), np.nan), where=scale > 0)

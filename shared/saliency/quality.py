@@ -182,24 +182,38 @@ def summarise_quality(
 
     Returns:
         ``{metric: {"value", "ci95", "chance", "n", "n_without_mask"}}``, ready for JSON. ``n`` samples were measured,
-        ``n_without_mask`` were not. Nothing measured gives ``None`` with a ``reason``, and so does an interval of fewer
-        than two samples or groups (:func:`shared.evaluation.bootstrap.interval_entry`).
+        ``n_without_mask`` were not; ``chance`` is ``None`` where a measure has no chance level (NaN everywhere).
+        Nothing measured gives ``None`` with a ``reason``, and so does an interval of fewer than two samples or groups
+        (:func:`shared.evaluation.bootstrap.interval_entry`).
     """
+    key = f"ci{100 * level:g}"
     summary: dict[str, dict[str, Any]] = {}
-    for name, part in per_sample.items():
-        measured = ~np.isnan(part["value"])
-        values, n = part["value"][measured], int(measured.sum())
-        counts = {"n": n, "n_without_mask": int(len(measured) - n)}
-        key = f"ci{100 * level:g}"
+    for names, measured in _same_samples(per_sample):
+        n = int(measured.sum())
+        counts = {"n": n, "n_without_mask": len(measured) - n}
         if n == 0:
             reason = "no sample with a mask that is neither empty nor the whole image"
-            summary[name] = {"value": None, key: None, "chance": None, **counts, "reason": reason}
+            summary |= {name: {"value": None, key: None, "chance": None, **counts, "reason": reason} for name in names}
             continue
-        chance = float(part["chance"][measured].mean())
+        values = np.stack([per_sample[name]["value"][measured] for name in names], axis=1)
         kept = None if groups is None else np.asarray(groups)[measured]
-        interval = bootstrap_interval(weighted_mean, [values], resamples=resamples, level=level, seed=seed, groups=kept)
-        summary[name] = {**interval.to_json(), "chance": chance, **counts}
-    return summary
+        intervals = bootstrap_interval(
+            weighted_mean, [values], resamples=resamples, level=level, seed=seed, groups=kept
+        )
+        for column, name in enumerate(names):
+            chance = float(per_sample[name]["chance"][measured].mean())
+            known = {"chance": None if np.isnan(chance) else chance}
+            summary[name] = {**intervals[column].to_json(), **known, **counts}
+    return {name: summary[name] for name in per_sample}
+
+
+def _same_samples(per_sample: MapQuality) -> list[tuple[list[str], Masks]]:
+    """Return the metrics that were measured on the same samples, and these ``(B,)``: one bootstrap serves them all."""
+    alike: dict[bytes, tuple[list[str], Masks]] = {}
+    for name, part in per_sample.items():
+        measured = ~np.isnan(part["value"])
+        alike.setdefault(measured.tobytes(), ([], measured))[0].append(name)
+    return list(alike.values())
 
 
 def sample_quality(per_sample: MapQuality, index: int) -> dict[str, dict[str, float | None]]:

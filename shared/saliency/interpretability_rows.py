@@ -1,0 +1,167 @@
+"""Rows of the interpretability file from measures of samples: overall, by class and by size of the lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shared.evaluation.interpretability.file import not_measured, row
+from shared.saliency.base import Sign
+from shared.saliency.map_arrays import pixel_rows
+from shared.saliency.map_measures import map_measures
+from shared.saliency.overlap import TunedThreshold
+from shared.saliency.quality import MapQuality, summarise_quality
+
+__all__ = ["map_rows", "measure_rows"]
+
+_OF_MASKS = ("rank_accuracy", "localisation_auc", "mass_accuracy", "pointing_game", "cause_share")
+_REASONS = {
+    **dict.fromkeys(_OF_MASKS, "no masks: the data do not say where the cause is"),
+    "iou": "no threshold: it is chosen on validation samples with masks of the cause, and there are none",
+    "background_share": "no masks of the background",
+    "edge_agreement": "no images were given",
+    "distractor_share": "no masks of distractors: only generated data have them",
+    "shortcut_share": "no masks of a shortcut: only generated data have them",
+}
+#: measures of a region: a sample without one is counted, and is no fault of its map
+_OF_REGIONS = (*_OF_MASKS, "iou", "background_share", "distractor_share", "shortcut_share")
+#: measures that can differ with the size of the lesion
+_BY_SIZE = (*_OF_MASKS, "iou")
+_SIZES = ("small", "medium", "large")
+
+
+def map_rows(
+    name: str,
+    maps: ArrayLike,
+    *,
+    images: ArrayLike | None = None,
+    masks: ArrayLike | None = None,
+    background: ArrayLike | None = None,
+    distractor: ArrayLike | None = None,
+    shortcut: ArrayLike | None = None,
+    tuned: TunedThreshold | None = None,
+    labels: Sequence[str | None] | None = None,
+    sizes: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    sign: Sign = "signed",
+    radius: float = 0.0,
+) -> list[dict[str, Any]]:
+    """Measure one method's maps, and return the rows of every measure that needs only maps and masks.
+
+    A measure that needs what is not given has one row, which says so.
+
+    Args:
+        name: of the method, its key in the config.
+        maps: attributions ``(B, H, W)``.
+        images: see :func:`shared.saliency.map_measures.map_measures`, as the next five and ``sign`` and ``radius``.
+        masks: where the cause is.
+        background: what cannot matter.
+        distractor: structures drawn to mislead.
+        shortcut: a mark that goes with the class without causing it.
+        tuned: threshold of the IoU.
+        labels: see :func:`measure_rows`, as the next three.
+        sizes: by default the number of pixels of each mask.
+        groups: what the intervals resample.
+        seed: of the bootstrap.
+        sign: what of a map is measured.
+        radius: tolerance of the pointing game in pixels.
+
+    Raises:
+        ValueError: as :func:`shared.saliency.map_measures.map_measures`.
+    """
+    known = {"images": images, "background": background, "distractor": distractor, "shortcut": shortcut}
+    quality = map_measures(maps, masks=masks, tuned=tuned, sign=sign, radius=radius, **known)
+    if sizes is None and masks is not None:
+        area = pixel_rows(np.asarray(masks)).sum(axis=1, dtype=np.float64)
+        sizes = np.where(area > 0, area, np.nan)
+    parameters: dict[str, dict[str, Any]] = {"pointing_game": {"radius": radius}}
+    if tuned is not None:
+        parameters["iou"] = {"quantile": tuned.quantile, "iou_of_choice": tuned.iou, "n_of_choice": tuned.n}
+    rows = measure_rows(name, quality, labels=labels, sizes=sizes, groups=groups, seed=seed, parameters=parameters)
+    absent = [not_measured(measure, reason, name) for measure, reason in _REASONS.items() if measure not in quality]
+    return rows + absent
+
+
+def measure_rows(
+    name: str,
+    per_sample: MapQuality,
+    *,
+    labels: Sequence[str | None] | None = None,
+    sizes: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows of measures that were taken of each sample: overall, for each class, and by size of the lesion.
+
+    Args:
+        name: of the method, its key in the config.
+        per_sample: by the name of a measure, ``value`` and ``chance`` ``(B,)``, NaN where a sample could not be
+            measured or there is no chance level.
+        labels: class of each sample, ``None`` where it is unknown; there are rows by class if there are several.
+        sizes: size of each sample's lesion, NaN where it is unknown; measures of the cause have rows for its tertiles
+            ``small``, ``medium`` and ``large`` over all classes.
+        groups: donor or patient of each sample ``(B,)``; whole groups are resampled.
+        seed: seed of the bootstrap.
+        parameters: of measures, by name.
+
+    Raises:
+        ValueError: if a measure is unknown, or labels, sizes or groups are not as many as the samples.
+    """
+    n = len(next(iter(per_sample.values()))["value"]) if per_sample else 0
+    drawn = None if groups is None else _of_samples(groups, n, "groups")
+    rows = []
+    for place, chosen, measures in _subsets(per_sample, labels, sizes, n):
+        part = {key: {end: values[chosen] for end, values in per_sample[key].items()} for key in measures}
+        summary = summarise_quality(part, groups=None if drawn is None else drawn[chosen], seed=seed)
+        for measure, entry in summary.items():
+            stated = {"parameters": dict((parameters or {}).get(measure, {}))} if measure in (parameters or {}) else {}
+            rows.append(row(measure, _explained(measure, entry, place) | stated, name, **place))
+    return rows
+
+
+def _subsets(
+    per_sample: MapQuality, labels: Sequence[str | None] | None, sizes: ArrayLike | None, n: int
+) -> Iterator[tuple[dict[str, str], NDArray[np.bool_], list[str]]]:
+    """Yield where a row belongs, which samples ``(B,)`` and which measures it is of."""
+    yield {}, np.ones(n, dtype=bool), list(per_sample)
+    if labels is not None:
+        classes = _of_samples(np.array(list(labels), dtype=object), n, "labels")
+        present = sorted({label for label in classes if label is not None})
+        for label in present if len(present) > 1 else []:
+            yield {"label": label}, classes == label, list(per_sample)
+    by_size = [measure for measure in per_sample if measure in _BY_SIZE]
+    if sizes is not None and by_size:
+        extents = _of_samples(np.asarray(sizes, dtype=np.float64), n, "sizes")
+        if np.isfinite(extents).any():
+            ends = np.nanquantile(extents, [1 / 3, 2 / 3])
+            # a size that is not known is larger than any, and of no tertile
+            tertile = np.where(np.isnan(extents), -1, np.searchsorted(ends, extents))
+            for number, size in enumerate(_SIZES):
+                yield {"size": size}, tertile == number, by_size
+
+
+def _explained(measure: str, entry: dict[str, Any], place: Mapping[str, str]) -> dict[str, Any]:
+    """Return an entry that says why samples, or all of them, have no value."""
+    without = entry["n_without_mask"]
+    if entry["n"] + without == 0:
+        return entry | {"reason": f"no sample of this {' and '.join(place)}" if place else "no samples"}
+    if measure in _OF_REGIONS:
+        return entry
+    entry = {key: value for key, value in entry.items() if key != "n_without_mask"}
+    if without:
+        undefined = f"undefined for {without} of {entry['n'] + without} samples, whose map is zero or constant"
+        others = [entry["reason"]] if entry["value"] is not None and "reason" in entry else []
+        entry["reason"] = "; ".join([*others, undefined])
+    return entry
+
+
+def _of_samples(values: ArrayLike, n: int, name: str) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have one entry for each of the {n} samples, found shape {array.shape}")
+    return array
