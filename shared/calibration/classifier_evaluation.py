@@ -21,12 +21,14 @@ from shared.calibration.selective import selective_report
 from shared.data.errors import DataError
 from shared.evaluation.binary import binary_metrics, roc_curve
 from shared.evaluation.classification import classification_metrics
+from shared.evaluation.headline_statistics import classification_headline
 from shared.evaluation.metrics_file import write_metrics
 from shared.evaluation.precision_recall import average_precision, precision_recall_curve
 from shared.evaluation.predictions import DECISIONS, predictions_table, write_predictions
 from shared.evaluation.proportion import wilson_interval
 from shared.evaluation.provenance import provenance
 from shared.evaluation.resampling_groups import group_records
+from shared.evaluation.subgroups import subgroup_metrics
 
 __all__ = ["ClassifierEvaluation", "FurtherMeasure", "PredictionsWriter", "evaluate_predictions", "prediction_rows"]
 
@@ -92,6 +94,7 @@ class ClassifierEvaluation(PredictionsWriter):
         group_key: key of a record that says which samples belong together (donor, patient); whole groups are resampled.
             Where labelled records do not have it, single samples are resampled: the metrics file says so, and a warning
             is logged.
+        subgroup_keys: keys of a record that divide the samples into subgroups, each measured by itself.
         split: name of the split that is evaluated.
         further: what else is measured on the labelled samples, by its key in the metrics file.
     """
@@ -109,6 +112,7 @@ class ClassifierEvaluation(PredictionsWriter):
         resamples: int = 1000,
         target_risks: Sequence[float] = (0.01, 0.05, 0.1),
         group_key: str | None = None,
+        subgroup_keys: Sequence[str] = (),
         split: str = "test",
         further: Mapping[str, FurtherMeasure] | None = None,
     ) -> None:
@@ -122,6 +126,7 @@ class ClassifierEvaluation(PredictionsWriter):
             "resamples": resamples,
             "target_risks": list(target_risks),
             "group_key": group_key,
+            "subgroup_keys": list(subgroup_keys),
         }
         self.split = split
         self.further = dict(further or {})
@@ -193,8 +198,9 @@ def evaluate_predictions(
     resamples: int = 1000,
     target_risks: Sequence[float] = (0.01, 0.05, 0.1),
     group_key: str | None = None,
+    subgroup_keys: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Measure predictions: classification, calibration before and after, selective prediction, outliers.
+    """Measure predictions: classification, calibration before and after, selective prediction, outliers, subgroups.
 
     Args:
         collected: records (with ``label`` or ``kind``) and columns of a calibrated classifier.
@@ -204,6 +210,7 @@ def evaluate_predictions(
         resamples: bootstrap resamples.
         target_risks: risks at which coverage is reported.
         group_key: key of a record whose values are resampled as wholes; ``None`` resamples single samples.
+        subgroup_keys: keys of a record that divide the samples, see :mod:`shared.evaluation.subgroups`.
 
     Returns:
         The content of the metrics file but for bundle, split and provenance. Of two classes the second is the one to
@@ -227,6 +234,8 @@ def evaluate_predictions(
     kept = columns["decision"] != "reject"
     accepted = columns["decision"] == "accept"
     rates, found = _class_to_be_found(labels, columns["probabilities"], classes, bootstrap)
+    names, statistic = classification_headline(classes, labels)
+    arrays = [labels, columns["prediction"], columns["probabilities"]]
     return {
         "n": len(labels),
         "classes": list(classes),
@@ -246,6 +255,7 @@ def evaluate_predictions(
         "confusion_matrix": confusion_matrix(labels, columns["prediction"], labels=range(len(classes))),
         "selective": selective_report(columns["confidence"], wrong, target_risks=target_risks, **bootstrap),
         "outliers": _outliers(collected, inliers),
+        "subgroups": subgroup_metrics(inliers.records, subgroup_keys, statistic, names, arrays, **bootstrap),
     }
 
 

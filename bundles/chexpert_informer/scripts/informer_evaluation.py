@@ -25,10 +25,12 @@ from shared.calibration.selective import selective_report
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
 from shared.evaluation.decision_curve import decision_curve
+from shared.evaluation.headline_statistics import multi_label_headline
 from shared.evaluation.metrics_file import write_metrics
 from shared.evaluation.multi_label import multilabel_metrics
 from shared.evaluation.provenance import provenance
 from shared.evaluation.resampling_groups import group_records
+from shared.evaluation.subgroups import subgroup_metrics
 
 __all__ = ["InformerEvaluation", "alarm_figures", "measure_findings"]
 
@@ -59,6 +61,7 @@ class InformerEvaluation(FindingsWriter):
         incidence: by finding, cases a year, for the paper's clinical reading.
         shown_alarms: alarms in the figures beside the acting one; the tables hold all.
         group_key: key of a record that says which images belong together; whole groups are resampled.
+        subgroup_keys: keys of a record that divide the images into subgroups, each measured by itself.
         split: name of the split that is evaluated.
     """
 
@@ -82,6 +85,7 @@ class InformerEvaluation(FindingsWriter):
         incidence: Mapping[str, float] | None = None,
         shown_alarms: Sequence[str] = (),
         group_key: str | None = "patient",
+        subgroup_keys: Sequence[str] = (),
         split: str = "test",
     ) -> None:
         super().__init__(collector, classifier, classes, output_dir, labelled=True)
@@ -96,6 +100,7 @@ class InformerEvaluation(FindingsWriter):
             "resamples": resamples,
             "target_risks": list(target_risks),
             "group_key": group_key,
+            "subgroup_keys": list(subgroup_keys),
         }
         self.of_alarms: dict[str, Any] = {
             "resamples": resamples,
@@ -149,8 +154,9 @@ def measure_findings(
     resamples: int = 1000,
     target_risks: Sequence[float] = (0.05, 0.1),
     group_key: str | None = "patient",
+    subgroup_keys: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Measure predictions: F1 and the like, calibration before and after, selective prediction, decision curves.
+    """Measure predictions: F1 and the like, calibration before and after, selection, decision curves, subgroups.
 
     Args:
         doubts: of labelled images.
@@ -162,6 +168,7 @@ def measure_findings(
         resamples: bootstrap resamples.
         target_risks: risks at which coverage is reported.
         group_key: key of a record whose values are resampled as wholes.
+        subgroup_keys: keys of a record that divide the images, see :mod:`shared.evaluation.subgroups`.
 
     Returns:
         The content of the metrics file but for bundle, split, alarms and provenance.
@@ -177,6 +184,8 @@ def measure_findings(
     drawn = group_records(records, group_key)
     bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "groups": drawn.groups}
     labels = doubts.label[:, kept]
+    answers = [labels, found.predictions[:, kept].astype(np.float64), found.probabilities[:, kept]]
+    names, statistic = multi_label_headline(labels)
 
     def calibration(probabilities: np.ndarray) -> dict[str, Any]:
         return multi_label_calibration_report(probabilities[:, kept], labels, classes, n_bins=n_bins, **bootstrap)
@@ -216,6 +225,7 @@ def measure_findings(
         "selective": of_each(selective),
         "decision_curves": of_each(decisions),
         "thresholds": dict(zip(doubts.classes, classifier.calibration.thresholds.tolist(), strict=True)),
+        "subgroups": subgroup_metrics(records, subgroup_keys, statistic, names, answers, **bootstrap),
     }
 
 

@@ -74,6 +74,22 @@ def test_decision_curves_are_the_net_benefit_of_the_calibrated_probability(measu
             assert benefit == pytest.approx(hits - false_alarms * threshold / (1 - threshold), abs=1e-12)
 
 
+def test_subgroups_have_the_macro_metrics_of_their_images(measured):
+    content = collected(60, seed=1)
+    for index, record in enumerate(content.records):
+        record["sex"] = "FM"[index % 2]
+    doubts, found, measures = measured(content, subgroup_keys=["sex", "view"])
+    assert list(measures["subgroups"]) == ["sex", "view"]
+    for start, entry in enumerate(measures["subgroups"]["sex"]["groups"]):
+        scores = []
+        for k in range(len(CLASSES)):
+            label = doubts.label[start::2, k]
+            known = ~np.isnan(label)
+            scores.append(f1_score(label[known], found.predictions[start::2, k][known]))
+        assert (entry["name"], entry["n"]) == ("FM"[start], 30)
+        assert entry["metrics"]["macro_f1"]["value"] == pytest.approx(np.mean(scores))
+
+
 def test_calibration_is_told_before_and_after(measured):
     doubts, found, measures = measured()
     brier = []

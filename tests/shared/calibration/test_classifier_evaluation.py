@@ -394,3 +394,18 @@ def test_further_measures_see_the_labelled_samples_and_enter_the_file(tmp_path):
     handler(Engine(lambda *_: None))
     content = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert content["shares"] == {"n": 120, "kinds": False}
+
+
+def test_subgroups_are_those_of_the_records(collected, measured, labelled):
+    changed = CollectedOutputs(
+        [record | {"sex": "FM"[index % 2]} for index, record in enumerate(collected.records)], collected.outputs
+    )
+    groups = evaluate_predictions(changed, CLASSES, resamples=50, subgroup_keys=["sex", "age"])["subgroups"]
+    assert groups["age"] == {"reason": "no record says its age"}
+    labels, columns = labelled
+    female = np.array([i % 2 == 0 for i, record in enumerate(collected.records) if "label" in record])
+    right = labels == columns["prediction"]
+    for entry, members in zip(groups["sex"]["groups"], (female, ~female), strict=True):
+        assert entry["n"] == members.sum()
+        assert entry["metrics"]["accuracy"]["value"] == pytest.approx(right[members].mean())
+    assert measured["subgroups"] == {}
