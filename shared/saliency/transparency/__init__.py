@@ -1,0 +1,1 @@
+"""Transparency of explanations: each method's rule in words, and what it satisfies, measured."""
