@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +12,23 @@ from scripts.source_slide import SLIDE_SUFFIXES, SourceSlide
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
 
-__all__ = ["Camelyon16Layout"]
+__all__ = ["PARTLY_ANNOTATED", "PHANTOM_TABLE", "WITHDRAWN", "Camelyon16Layout"]
 
 _FOLDERS = ("training/normal", "training/tumor", "testing/images")
+
+#: a file that only phantoms have
+PHANTOM_TABLE = "phantom.csv"
+#: of the data set's README.md, "Notes about the data": removed by its publishers, but still in older copies
+WITHDRAWN = {
+    "normal_086": "shows tumour, and was published again as tumor_111",
+    "test_049": "repeats another slide",
+}
+#: of the same notes: "there might be tumor areas in these slides which have not been annotated"
+PARTLY_ANNOTATED = (
+    *(f"tumor_{number:03d}" for number in (10, 15, 18, 20, 25, 29, 33, 34, 44, 46, 51, 54, 55, 56, 67, 79, 85, 92, 95)),
+    "tumor_110",
+    "test_114",
+)
 
 
 @dataclass(frozen=True)
@@ -30,13 +44,17 @@ class Camelyon16Layout:
     ``reference.csv`` has the columns name, class (``Tumor`` or ``Normal``), type of carcinoma, kind of metastasis, with
     or without a header. Every slide is from another patient.
 
+    What is known of slides by their names does not hold for phantoms, which have the same names. Names are compared
+    without regard to case: older copies have Tumor_001.tif.
+
     Args:
-        duplicates: slides that are not used: test_049 repeats another (the data set's own README).
-        partly_annotated: slides on which not all tumour is outlined: outside of the outlines nothing is known.
+        withdrawn: slides that are not used, with the reason.
+        partly_annotated: slides on which not all tumour is outlined. Their labels count; outside of their outlines
+            nothing is known, so that they have no part in what is measured against tiles or lesions.
     """
 
-    duplicates: Sequence[str] = ("test_049",)
-    partly_annotated: Sequence[str] = ()
+    withdrawn: Mapping[str, str] = field(default_factory=lambda: dict(WITHDRAWN))
+    partly_annotated: Sequence[str] = PARTLY_ANNOTATED
 
     def describe(self) -> str:
         """Say what a folder of this layout holds."""
@@ -63,36 +81,35 @@ class Camelyon16Layout:
         normal, tumour = _slides(source / "training/normal"), _slides(source / "training/tumor")
         annotations = source / "training/lesion_annotations"
         found = [SourceSlide(path.stem, path, path.stem, 0, published="training") for path in normal]
-        found += [self._tumour(path, annotations, "training") for path in tumour]
+        found += [_tumour(path, annotations, "training") for path in tumour]
         excluded: list[Exclusion] = []
         tests = _slides(source / "testing/images")
         truth = self._test_truth(source) if tests else {}
         for path in tests:
             label, kind = truth.get(path.stem.lower(), (None, None))
-            if path.stem in self.duplicates:
-                reason = "repeats another slide (duplicates)"
-                excluded.append(Exclusion(path.relative_to(source).as_posix(), path.stem, reason, "slide"))
-            elif label is None:
-                reason = "is not in reference.csv; add its row, or take the slide out"
-                excluded.append(Exclusion(path.relative_to(source).as_posix(), path.stem, reason, "slide"))
-            elif label == 1:
-                found.append(self._tumour(path, source / "testing/lesion_annotations", "test", kind))
+            if label == 1:
+                found.append(_tumour(path, source / "testing/lesion_annotations", "test", kind))
+            elif label == 0 or path.stem.lower() in self.withdrawn:
+                found.append(SourceSlide(path.stem, path, path.stem, label, published="test"))
             else:
-                found.append(SourceSlide(path.stem, path, path.stem, 0, published="test"))
-        return found, excluded
+                reason = "is not in reference.csv; add its row, or take the slide out"
+                excluded.append(_exclusion(path, source, reason))
+        if (source / PHANTOM_TABLE).is_file():
+            return found, excluded
+        return self._noted(found, source, excluded)
 
-    def _tumour(self, path: Path, annotations: Path, part: str, kind: str | None = None) -> SourceSlide:
-        annotation = annotations / f"{path.stem}.xml"
-        return SourceSlide(
-            path.stem,
-            path,
-            path.stem,
-            1,
-            annotation=annotation if annotation.is_file() else None,
-            exhaustive=path.stem not in self.partly_annotated,
-            published=part,
-            kind=kind,
-        )
+    def _noted(
+        self, slides: Sequence[SourceSlide], source: Path, excluded: Sequence[Exclusion]
+    ) -> tuple[list[SourceSlide], list[Exclusion]]:
+        """Return the slides without those that were withdrawn, the others with what is known of their annotations."""
+        kept, left_out = [], list(excluded)
+        for slide in slides:
+            name = slide.identity.lower()
+            if name in self.withdrawn:
+                left_out.append(_exclusion(slide.path, source, f"{self.withdrawn[name]} (camelyon16#withdrawn)"))
+            else:
+                kept.append(replace(slide, partly_annotated=name in self.partly_annotated))
+        return kept, left_out
 
     @staticmethod
     def _test_truth(source: Path) -> dict[str, tuple[int, str | None]]:
@@ -114,6 +131,23 @@ class Camelyon16Layout:
             kind = row[3].strip().lower() if len(row) > 3 else ""
             truth[name] = (0 if label == "normal" else 1, kind if kind not in ("", "none") else None)
         return truth
+
+
+def _tumour(path: Path, annotations: Path, part: str, kind: str | None = None) -> SourceSlide:
+    annotation = annotations / f"{path.stem}.xml"
+    return SourceSlide(
+        path.stem,
+        path,
+        path.stem,
+        1,
+        annotation=annotation if annotation.is_file() else None,
+        published=part,
+        kind=kind,
+    )
+
+
+def _exclusion(path: Path, source: Path, reason: str) -> Exclusion:
+    return Exclusion(path.relative_to(source).as_posix(), path.stem, reason, "slide")
 
 
 def _slides(folder: Path) -> list[Path]:

@@ -31,7 +31,7 @@ class ExplainedSlide:
     Its feature file is needed, the slide is not: without it maps are drawn on a blank canvas, and no tile is shown.
 
     Args:
-        record: ``id``; ``slide`` and ``annotation`` (paths), ``mpp`` and ``exhaustive`` where there are any.
+        record: ``id``; ``slide`` and ``annotation`` (paths), ``mpp`` and ``partly_annotated`` where there are any.
         bag: its tiles.
 
     Attributes:

@@ -216,7 +216,7 @@ class FeatureExtraction:
             "files": [fingerprint(file) if file.is_file() else None for file in files],
             "slide_mpp": source.mpp,
             "label": source.label,
-            "exhaustive": source.exhaustive,
+            "partly_annotated": source.partly_annotated,
         }
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -241,7 +241,7 @@ def feature_path(output: Path, slide_id: str) -> Path:
 def _labels(
     source: SourceSlide, annotation: Annotation | None, coords: NDArray[np.int64], side: float
 ) -> NDArray[np.float32]:
-    return tumour_shares(coords, side, annotation, source.label, source.exhaustive)
+    return tumour_shares(coords, side, annotation, source.label, source.partly_annotated)
 
 
 def _broken(batch: TileBatch, corners: NDArray[np.int64]) -> list[BrokenTile]:

@@ -78,7 +78,7 @@ class HeatMapFROC:
             Whether the slide can be measured: its scale is known, and so is all of its tumour.
         """
         known = slide.annotation is not None or slide.record.get("label") == 0
-        if slide.mpp is None or not known or slide.record.get("exhaustive") is False:
+        if slide.mpp is None or not known or slide.record.get("partly_annotated"):
             return False
         rows, columns = (math.ceil(length / slide.side) for length in slide.size[::-1])
         area = shapely.Polygon() if slide.annotation is None else slide.annotation.tumour

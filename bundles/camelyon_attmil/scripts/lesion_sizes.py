@@ -58,7 +58,7 @@ def lesion_sizes(record: Mapping[str, Any]) -> LesionSizes:
 
     Args:
         record: of a tumour slide, with ``annotation`` (path), ``mpp`` or whatever :func:`slide_scale` needs,
-            ``exhaustive`` and ``kind``, all optional.
+            ``partly_annotated`` and ``kind``, all optional.
     """
     published = str(record.get("kind", UNKNOWN)).lower()
     kind = published if published in LESION_KINDS else UNKNOWN
@@ -77,7 +77,7 @@ def lesion_sizes(record: Mapping[str, Any]) -> LesionSizes:
         lesions=len(lesions),
         largest_mm=largest.extent_um / 1e3,
         area_mm2=sum(lesion.area_um2 for lesion in lesions) / 1e6,
-        partial=record.get("exhaustive") is False,
+        partial=bool(record.get("partly_annotated")),
     )
 
 

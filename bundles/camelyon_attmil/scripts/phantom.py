@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from scripts.annotations import LESION_KINDS, Annotation, Outline, write_asap
+from scripts.camelyon16_layout import PHANTOM_TABLE
 from scripts.phantom_anatomy import Anatomy, draw_anatomy
 from scripts.phantom_parameters import PhantomParameters
 from scripts.phantom_rendering import SlideRenderer
@@ -110,7 +111,7 @@ def write_slides(
         for index, row in in_processes(write, planned, workers):
             rows[index] = row
             bar.update()
-    _write_table(root / "phantom.csv", pd.DataFrame([rows[index] for index in range(len(planned))]))
+    _write_table(root / PHANTOM_TABLE, pd.DataFrame([rows[index] for index in range(len(planned))]))
     test = [slide for slide in planned if slide.place.startswith("testing/")]
     # as the real one: no header; name, class, type of carcinoma, kind of metastasis
     reference = [

@@ -217,7 +217,7 @@ def _record(slide: SourceSlide, features: Path, tiles: int) -> dict[str, Any]:
         "features": str(features.resolve()),
         "label": slide.label,
         "annotation": None if slide.annotation is None else str(slide.annotation.resolve()),
-        "exhaustive": None if slide.exhaustive else False,
+        "partly_annotated": slide.partly_annotated or None,
         "mpp": slide.mpp,
         "kind": slide.kind,
         "tiles": tiles,

@@ -101,7 +101,10 @@ class SlideQuality:
     def _positive(self, slide: ExplainedSlide) -> NDArray[np.bool_] | None:
         """Return which tiles are positive; ``None`` if that is not known of every one."""
         share = slide.bag.tile_label
-        return None if share is None or np.isnan(share).any() else share > self.tumour_share
+        # features of another preparation may say 0 outside of outlines that are known to be incomplete
+        if share is None or np.isnan(share).any() or slide.record.get("partly_annotated"):
+            return None
+        return share > self.tumour_share
 
     def _curves(self) -> dict[str, dict[str, list[float]]]:
         chosen = [bag for bag, label in zip(self._bags, self._labels, strict=True) if label]

@@ -27,7 +27,7 @@ class SourceSlide:
         patient: whose it is.
         label: 1 if there is tumour, 0 if not, None if not known.
         annotation: outlines of tumour, None if there are none.
-        exhaustive: whether the annotation outlines all tumour.
+        partly_annotated: whether the annotation outlines only some of the tumour: outside of it nothing is known.
         mpp: µm per pixel in place of what the slide says.
         published: the part that it was published in, ``training`` or ``test``; None if there are none.
         kind: of the metastases, as it was published.
@@ -38,7 +38,7 @@ class SourceSlide:
     patient: str
     label: int | None = None
     annotation: Path | None = None
-    exhaustive: bool = True
+    partly_annotated: bool = False
     mpp: float | None = None
     published: str | None = None
     kind: str | None = None

@@ -14,7 +14,8 @@ from shared.data.integrity import Exclusion
 
 __all__ = ["TableLayout"]
 
-_OPTIONAL = ("id", "patient", "annotation", "mpp", "part", "kind")
+_OPTIONAL = ("id", "patient", "annotation", "partly_annotated", "mpp", "part", "kind")
+_YES_NO = {"": False, "0": False, "no": False, "1": True, "yes": True}
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class TableLayout:
     Args:
         table: name of the table in the folder, CSV.
         columns: names of the columns: ``slide`` (path relative to the folder), ``label``; and as far as they are there,
-            ``id``, ``patient``, ``annotation`` (ASAP XML), ``mpp`` (µm per pixel), ``part`` (``training`` or ``test``)
-            and ``kind`` (of metastasis).
+            ``id``, ``patient``, ``annotation`` (ASAP XML), ``partly_annotated`` (1 if the annotation outlines only some
+            of the tumour), ``mpp`` (µm per pixel), ``part`` (``training`` or ``test``) and ``kind`` (of metastasis).
         labels: what the labels mean, in lower case; an empty one is not known.
         mpp: µm per pixel of slides that have none in the table, in place of what they say; None believes them.
     """
@@ -84,12 +85,16 @@ class TableLayout:
         annotation = row.get("annotation", "")
         if annotation and not (source / annotation).is_file():
             raise DataError(f"annotation {annotation}: no such file; correct the table")
+        partly = row.get("partly_annotated", "").lower()
+        if partly not in _YES_NO:
+            raise DataError(f"partly_annotated '{row['partly_annotated']}', expected 1, 0 or nothing")
         return SourceSlide(
             identity=name,
             path=source / row["slide"],
             patient=row.get("patient") or name,
             label=self.labels[label] if label else None,
             annotation=source / annotation if annotation else None,
+            partly_annotated=_YES_NO[partly],
             mpp=_mpp(row.get("mpp", "")) or self.mpp,
             published=part or None,
             kind=row.get("kind") or None,

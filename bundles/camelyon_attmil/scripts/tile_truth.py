@@ -13,7 +13,11 @@ __all__ = ["covered_shares", "tumour_shares"]
 
 
 def tumour_shares(
-    coords: NDArray[np.int64], side: float, annotation: Annotation | None, label: int | None, exhaustive: bool = True
+    coords: NDArray[np.int64],
+    side: float,
+    annotation: Annotation | None,
+    label: int | None,
+    partly_annotated: bool = False,
 ) -> NDArray[np.float32]:
     """Return the share of each tile that is tumour, by area, exactly; NaN where it is not known.
 
@@ -23,7 +27,7 @@ def tumour_shares(
         annotation: of the slide, None if there is none.
         label: of the slide; without an annotation the tiles of a normal slide (0) have a share of 0, all others are not
             known.
-        exhaustive: whether all tumour is outlined; if not, what lies outside of the outlines is not known.
+        partly_annotated: whether only some of the tumour is outlined: what lies outside of the outlines is not known.
 
     Returns:
         ``(N,)``.
@@ -31,7 +35,7 @@ def tumour_shares(
     if annotation is None:
         return np.full(len(coords), 0.0 if label == 0 else np.nan, dtype=np.float32)
     shares = covered_shares(coords, side, annotation.tumour)
-    if not exhaustive:
+    if partly_annotated:
         shares[shares == 0] = np.nan
     return shares.astype(np.float32)
 

@@ -160,8 +160,8 @@ def saturation(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         >>> saturation(np.array([[[200, 100, 150], [0, 0, 0]]], dtype=np.uint8)).tolist()
         [[127.5, 0.0]]
     """
-    least, greatest = _extremes(picture)
-    return (greatest - least) * np.float32(255) / np.maximum(greatest, 1)
+    least, greatest = (colour.astype(np.float32) for colour in _extremes(picture))
+    return 255 * (greatest - least) / np.maximum(greatest, 1)
 
 
 def ink_mask(picture: NDArray[np.uint8], margin: int = 15, dark: int = 90, grey: int = 30) -> BoolArray:

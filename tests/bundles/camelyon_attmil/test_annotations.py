@@ -157,6 +157,6 @@ def test_tile_shares_of_slides_without_or_with_partial_annotation(annotations, t
     for label in (1, None):
         assert np.isnan(tile_truth.tumour_shares(coords, 10, None, label)).all()
     partial = annotations.Annotation((_outline(annotations, _square(5, 0, 10)),))
-    found = tile_truth.tumour_shares(coords, 10, partial, 1, exhaustive=False)
+    found = tile_truth.tumour_shares(coords, 10, partial, 1, partly_annotated=True)
     assert found[0] == pytest.approx(0.5)
     assert np.isnan(found[1])

@@ -51,7 +51,7 @@ def test_sizes_are_those_of_the_circles(module, write_lesions):
     assert (found.kind, found.lesions, found.partial, found.reason) == ("macro", 2, False, None)
     assert found.largest_mm == pytest.approx(2.5, rel=1e-4)
     assert found.area_mm2 == pytest.approx(np.pi / 4 * (0.1**2 + 2.5**2), rel=1e-3)
-    some = module.lesion_sizes({"annotation": write_lesions("one", 0.5), "mpp": MPP, "exhaustive": False})
+    some = module.lesion_sizes({"annotation": write_lesions("one", 0.5), "mpp": MPP, "partly_annotated": True})
     assert (some.kind, some.partial) == ("micro", True)
 
 

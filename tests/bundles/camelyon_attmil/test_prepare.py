@@ -125,6 +125,50 @@ def test_camelyon16(preparation, scripts, tmp_path):
         assert (np.nansum(labels) > 0.5) == (name == "tumor_001")
 
 
+def test_what_camelyon16_says_of_its_own_slides(preparation, scripts, write_stained, tmp_path):
+    """The label of a partly outlined slide counts, its tiles outside of the outlines are not known; others are out."""
+    annotations = scripts("annotations")
+    square = np.array([[64, 64], [192, 64], [192, 192], [64, 192]], dtype=float)
+    outline = annotations.Annotation((annotations.Outline("_0", "_0", square),))
+    training = [f"normal/normal_{number:03d}" for number in (1, 2, 85, 86)]
+    training += [f"tumor/{name}" for name in ("tumor_009", "tumor_010", "Tumor_018", "tumor_037", "tumor_110")]
+    tests = {"test_001": "Normal", "test_049": "Normal", "test_114": "Tumor"}
+    for place in [f"training/{name}" for name in training] + [f"testing/images/{name}" for name in tests]:
+        write_stained(tmp_path / f"{place}.tif", (512, 448), (64, 64, 448, 384))
+        folder, _, name = place.rpartition("/")
+        if name[0].lower() == "t":
+            annotations.write_asap(tmp_path / folder.split("/")[0] / "lesion_annotations" / f"{name}.xml", outline)
+    reference = "".join(f"{name},{label}\n" for name, label in tests.items() if name != "test_049")
+    (tmp_path / "testing" / "reference.csv").write_text(reference)
+    preparation()(tmp_path, tmp_path / "out", progress=False)
+    records = {name: record for name, (_, record) in _records(tmp_path / "out").items()}
+    partly = {"tumor_010", "Tumor_018", "tumor_110", "test_114"}
+    assert set(records) == {"normal_001", "normal_002", "normal_085", "tumor_009", "tumor_037", "test_001", *partly}
+    assert {name for name, record in records.items() if record.get("partly_annotated")} == partly
+    for name, record in records.items():
+        assert record["label"] == int(name[:2].lower() == "tu" or name == "test_114")
+        labels = scripts("feature_layouts").read_features(record["features"]).tile_label
+        assert np.nansum(labels) == (4 if record["label"] else 0)
+        assert np.isnan(labels).any() == (name in partly)
+    reasons = _reasons(tmp_path / "out")
+    assert "published again as tumor_111" in reasons["normal_086"]
+    assert "repeats another slide" in reasons["test_049"]
+    # phantoms have the same names, and all of their tumour is outlined
+    (tmp_path / "phantom.csv").write_text("slide,kind\n")
+    slides, _ = scripts("camelyon16_layout").Camelyon16Layout().read(tmp_path)
+    assert not any(slide.partly_annotated for slide in slides)
+    assert "normal_086" in {slide.identity for slide in slides}
+
+
+def test_a_table_says_what_is_partly_annotated(preparation, scripts, table_source, tmp_path):
+    said = ["1", "", "0", "yes", "no", "", "perhaps", ""]
+    source = _change(table_source, tmp_path / "source", lambda table: table.assign(partly_annotated=said))
+    slides, excluded = preparation("table").read(source)
+    assert [slide.identity for slide in slides if slide.partly_annotated] == ["s0", "s3"]
+    assert [item.item for item in excluded] == ["s6"]
+    assert "partly_annotated 'perhaps', expected 1, 0 or nothing" in excluded[0].reason
+
+
 def test_camelyon16_without_reference_or_row(preparation, scripts, write_stained, tmp_path):
     for name in ("testing/images/test_001", "testing/images/test_002", "training/normal/normal_001"):
         write_stained(tmp_path / f"{name}.tif", (512, 448), (64, 64, 448, 384))

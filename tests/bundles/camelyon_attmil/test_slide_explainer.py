@@ -209,6 +209,18 @@ def test_quality_finds_the_methods_that_know_and_the_one_that_does_not(explained
     assert explained[1]["methods"]["random"]["title"] == "Random order (control)"
 
 
+def test_a_partly_annotated_slide_has_no_part_in_tile_truth_and_lesions(data, explain, tmp_path):
+    """Its features may say otherwise: they know nothing of the annotation."""
+    records = [dict(record) for record in data]
+    records[1]["partly_annotated"] = True
+    quality = explain(records, tmp_path / "eval")["bag_quality"]
+    assert quality["slides"] == {"positive": 2, "negative": 2}
+    measured = quality["positive"]["attention"]
+    assert measured["aupc_drop"]["n"] == 2
+    assert measured["instance_ndcg"]["n"] == measured["instance_auc"]["n"] == 1
+    assert measured["froc"]["n"] == 1
+
+
 def test_the_page_shows_them(explained):
     output, index = explained
     slides = read_slides(read_sources(output))
