@@ -146,6 +146,7 @@ class Explainer:
         entries = {index: self._entry(index, targets[index], predictions[index]) for index in shown}
         for index, entry in entries.items():
             entry["image_png"] = self.files.write_image(entry, pictures[index], masks.get(index))
+            entry["view"] = self.files.write_view(entry, pictures[index], masks.get(index))
         explained = torch.tensor([targets[index] for index in samples])
         summaries: dict[str, Any] = {}
         for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from shapely.geometry.base import BaseGeometry
 
 from scripts.heat_map import HeatMap
@@ -72,6 +72,20 @@ class SlideView:
     mpp: float | None = None
     truth: BaseGeometry | None = None
     missing: str = ""
+
+    def truth_mask(self) -> NDArray[np.bool_]:
+        """Return where the annotated tumour is, ``(H, W)``; nowhere if there is none."""
+        height, width = self.picture.shape[:2]
+        mask = Image.new("1", (width, height))
+        draw = ImageDraw.Draw(mask)
+        parts = [] if self.truth is None else shapely.get_parts(self.truth).tolist()
+        # the largest first, so that what lies in a hole of another is not lost with the hole
+        for part in sorted(parts, key=lambda part: -part.area):
+            for place, ring in enumerate(shapely.get_rings(part)):
+                corners = shapely.get_coordinates(ring) / self.downsample - 0.5
+                # the first ring is the outer one, the others are holes
+                draw.polygon([tuple(corner) for corner in corners.tolist()], fill=place == 0)
+        return np.array(mask)
 
 
 def write_thumbnail(

@@ -77,6 +77,7 @@ class ShownSlides:
             **self._about(slide),
             "logit": self.valuation.logit(slide.bag.features),
             "ranked_by": ranked_by,
+            "view": self.files.write_view(slide, view),
             "thumbnail_png": self.files.write_thumbnail(slide, view, said, gallery),
             "instances_csv": self.files.write_table(slide, values, ranked_by),
             "tiles_geojson": self.files.write_tiles(slide, values, ranked_by, how[ranked_by]),

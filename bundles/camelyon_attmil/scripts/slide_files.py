@@ -22,6 +22,7 @@ from shared.data.files import atomic_path, write_json
 from shared.saliency.bags.attention import AttentionWeights
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.explanation_files import FOLDER
+from shared.saliency.layers import write_levels, write_outline, write_plain
 from shared.saliency.titles import method_title
 
 __all__ = ["SlideFiles"]
@@ -56,6 +57,25 @@ class SlideFiles:
         write_thumbnail(self.output_dir / name, view, title=slide.name, subtitle=said, marks=gallery.marks(slide))
         return name
 
+    def write_view(self, slide: ExplainedSlide, view: SlideView) -> dict[str, Any]:
+        """Write what a viewer lays maps over: the slide without a frame, and the outline of the annotated tumour.
+
+        Returns:
+            ``image_png``; ``outline_png``, ``None`` without an annotation; ``size_px``, width and height at level 0;
+            ``pixel_size_um`` there, ``None`` if not known.
+        """
+        plain, outline = self._name(slide, "plain.png"), None
+        write_plain(self.output_dir / plain, view.picture)
+        if view.truth is not None and not view.truth.is_empty:
+            outline = self._name(slide, "outline.png")
+            write_outline(self.output_dir / outline, view.truth_mask())
+        return {
+            "image_png": plain,
+            "outline_png": outline,
+            "size_px": [int(length) for length in slide.size],
+            "pixel_size_um": slide.mpp,
+        }
+
     def write_map(
         self, slide: ExplainedSlide, view: SlideView, said: str, method: str, how: BagAttribution, values: Floats
     ) -> dict[str, Any]:
@@ -70,13 +90,15 @@ class SlideFiles:
             values: of the tiles, ``(N,)``.
 
         Returns:
-            ``overlay_png``, ``tiff`` and ``geojson``: paths in the index; ``low`` and ``high``, the ends of the colour
-            scale, and ``unit``.
+            ``overlay_png``, ``layer_png`` (the map alone, with transparent colours), ``tiff`` and ``geojson``: paths in
+            the index; ``low`` and ``high``, the ends of the colour scale, and ``unit``.
         """
         names = {
             key: self._name(slide, f"{method}{suffix}")
-            for key, suffix in (("overlay_png", ".png"), ("tiff", ".tif"), ("geojson", ".geojson"))
-        }
+            for key, suffix in (
+                ("overlay_png", ".png"), ("layer_png", "_layer.png"), ("tiff", ".tif"), ("geojson", ".geojson")
+            )
+        }  # fmt: skip
         share = _even_share(how, values)
         heat_map, scale, title = slide.grid.heat_map(values), self.scale(how, values), method_title(method)
         write_heat_map(
@@ -88,6 +110,11 @@ class SlideFiles:
             subtitle=said,
             unit=how.unit,
             reference=None if share is None else (share, "even share"),
+        )
+        values_shown = heat_map.raster(view.downsample, view.picture.shape[:2])
+        # outside of all tiles nothing was looked at: as transparent as 0
+        write_levels(
+            self.output_dir / names["layer_png"], scale.norm(np.nan_to_num(values_shown, nan=0.0)), scale.overlay_map
         )
         write_tiff(
             self.output_dir / names["tiff"],

@@ -187,14 +187,14 @@ class FindingExplainer:
         for index, original in zip(chosen, originals, strict=True):
             for finding in plan.shown.get(index, []):
                 entry = self._entry(index, finding, table.iloc[index])
-                entry["image_png"] = self.files.write_image(
-                    entry, original.grey, **self._known(index, finding, original)
-                )
+                known = self._known(index, finding, original)
+                entry["image_png"] = self.files.write_image(entry, original.grey, **known)
+                entry["view"] = self.files.write_view(entry, original.grey, **known)
                 entries[index, finding] = entry
                 if plan.compared.get(index) == finding:
                     flagged[index, finding] = {
                         key: entry[key] for key in ("id", "label", "prediction", "target", "reason", "image_png")
-                    } | {"method": self.compared_method, "maps": {}}
+                    } | {"method": self.compared_method, "maps": {}, "layers": {}}
 
     def _entry(self, index: int, finding: int, row: pd.Series) -> dict[str, Any]:
         """Return the beginning of a case's entry in the index."""
@@ -252,6 +252,7 @@ class FindingExplainer:
                 entry, method, original.grey, maps[finding], **known, file=f"{method}_{name}"
             )
             case["maps"][name] = written["overlay_png"]
+            case["layers"][name] = {key: written[key] for key in ("layer_png", "limit")}
 
 
 def _named(finding: str, present: int) -> str:

@@ -17,6 +17,7 @@ from shared.data.file_names import safe_name
 from shared.data.files import atomic_path, write_json
 from shared.saliency.colours import blend
 from shared.saliency.explanation_files import FOLDER
+from shared.saliency.layers import write_map_layer, write_outline
 from shared.saliency.nifti import write_map
 
 __all__ = ["CellFiles"]
@@ -61,7 +62,8 @@ class CellFiles:
             mask: where the cause of the class is known to be, ``(H, W)``; outlined in the overlays.
 
         Returns:
-            ``image_png``, and by method ``overlay_png`` and ``nifti``: paths in the index.
+            ``image_png`` and, where the cause is known, ``outline_png``; by method ``overlay_png``, ``layer_png`` (the
+            map alone, with transparent colours) and ``nifti``: paths in the index.
         """
         stem = f"{FOLDER}/{safe_name(patient)}/{rank:04d}_{safe_name(Path(cell).stem)}"
         self._save(f"{stem}.png", image)
@@ -72,9 +74,17 @@ class CellFiles:
             if mask is not None:
                 overlay[find_boundaries(mask, mode="outer")] = OUTLINE
             self._save(f"{stem}_{method}.png", overlay)
+            write_map_layer(self.output_dir / f"{stem}_{method}_layer.png", values)
             write_map(self.output_dir / f"{stem}_{method}.nii.gz", values, description=f"{method}: {cell}")
-            methods[method] = {"overlay_png": f"{stem}_{method}.png", "nifti": f"{stem}_{method}.nii.gz"}
-        return {"image_png": f"{stem}.png", "methods": methods}
+            methods[method] = {
+                key: f"{stem}_{method}{ending}"
+                for key, ending in (("overlay_png", ".png"), ("layer_png", "_layer.png"), ("nifti", ".nii.gz"))
+            }
+        outline = None
+        if mask is not None and mask.any():
+            outline = f"{stem}_outline.png"
+            write_outline(self.output_dir / outline, mask)
+        return {"image_png": f"{stem}.png", "outline_png": outline, "methods": methods}
 
     def write_experts(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write what each expert says of every patient, ``experts.csv``."""

@@ -101,6 +101,7 @@ class ShownPatients:
             "standard_error": None if error is None else float(error),
             "truth": row.get("truth"),
             "image_png": written["image_png"],
+            "outline_png": written["outline_png"],
             **written["methods"][self.shown_method],
         }
 

@@ -251,9 +251,12 @@ def test_hostile_ids_stay_inside_the_folder(world, network, tmp_path, name):
     index = explain((dataset, records, predictions), network, tmp_path)
     folder = tmp_path / "eval" / "explanations"
     written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
-    assert len(written) == 4
     assert all(path.resolve().is_relative_to(folder) for path in written)
     (entry,) = index["samples"]
+    view = entry["view"]
+    files = [entry["image_png"], view["image_png"], view["outline_png"], "explanations/index.json"]
+    files += [entry["methods"]["stub"][key] for key in ("overlay_png", "layer_png", "nifti")]
+    assert written == {tmp_path / "eval" / file for file in files}
     assert entry["id"] == name
     assert (tmp_path / "eval" / entry["image_png"]).resolve() in written
 
