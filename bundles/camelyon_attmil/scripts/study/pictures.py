@@ -94,8 +94,10 @@ def _learning_curves(path: Path, results: BagResults) -> list[Picture]:
             }
             numbers = sorted(points)
             values = [points[number].value for number in numbers]
-            spread = [points[number].repeat_sd or 0.0 for number in numbers]
-            panel.errorbar(numbers, values, spread, color=colour, marker="o", label=described["title"], capsize=2)
+            spread = np.array([points[number].repeat_sd or 0.0 for number in numbers])
+            # an area cannot be above 1, nor below 0
+            bars = [np.minimum(spread, values), np.minimum(spread, 1 - np.array(values))]
+            panel.errorbar(numbers, values, bars, color=colour, marker="o", label=described["title"], capsize=2)
         panel.set_title(f"{size} digits in a bag on average", fontsize=10)
         panel.set_xlabel("training bags")
         panel.grid(alpha=0.3)
