@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -40,7 +42,12 @@ _ANATOMY, _VESSELS, _LAYOUT, _FILM, _MARKS, _NOISE = range(4, 10)
 
 
 def render_study(
-    study: PhantomStudy, seed: int = 0, image_size: int = 320, parameters: PhantomParameters | None = None
+    study: PhantomStudy,
+    seed: int = 0,
+    image_size: int = 320,
+    parameters: PhantomParameters | None = None,
+    opacity: float = 1.0,
+    heart_ratio: float | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw the film of a study.
 
@@ -52,6 +59,9 @@ def render_study(
         seed: of everything.
         image_size: rows and columns, pixels.
         parameters: of the phantoms; the defaults if None.
+        opacity: factor on the share of the air that the findings of the lungs take, 0 to 1. Their masks and all else
+            stay what they are.
+        heart_ratio: width of the heart relative to the chest in place of what the study's extents make it.
 
     Returns:
         The film ``(H, W)``, grey of 8 bits, dense is bright; and its truth bits ``(H, W)`` as
@@ -63,6 +73,8 @@ def render_study(
     )
     person, vessel_rng = (np.random.default_rng([seed, stream, study.patient]) for stream in (_ANATOMY, _VESSELS))
     plan = plan_findings(study, layout, parameters.reports.threshold)
+    if heart_ratio is not None:
+        plan = replace(plan, heart_ratio=heart_ratio)
     thorax = sample_thorax(study, person, film_rng, plan.heart_ratio, plan.lifts, plan.shift, parameters)
     grid = _place_film(thorax, image_size, film_rng, parameters)
     x, y = coordinates = grid.coordinates()
@@ -74,7 +86,7 @@ def render_study(
     shares = draw_opacities(study, plan, thorax, grid, coordinates, texture, layout)
     left = np.ones_like(x)
     for share in shares.values():
-        left *= 1 - share
+        left *= 1 - np.float32(opacity) * share
     left *= 1 - scars(thorax, grid, parameters, film_rng)
 
     calibre = parameters.thorax.vessel_calibre.draw(vessel_rng)
