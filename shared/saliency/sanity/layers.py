@@ -67,7 +67,7 @@ def redraw(network: nn.Module, names: Iterable[str], seed: int) -> None:
     A layer of torch is initialised as torch does it (``reset_parameters``); normalisation so becomes the identity with
     statistics 0 and 1. A parameter of any other module is drawn from a normal distribution of mean 0 and of its own
     root mean square, so that its scale stays. A layer's draw depends on the seed and its name only: not on the other
-    layers, the device or the global random state, which is neither read nor changed.
+    layers, device, precision or the global random state, which is neither read nor changed.
 
     Args:
         network: the network.
@@ -78,8 +78,8 @@ def redraw(network: nn.Module, names: Iterable[str], seed: int) -> None:
         module = network.get_submodule(name)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             # torch.manual_seed would also seed the accelerators
-            torch.default_generator.manual_seed((seed << 32) + zlib.crc32(name.encode()))
-            fresh = _without_children(module).cpu()
+            torch.default_generator.manual_seed(zlib.crc32(f"{seed}/{name}".encode()))
+            fresh = _without_children(module).cpu().float()
             if callable(reset := getattr(fresh, "reset_parameters", None)):
                 reset()
             else:
