@@ -34,6 +34,7 @@ TITLES: Mapping[str, str] = {
     "smooth_grad_x_input": "SmoothGrad \u00d7 input",
     "smooth_grad_cam_plus_plus": "Smooth Grad-CAM++",
     "subset_shapley": "Shapley values, Monte Carlo",
+    "untrained": "Untrained network (control)",
 }
 
 

@@ -103,6 +103,11 @@ METHOD_RULES: Mapping[str, MethodRule] = {
         "control; Adebayo et al. 2018, arXiv:1810.03292",
         control=True,
     ),
+    "UntrainedMap": MethodRule(
+        "Another method's map of the same network with random weights; knows the image and the architecture.",
+        "control; Adebayo et al. 2018, arXiv:1810.03292",
+        control=True,
+    ),
     # bags
     "AttentionWeights": MethodRule(
         "The weight that the pooling gives to the instance, w_i.", "Ilse et al. 2018, arXiv:1802.04712"
@@ -139,6 +144,11 @@ METHOD_RULES: Mapping[str, MethodRule] = {
     "InstanceScore": MethodRule("The logit of the bag that holds this instance only: S({x_i}).", "by definition"),
     "LeaveOneOut": MethodRule(
         "How far the logit falls without the instance: S(X) − S(X without x_i).", "by definition"
+    ),
+    "UntrainedValues": MethodRule(
+        "Another method's values of the same model with random weights; knows the features and the architecture.",
+        "control; Adebayo et al. 2018, arXiv:1810.03292",
+        control=True,
     ),
     "RandomValues": MethodRule("Normal noise that knows neither bag nor model.", "control", control=True),
 }

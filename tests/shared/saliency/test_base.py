@@ -20,6 +20,7 @@ from shared.saliency.occlusion import Occlusion
 from shared.saliency.rise import RISE
 from shared.saliency.score_cam import ScoreCAM
 from shared.saliency.smooth_grad import SmoothGrad
+from shared.saliency.untrained import UntrainedMap
 
 METHODS = {
     "input_x_gradient": InputXGradient,
@@ -41,7 +42,11 @@ METHODS = {
     "rise_logit": lambda network: RISE(network, masks=20, cells=3, score="logit"),
     "evet": lambda network: EVET(network, GradCAM(network)),
 }
-CONTROLS = {"random": RandomMap, "edges": EdgeMap}
+CONTROLS = {
+    "random": RandomMap,
+    "edges": EdgeMap,
+    "untrained": lambda network: UntrainedMap(InputXGradient(network)),
+}
 
 
 @pytest.fixture(params=[*METHODS, *CONTROLS])
@@ -186,7 +191,7 @@ def test_what_is_no_classifier_is_refused(images):
 
 SLOPES = {"guided_backpropagation", "smooth_grad"}
 EFFECTS = {"input_x_gradient", "smooth_grad_x_input", "integrated_gradients", "lime", "random", "lrp", "lrp_gamma"}
-EFFECTS |= {"guided_backpropagation_x_input", "occlusion", "rise_logit"}
+EFFECTS |= {"guided_backpropagation_x_input", "occlusion", "rise_logit", "untrained"}
 
 
 @pytest.mark.parametrize("name", [*METHODS, *CONTROLS])

@@ -12,6 +12,12 @@ from shared.saliency.bags.lrp_attention import LRPAttention
 from shared.saliency.bags.random_values import RandomValues
 from shared.saliency.bags.smooth_grad import SmoothGradXInput
 from shared.saliency.bags.subset_shapley import SubsetShapley
+from shared.saliency.bags.untrained import UntrainedValues
+
+
+def _untrained(model):
+    return UntrainedValues(GradientXInput(model))
+
 
 METHODS = [
     AttentionWeights,
@@ -24,6 +30,7 @@ METHODS = [
     RandomValues,
     SmoothGradXInput,
     SubsetShapley,
+    _untrained,
 ]
 
 
