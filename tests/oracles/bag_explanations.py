@@ -74,6 +74,11 @@ def average_precision(values, positive):
     return sum(precisions) / len(precisions)
 
 
+def root_mean_square(values):
+    """Square root of the mean square."""
+    return math.sqrt(sum(v * v for v in values) / len(values))
+
+
 def share_out(terms, bias, relevance, epsilon, gamma):
     """Relevance of the terms of one sum z = Σ terms + bias, by LRP-ε or (gamma not 0) LRP-γ."""
     total = sum(terms) + bias
@@ -83,14 +88,19 @@ def share_out(terms, bias, relevance, epsilon, gamma):
     return [t / denominator * relevance for t in raised]
 
 
-def lrp(h, layers, v, theta, b, epsilon, gamma, detached, gain=None):
+def lrp(h, layers, v, theta, b, epsilon, gamma, detached, gain=None, relative=False):
     """Relevance of each instance of attention pooling with a linear head, one sum after another.
 
     With a ``gain`` g for each dimension its maximum times g is one more term of the pooled embedding. ``layers`` is
     ((V, c),) or ((V, c), (U, d)); tanh, σ, their product and the softmax hand relevance on by
-    R(x) = Σ_j (∂y_j/∂x) (x / y_j) R(y_j).
+    R(x) = Σ_j (∂y_j/∂x) (x / y_j) R(y_j). A ``relative`` epsilon is a share of the root mean square of all outputs of
+    a step, of one instance or of the bag.
     """
     n, e = h.shape
+
+    def added(outputs):
+        return epsilon * root_mean_square(outputs) + 1e-9 if relative else epsilon
+
     pre = [[[W[r] @ h[i] + bias[r] for r in range(len(W))] for i in range(n)] for W, bias in layers]
     units = [
         [
@@ -108,10 +118,10 @@ def lrp(h, layers, v, theta, b, epsilon, gamma, detached, gain=None):
     pooled = [sum(terms[k]) for k in range(e)]
     logit = sum(theta[k] * pooled[k] for k in range(e)) + b
 
-    of_pooled = share_out([theta[k] * pooled[k] for k in range(e)], b, logit, epsilon, gamma)
+    of_pooled = share_out([theta[k] * pooled[k] for k in range(e)], b, logit, added([logit]), gamma)
     of_products, of_maxima = np.zeros((n, e)), np.zeros(n)
     for k in range(e):
-        *of_products[:, k], of_maximum = share_out(terms[k], 0.0, of_pooled[k], epsilon, gamma)
+        *of_products[:, k], of_maximum = share_out(terms[k], 0.0, of_pooled[k], added(pooled), gamma)
         of_maxima[holders[k]] += of_maximum
     result = of_products.sum(axis=1) + of_maxima
     if detached:
@@ -119,7 +129,7 @@ def lrp(h, layers, v, theta, b, epsilon, gamma, detached, gain=None):
     of_weights = of_products.sum(axis=1)
     for i in range(n):
         of_logit = sum(weights[j] * ((i == j) - weights[i]) * logits[i] / weights[j] * of_weights[j] for j in range(n))
-        of_units = share_out([v[r] * units[i][r] for r in range(len(v))], 0.0, of_logit, epsilon, gamma)
+        of_units = share_out([v[r] * units[i][r] for r in range(len(v))], 0.0, of_logit, added([logits[i]]), gamma)
         for layer, (W, bias) in enumerate(layers):
             for r in range(len(v)):
                 x = pre[layer][i][r]
@@ -129,7 +139,8 @@ def lrp(h, layers, v, theta, b, epsilon, gamma, detached, gain=None):
                     value = 1 / (1 + math.exp(-x))
                     slope = value * (1 - value)
                 relevance = slope * x / value * of_units[r]
-                result[i] += sum(share_out([W[r][k] * h[i][k] for k in range(e)], bias[r], relevance, epsilon, gamma))
+                terms_of_x = [W[r][k] * h[i][k] for k in range(e)]
+                result[i] += sum(share_out(terms_of_x, bias[r], relevance, added(pre[layer][i]), gamma))
     return result
 
 

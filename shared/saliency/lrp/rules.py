@@ -10,7 +10,7 @@ import torch
 
 from shared.saliency.lrp.affine_step import AffineStep
 
-__all__ = ["EpsilonRule", "GammaRule", "Rule"]
+__all__ = ["EpsilonRule", "GammaRule", "Rule", "relative_size"]
 
 #: keeps a denominator from being 0; far below any output that matters
 SMALLEST = 1e-9
@@ -72,14 +72,25 @@ class EpsilonRule(Rule):
 
     def _added(self, output: torch.Tensor) -> float | torch.Tensor:
         """Return what is added to the size of outputs ``(B, ...)``: one number, or one for each image."""
-        if not self.relative:
-            return self.epsilon
-        if output.ndim < 2:
-            size = output.abs()
-        else:
-            axes = tuple(range(1, output.ndim))
-            size = torch.linalg.vector_norm(output, dim=axes, keepdim=True) / math.sqrt(output[0].numel())
-        return self.epsilon * size + SMALLEST  # a step may give nothing but 0
+        return relative_size(output, self.epsilon) if self.relative else self.epsilon
+
+
+def relative_size(output: torch.Tensor, share: float) -> torch.Tensor:
+    """Return a share of the size of a step's outputs, sample by sample.
+
+    Args:
+        output: ``(B, ...)``.
+        share: of the root mean square over all axes but the first.
+
+    Returns:
+        Positive, ``(B, 1, ...)``.
+    """
+    if output.ndim < 2:
+        size = output.abs()
+    else:
+        axes = tuple(range(1, output.ndim))
+        size = torch.linalg.vector_norm(output, dim=axes, keepdim=True) / math.sqrt(output[0].numel())
+    return share * size + SMALLEST  # a step may give nothing but 0
 
 
 class GammaRule(Rule):

@@ -5,10 +5,32 @@ Relevance is carried as a message m, the factor by which a quantity is multiplie
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-__all__ = ["AffineRelevance", "modified_sum"]
+from shared.saliency.lrp.rules import relative_size
+
+__all__ = ["AffineRelevance", "Epsilon", "modified_sum"]
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """What LRP-ε adds to the size of an affine step's outputs.
+
+    Args:
+        value: ε, positive.
+        relative: whether it is a share of the root mean square of the outputs of a sample, as in
+            :class:`shared.saliency.lrp.rules.EpsilonRule`: of an instance, or of the bag behind the pooling.
+    """
+
+    value: float
+    relative: bool
+
+    def of(self, outputs: Tensor) -> Tensor | float:
+        """Return what is added to outputs ``(N, R)``, ``(N, 1)`` or one number."""
+        return relative_size(outputs, self.value) if self.relative else self.value
 
 
 class AffineRelevance:
@@ -24,7 +46,7 @@ class AffineRelevance:
         magnitude: |x|, ``(N, E)``, or ``None`` where γ = 0.
         weight: W, ``(R, E)``.
         bias: b, ``(R,)``, or ``None``.
-        epsilon: ε.
+        epsilon: ε of z, instance by instance where it is relative.
         gamma: γ.
 
     Attributes:
@@ -32,12 +54,13 @@ class AffineRelevance:
     """
 
     def __init__(
-        self, x: Tensor, magnitude: Tensor | None, weight: Tensor, bias: Tensor | None, epsilon: float, gamma: float
+        self, x: Tensor, magnitude: Tensor | None, weight: Tensor, bias: Tensor | None, epsilon: Epsilon, gamma: float
     ) -> None:
-        self._x, self._weight, self._epsilon, self._gamma = x, weight, epsilon, gamma
+        self._x, self._weight, self._gamma = x, weight, gamma
         self._terms = x @ weight.T  # (N, R)
         self.z = self._terms if bias is None else self._terms + bias
         self._sign = self.z.sign()
+        self._epsilon = epsilon.of(self.z)
         self._modified = self.z
         if magnitude is not None:
             sizes = magnitude @ weight.abs().T

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from shared.mil.pooling.attention import AttentionPooling
 from shared.saliency.bags.attention_layers import hidden_layers
-from shared.saliency.bags.lrp.affine_relevance import AffineRelevance
+from shared.saliency.bags.lrp.affine_relevance import AffineRelevance, Epsilon
 
 __all__ = ["AttentionBranch"]
 
@@ -29,7 +29,7 @@ class AttentionBranch:
     """
 
     def __init__(
-        self, pooling: AttentionPooling, instances: Tensor, magnitude: Tensor | None, epsilon: float, gamma: float
+        self, pooling: AttentionPooling, instances: Tensor, magnitude: Tensor | None, epsilon: Epsilon, gamma: float
     ) -> None:
         self._layers = [
             AffineRelevance(instances, magnitude, layer.weight, layer.bias, epsilon, gamma)

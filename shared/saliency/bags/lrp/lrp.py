@@ -13,8 +13,9 @@ from shared.mil.pooling.mean import MeanPooling
 from shared.saliency.bags.attention_layers import as_attention, as_attention_maximum
 from shared.saliency.bags.bag_model import BagModel
 from shared.saliency.bags.base import BagAttribution
-from shared.saliency.bags.lrp.affine_relevance import modified_sum
+from shared.saliency.bags.lrp.affine_relevance import Epsilon, modified_sum
 from shared.saliency.bags.lrp.attention_branch import AttentionBranch
+from shared.saliency.lrp.lrp import SMALL_EPSILON
 from shared.saliency.lrp.relevance_graph import RelevanceGraph
 from shared.saliency.lrp.rules import EpsilonRule, GammaRule, Rule
 
@@ -34,8 +35,10 @@ class BagLRP(BagAttribution):
       the softmax turns into the message ``w_i (r_i − Σ_j w_j r_j)`` of the attention logit, and
       :class:`~shared.saliency.bags.lrp.attention_branch.AttentionBranch` into relevance of the instance.
 
-    With ``attention="propagated"`` both are added, and at ε → 0 this is gradient × input. With ``"detached"`` the
-    weights count as constants, as Ali et al. treat attention: relevance is then conserved but for ε and the biases.
+    With ``attention="propagated"`` both are added, and at ε → 0 this is gradient × input. An ε that changes anything is
+    of the size of the steps' outputs: by default it is a share of that, as in :class:`shared.saliency.lrp.LRP`, step by
+    step and instance by instance, and behind the pooling of the bag. With ``"detached"`` the weights count as
+    constants, as Ali et al. treat attention: relevance is then conserved but for ε and the biases.
 
     Where the maximum stands beside the attention, ``z_k = Σ_i w_i h_ik + g_k max_i h_ik``, its term is one more of the
     same sum, ``R(max_k) = g_k max_i h_ik c_k`` under LRP-ε, and goes to the instance that holds the maximum.
@@ -46,8 +49,11 @@ class BagLRP(BagAttribution):
             has a rule for.
         target: index of the logit.
         rule: ``epsilon`` or ``gamma``.
-        epsilon: positive, in the units of the affine steps' outputs; in the denominator of both rules.
+        epsilon: positive, in the units of the affine steps' outputs; in the denominator of both rules. ``None``: 1e-6
+            with the rule ``gamma``, and with ``epsilon`` ``relative_epsilon`` counts.
         gamma: of the rule ``gamma``, not negative.
+        relative_epsilon: epsilon of the rule ``epsilon`` as a share of the root mean square of each step's outputs,
+            where ``epsilon`` is ``None``; a quarter as in :class:`shared.saliency.lrp.LRP`.
         attention: ``propagated`` or ``detached``; without meaning for mean and max pooling.
 
     Raises:
@@ -61,9 +67,10 @@ class BagLRP(BagAttribution):
         model: nn.Module,
         target: int = 0,
         rule: Literal["epsilon", "gamma"] = "epsilon",
-        epsilon: float = 1e-6,
+        epsilon: float | None = None,
         gamma: float = 0.25,
         attention: Literal["propagated", "detached"] = "propagated",
+        relative_epsilon: float = 0.25,
     ) -> None:
         super().__init__(model, target)
         if rule not in ("epsilon", "gamma") or attention not in ("propagated", "detached"):
@@ -71,12 +78,26 @@ class BagLRP(BagAttribution):
                 "rule must be 'epsilon' or 'gamma' and attention 'propagated' or 'detached', found "
                 f"{rule!r} and {attention!r}"
             )
-        if epsilon <= 0 or gamma < 0:
-            raise ValueError(f"epsilon must be positive and gamma not negative, found {epsilon} and {gamma}")
+        if (epsilon is not None and epsilon <= 0) or relative_epsilon <= 0 or gamma < 0:
+            raise ValueError(
+                f"epsilon and relative_epsilon must be positive and gamma not negative, found {epsilon}, "
+                f"{relative_epsilon} and {gamma}"
+            )
+        self.rule = rule
         self.epsilon = epsilon
         self.gamma = gamma if rule == "gamma" else 0.0
         self.attention = attention
-        self._rule: Rule = EpsilonRule(epsilon) if rule == "epsilon" else GammaRule(gamma, epsilon)
+        self.relative_epsilon = relative_epsilon
+        if epsilon is None:
+            relative = rule == "epsilon"
+            self._epsilon = Epsilon(relative_epsilon if relative else SMALL_EPSILON, relative)
+        else:
+            self._epsilon = Epsilon(epsilon, relative=False)
+        self._rule: Rule = (
+            GammaRule(gamma, self._epsilon.value)
+            if rule == "gamma"
+            else EpsilonRule(self._epsilon.value, self._epsilon.relative)
+        )
 
     def _attribute(self, model: BagModel, features: Tensor) -> Tensor:
         with torch.no_grad():
@@ -91,7 +112,7 @@ class BagLRP(BagAttribution):
         pooling = as_attention(model.pooling) if both is None else both.attention
         branch, held = None, None
         if pooling is not None:
-            branch = AttentionBranch(pooling, instances, magnitude, self.epsilon, self.gamma)
+            branch = AttentionBranch(pooling, instances, magnitude, self._epsilon, self.gamma)
             weights = branch.logits.softmax(dim=0)
         elif type(model.pooling) is MeanPooling:
             weights = instances.new_full((len(instances),), 1 / len(instances))
@@ -109,7 +130,8 @@ class BagLRP(BagAttribution):
         sign, modified = pooled.sign(), pooled
         if sizes is not None:
             modified = modified_sum(pooled, sign, sizes, self.gamma)
-        coefficient = self._message_of_pooled(model, pooled) * pooled.abs() / (modified.abs() + self.epsilon)  # (D,)
+        denominator = modified.abs() + self._epsilon.of(pooled[None])
+        coefficient = self._message_of_pooled(model, pooled) * pooled.abs() / denominator.view_as(pooled)  # (D,)
         scores = instances @ coefficient  # r, (N,)
         if magnitude is not None:
             scores = scores + self.gamma / 2 * (scores + magnitude @ (sign * coefficient))

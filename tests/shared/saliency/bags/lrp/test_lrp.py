@@ -12,10 +12,19 @@ ATTENTION = ["attention", "gated attention"]
 
 @pytest.mark.parametrize("pooling", [*ATTENTION, "attention and maximum"])
 @pytest.mark.parametrize("attention", ["propagated", "detached"])
-@pytest.mark.parametrize(("rule", "epsilon", "gamma"), [("epsilon", 0.05, 0.0), ("gamma", 0.01, 0.3)])
-def test_relevance_is_that_of_one_sum_after_another(pooling, attention, rule, epsilon, gamma, build, features):
+@pytest.mark.parametrize(
+    ("options", "epsilon", "gamma"),
+    [
+        ({"epsilon": 0.05}, 0.05, 0.0),
+        ({}, 0.25, 0.0),
+        ({"relative_epsilon": 0.6}, 0.6, 0.0),
+        ({"rule": "gamma", "gamma": 0.3, "epsilon": 0.01}, 0.01, 0.3),
+        ({"rule": "gamma", "gamma": 0.3}, 1e-6, 0.3),
+    ],
+)
+def test_relevance_is_that_of_one_sum_after_another(pooling, attention, options, epsilon, gamma, build, features):
     model = build(pooling)
-    values = BagLRP(model, rule=rule, epsilon=epsilon, gamma=gamma, attention=attention).attribute(features)
+    values = BagLRP(model, attention=attention, **options).attribute(features)
     model.double()
     weighing, gain = model.pooling, None
     if pooling == "attention and maximum":
@@ -32,11 +41,12 @@ def test_relevance_is_that_of_one_sum_after_another(pooling, attention, rule, ep
         gamma,
         attention == "detached",
         gain,
+        relative="epsilon" not in options and "rule" not in options,
     )
     assert values.tolist() == pytest.approx(expected.tolist(), rel=1e-9)
 
 
-@pytest.mark.parametrize("rule", [{"rule": "epsilon", "epsilon": 0.05}, {"rule": "gamma", "epsilon": 0.01}])
+@pytest.mark.parametrize("rule", [{}, {"rule": "epsilon", "epsilon": 0.05}, {"rule": "gamma", "epsilon": 0.01}])
 @pytest.mark.parametrize("attention", ["propagated", "detached"])
 @pytest.mark.parametrize("pooling", [*ATTENTION, "attention and maximum", "mean", "max"])
 def test_an_encoder_that_does_nothing_changes_nothing(rule, attention, pooling, build, features, monkeypatch):
@@ -61,6 +71,25 @@ def test_with_small_epsilon_it_is_gradient_x_input(pooling, level, encoder, buil
     expected = GradientXInput(model, target=1).attribute(features)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(values, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("pooling", [*ATTENTION, "mean"])
+def test_by_default_it_is_not_gradient_x_input_and_does_not_depend_on_units(pooling, build, features):
+    """Twice the features and half the weights that take them: the same network, the same relevance."""
+    model = build(pooling, head="deep", encoder=True)
+    relevance = BagLRP(model).attribute(features[:, :4])
+    plain = GradientXInput(model).attribute(features[:, :4])
+    assert 0.05 < (relevance - plain).norm() / plain.norm() < 2
+    torch.testing.assert_close(
+        BagLRP(model, relative_epsilon=1e-9).attribute(features[:, :4]), plain, rtol=1e-4, atol=1e-6
+    )
+    first, second = model.encoder[0], model.encoder[2]
+    for parameter in (first.weight, first.bias):
+        parameter.data *= 1000
+    second.weight.data /= 1000
+    torch.testing.assert_close(BagLRP(model).attribute(features[:, :4]), relevance, rtol=1e-4, atol=1e-6)
+    absolute = BagLRP(model, epsilon=0.25).attribute(features[:, :4])
+    assert (absolute - relevance).norm() / relevance.norm() > 0.01
 
 
 @pytest.mark.parametrize("pooling", [*ATTENTION, "mean"])
@@ -147,3 +176,5 @@ def test_what_has_no_rule_is_refused_by_name(build, features):
         BagLRP(build(), rule="alpha")
     with pytest.raises(ValueError, match="epsilon"):
         BagLRP(build(), epsilon=0)
+    with pytest.raises(ValueError, match="relative_epsilon"):
+        BagLRP(build(), relative_epsilon=0)
