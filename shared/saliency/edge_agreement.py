@@ -48,7 +48,7 @@ def edge_magnitude(images: ArrayLike) -> NDArray[np.float64]:
     ``√((S_h² + S_w²) / 2)``, with both kernels scaled to weights that add up to 1 and images mirrored at their borders.
     """
     pixels = np.asarray(images, dtype=np.float64)
-    derivative, smoothing = [-0.5, 0.0, 0.5], [0.25, 0.5, 0.25]
+    derivative, smoothing = [-1.0, 0.0, 1.0], [0.25, 0.5, 0.25]
     vertical, horizontal = (
         ndimage.correlate1d(ndimage.correlate1d(pixels, derivative, axis=along), smoothing, axis=across)
         for along, across in ((-2, -1), (-1, -2))

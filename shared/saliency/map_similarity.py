@@ -15,7 +15,8 @@ from shared.saliency.ranks import average_ranks, ragged_ranks
 
 __all__ = ["bag_rank_correlation", "rank_correlation", "structural_similarity"]
 
-_K1, _K2 = 0.01, 0.03
+# of a range of 1
+_C1, _C2 = 0.01**2, 0.03**2
 
 
 def structural_similarity(a: ArrayLike, b: ArrayLike, window: int = 7) -> NDArray[np.float64]:
@@ -24,11 +25,19 @@ def structural_similarity(a: ArrayLike, b: ArrayLike, window: int = 7) -> NDArra
     Mean over all windows that lie within the map of
     ``(2 μ_a μ_b + C₁)(2 σ_ab + C₂) / ((μ_a² + μ_b² + C₁)(σ_a² + σ_b² + C₂))`` with ``C₁ = (0.01 L)²`` and
     ``C₂ = (0.03 L)²``: Wang et al., Image quality assessment, IEEE Transactions on Image Processing 13 (2004), equation
-    13, with uniform windows and sample covariances as ``skimage.metrics.structural_similarity`` has them.
+    13, with uniform windows and sample covariances as ``skimage.metrics.structural_similarity`` has them. What maps
+    need that photographs do not:
 
-    The size of attributions has no meaning across networks. Each map is therefore divided by its own root mean square,
-    which leaves sign and zero where they are (Binder et al., Shortcomings of top-down randomization-based sanity
-    checks, CVPR 2023); the range L is that of the two maps together after that.
+    - The size of attributions has no meaning across networks: each map is divided by its own root mean square, which
+      leaves sign and zero where they are (Binder et al., Shortcomings of top-down randomization-based sanity checks,
+      CVPR 2023).
+    - L is 1, that root mean square, and not the range, which a few pixels set: most windows of a map with high peaks
+      would be below the constants, and any two such maps alike (0.8 for two unrelated ones of noise around a spot).
+    - SSIM is made for values that are not negative; a map and its negative would be alike. A signed map is a picture
+      of two colours, its positive and its negative part: their SSIM is averaged with the share of each in the squares
+      of both maps as its weight.
+
+    Windows in which both maps are empty count as equal, so that sparse maps are never quite unlike each other.
 
     Args:
         a: maps ``(B, H, W)``; give magnitudes to compare without signs.
@@ -118,18 +127,26 @@ def _correlation(xy: NDArray[np.number], xx: NDArray[np.number], yy: NDArray[np.
 
 def _structural(a: Floats, b: Floats, window: int) -> NDArray[np.float64]:
     x, y = _scaled(a), _scaled(b)
-    low, high = (np.minimum(x.min(axis=(1, 2)), y.min(axis=(1, 2))), np.maximum(x.max(axis=(1, 2)), y.max(axis=(1, 2))))
-    # a pair without a range has no value, and is overwritten below
-    extent = np.where(high > low, high - low, 1.0)[:, None, None]
-    c1, c2 = (_K1 * extent) ** 2, (_K2 * extent) ** 2
+    similarity = np.zeros(len(x))
+    for colour in (1, -1):
+        own, other = np.maximum(colour * x, 0), np.maximum(colour * y, 0)
+        # the squares of both maps have a mean of 1
+        share = (np.square(own).mean(axis=(1, 2)) + np.square(other).mean(axis=(1, 2))) / 2
+        if share.any():
+            similarity += share * _mean_similarity(own, other, window)
+    return np.where(_varies(a) & _varies(b), similarity, np.nan)
+
+
+def _mean_similarity(x: NDArray[np.float64], y: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Return the mean over all windows, ``(B,)``, of parts of maps that are not negative."""
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = (_means(part, window) for part in (x, y, x * x, y * y, x * y))
     sample = window**2 / (window**2 - 1)
     variance_x, variance_y = sample * (mean_xx - mean_x**2), sample * (mean_yy - mean_y**2)
     covariance = sample * (mean_xy - mean_x * mean_y)
-    similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-        (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    similarity = ((2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)) / (
+        (mean_x**2 + mean_y**2 + _C1) * (variance_x + variance_y + _C2)
     )
-    return np.where(_varies(a) & _varies(b), similarity.mean(axis=(1, 2)), np.nan)
+    return similarity.mean(axis=(1, 2))
 
 
 def _scaled(maps: Floats) -> NDArray[np.float64]:
