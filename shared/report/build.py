@@ -1,4 +1,4 @@
-"""Build ``eval/report.html`` from whatever evaluating and explaining have written."""
+"""Build ``eval/report.html`` and the card beside it from whatever evaluating and explaining have written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
+from shared.report.card.write import write_card
 from shared.report.page import render_page
 from shared.report.sections.fitted import why_no_calibration
 from shared.report.sources import read_sources
@@ -21,7 +22,7 @@ def build_report(
     calibration_file: str | os.PathLike[str] | None = None,
     replace_without_calibration: bool = True,
 ) -> Path:
-    """Write the report; an older one is replaced only by a whole one.
+    """Write the report, and in its folder ``card.json`` with what is rendered from it; whole, or not at all.
 
     A config calls it as its last item::
 
@@ -55,4 +56,5 @@ def build_report(
     page = render_page(sources)
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
+    write_card(sources, target.parent)
     return target

@@ -20,7 +20,6 @@ from shared.evaluation.interpretability.measures import (
 from shared.report.actionability import actionability_rows
 from shared.report.measures import Estimate, read_estimates, read_table
 from shared.report.sources import Sources
-from shared.report.wording import command
 
 __all__ = ["ElementRow", "ElementTable", "Method", "element_tables", "methods_of"]
 
@@ -232,8 +231,7 @@ def _controls(methods: Sequence[Method]) -> set[str]:
 def _missing(sources: Sources, rows: Sequence[ElementRow]) -> str | None:
     """Say why no method was measured."""
     if sources.interpretability is None:
-        written = command("explaining", sources.bundle)
-        return f"Not measured: there is no interpretability.json, which is written by {written}"
+        return "Not measured: there is no interpretability.json; run explaining."
     if any(row.method is not None and row.measured for row in rows):
         return None
     reasons = dict.fromkeys(row.estimate.reason for row in rows if row.method is not None and row.estimate.reason)

@@ -90,7 +90,7 @@ _METHOD_NOTES: Mapping[str, str] = {
     ),
 }
 _ABBREVIATIONS = {
-    word.lower(): word for word in ("ECE", "AUC", "AUROC", "AURC", "F1", "NLL", "MCE", "LIME", "IoU", "CAM")
+    word.lower(): word for word in ("ECE", "AUC", "ROC", "AUROC", "AURC", "F1", "NLL", "MCE", "LIME", "IoU", "CAM")
 }
 
 #: Lower ends of the chance-corrected confidence and what they are called.
