@@ -129,7 +129,7 @@ class SimilarCases:
         Returns:
             For each sample, the nearest case first: ``id``, ``label``, ``similarity`` and ``image_png``.
         """
-        if not items:
+        if len(items) == 0:
             return []
         if self._embeddings is None:  # the network's weights are loaded after this object is made
             self._embeddings = self._embedded(self.dataset, self.chosen.tolist())
