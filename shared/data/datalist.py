@@ -22,6 +22,7 @@ __all__ = [
     "find_datalist",
     "load_section",
     "read_datalist",
+    "section_if_any",
     "write_datalist",
 ]
 
@@ -142,6 +143,27 @@ def load_section(
             "move the data folder only as a whole, or prepare the data anew"
         )
     return records
+
+
+def section_if_any(path: str | os.PathLike[str], section: str) -> list[dict[str, Any]]:
+    """Return the records of a section of the datalist that a path is or that the folder there holds.
+
+    For what is done with a further section where there is one: its records are those of :func:`load_section`.
+
+    Args:
+        path: of a datalist, or of data that may have none.
+        section: e.g. ``training``.
+
+    Returns:
+        The records; none if there is no datalist, or it lacks the section.
+
+    Raises:
+        DataError: as :func:`load_section` for a section that is there.
+    """
+    datalist = find_datalist(path)
+    if datalist is None or not isinstance(read_datalist(datalist).get(section), list):
+        return []
+    return load_section(datalist, section)
 
 
 def _check_groups(path: Path, content: Mapping[str, Any], group_key: str) -> None:

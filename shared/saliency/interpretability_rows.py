@@ -49,6 +49,7 @@ def map_rows(
     seed: int = 0,
     sign: Sign = "signed",
     radius: float = 0.0,
+    known: MapQuality | None = None,
 ) -> list[dict[str, Any]]:
     """Measure one method's maps, and return the rows of every measure that needs only maps and masks.
 
@@ -69,12 +70,15 @@ def map_rows(
         seed: of the bootstrap.
         sign: what of a map is measured.
         radius: tolerance of the pointing game in pixels.
+        known: measures of the same samples that were taken already, on another grid for instance: they replace those
+            taken here.
 
     Raises:
         ValueError: as :func:`shared.saliency.map_measures.map_measures`.
     """
-    known = {"images": images, "background": background, "distractor": distractor, "shortcut": shortcut}
-    quality = map_measures(maps, masks=masks, tuned=tuned, sign=sign, radius=radius, **known)
+    given = {"images": images, "background": background, "distractor": distractor, "shortcut": shortcut}
+    quality = map_measures(maps, masks=masks, tuned=tuned, sign=sign, radius=radius, **given)
+    quality |= known or {}
     if sizes is None and masks is not None:
         area = pixel_rows(np.asarray(masks)).sum(axis=1, dtype=np.float64)
         sizes = np.where(area > 0, area, np.nan)
