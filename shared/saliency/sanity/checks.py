@@ -39,7 +39,7 @@ class SanityReport:
 class SanityChecks:
     """Cascading randomisation and the random-logit test, with the settings of a config.
 
-    They cost ``2 + stages * draws`` explanations of each sample by each method.
+    They cost ``1 + stages * draws`` explanations of each sample by each method, besides the original ones.
 
     Args:
         stages: see :func:`~shared.saliency.sanity.randomisation.cascading_randomisation`.
@@ -59,15 +59,19 @@ class SanityChecks:
         self.limit = limit
         self.seed = seed
 
-    def run(self, explained: Explained, groups: ArrayLike | None = None) -> SanityReport:
+    def run(
+        self, explained: Explained, groups: ArrayLike | None = None, original: Explanations | None = None
+    ) -> SanityReport:
         """Check every method.
 
         Args:
             explained: samples, methods and network; see :class:`~shared.saliency.sanity.explained.ExplainedImages` and
                 :class:`~shared.saliency.sanity.explained.ExplainedBags`.
             groups: patient or donor of each sample ``(B,)``, if samples belong together.
+            original: explanations of the network itself, if they are known already.
         """
-        original = explained.explain(explained.network)
+        if original is None:
+            original = explained.explain(explained.network)
         common: dict[str, Any] = {"limit": self.limit, "groups": groups, "seed": self.seed}
         cascades = cascading_randomisation(explained, original, stages=self.stages, draws=self.draws, **common)
         logits = random_logit(explained, original, **common)
