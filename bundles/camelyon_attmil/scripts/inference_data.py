@@ -25,7 +25,7 @@ from shared.data.left_out import check_usable
 from shared.data.prepare_settings import calibrated_settings, read_prepare_settings, tell_settings
 from shared.training.weights import load_weights
 
-__all__ = ["inference_records"]
+__all__ = ["PREPARE_CONFIG", "inference_records", "slide_extraction"]
 
 logger = logging.getLogger("inference_records")
 
@@ -119,8 +119,7 @@ def _encoded(
     settings = read_prepare_settings(prepare_config, overrides, _reading(calibrated_settings(calibration_file)))
     layouts: Mapping[str, Layout] = settings.get_parsed_content("prepare#layouts")
     slides, excluded = _slides(source, layouts)
-    extraction: FeatureExtraction = settings.get_parsed_content("extraction")
-    _refuse_another_encoder(extraction, kind)
+    extraction = slide_extraction(kind, prepare_config, overrides, calibration_file)
     tell_settings(logger, "slides are read", calibration_file, overrides)
     output = Path(output_dir)
     records: _Records = []
@@ -138,6 +137,31 @@ def _encoded(
         else:
             excluded.append(Exclusion(str(slide.path), slide.identity, state.reason, "slide"))
     return records, excluded
+
+
+def slide_extraction(
+    kind: FeatureKind,
+    prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
+    overrides: Mapping[str, Any] | None = None,
+    calibration_file: str | os.PathLike[str] | None = None,
+) -> FeatureExtraction:
+    """Return what makes features of slides, with the settings that the calibrated data were prepared with.
+
+    Args:
+        kind: of the features that the network takes.
+        prepare_config: see :func:`inference_records`, as ``overrides`` (its ``prepare_overrides``) and
+            ``calibration_file``.
+        overrides: see there.
+        calibration_file: see there.
+
+    Raises:
+        DataError: if the encoder is not the one that the network was trained with, or an override names no key.
+    """
+    recorded = _reading(calibrated_settings(calibration_file))
+    settings = read_prepare_settings(prepare_config, overrides or {}, recorded)
+    extraction: FeatureExtraction = settings.get_parsed_content("extraction")
+    _refuse_another_encoder(extraction, kind)
+    return extraction
 
 
 def _slides(source: Path, layouts: Mapping[str, Layout]) -> tuple[list[SourceSlide], list[Exclusion]]:

@@ -175,6 +175,18 @@ class SlideFiles:
             Image.fromarray(picture).save(temporary, format="PNG")
         return path
 
+    def write_similar(self, slide_id: str, rank: int, picture: NDArray[np.uint8]) -> str:
+        """Write a training slide that is like an explained one, small; return its path in the index.
+
+        Args:
+            slide_id: of the explained slide.
+            rank: of the training slide among those that are like it, from 0 on.
+            picture: its thumbnail, ``(H, W, 3)``.
+        """
+        path = f"{FOLDER}/{safe_name(slide_id)}/similar_{rank + 1}.png"
+        write_plain(self.output_dir / path, picture)
+        return path
+
     def write_index(self, content: Mapping[str, Any]) -> Path:
         """Write ``index.json``, last of all: what it lists is there."""
         path = self.output_dir / FOLDER / "index.json"

@@ -49,17 +49,21 @@ class SlideQuality:
         self._patients: list[str] = []
         self._methods: list[str] = []
 
-    def add(self, slide: ExplainedSlide, values: dict[str, Floats]) -> None:
+    def add(self, slide: ExplainedSlide, values: dict[str, Floats]) -> BagQuality | None:
         """Measure one more slide.
 
         Args:
             slide: with a label.
             values: of its tiles by method, ``(N,)`` each.
+
+        Returns:
+            What was measured; ``None`` if the network has no algebra of subsets.
         """
         explanations = {name: torch.from_numpy(rows) for name, rows in values.items()}
+        measured: BagQuality | None = None
         bag = self.valuation.bag(slide.bag.features)
         try:
-            measured = bag_quality(self.valuation.network, bag, explanations, self._positive(slide), seed=self.seed)
+            measured = bag_quality(self.valuation.network, bag, explanations, self.positive(slide), seed=self.seed)
         except TypeError as error:
             # the network's pooling has no algebra of subsets: of no slide then
             self.not_measured = str(error)
@@ -70,6 +74,7 @@ class SlideQuality:
         self._patients.append(str(slide.record.get("patient", slide.name)))
         if self.froc is not None:
             self.froc.add(slide, values)
+        return measured
 
     def summary(self) -> dict[str, Any]:
         """Return what the index says of the quality.
@@ -98,7 +103,7 @@ class SlideQuality:
                 summary.setdefault("positive", {}).setdefault(name, {})["froc"] = entry
         return summary
 
-    def _positive(self, slide: ExplainedSlide) -> NDArray[np.bool_] | None:
+    def positive(self, slide: ExplainedSlide) -> NDArray[np.bool_] | None:
         """Return which tiles are positive; ``None`` if that is not known of every one."""
         share = slide.bag.tile_label
         # features of another preparation may say 0 outside of outlines that are known to be incomplete

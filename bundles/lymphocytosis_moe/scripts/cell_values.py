@@ -17,13 +17,13 @@ from scripts.networks import AveragedClassifier, ImageClassifier, MixtureOfExper
 from shared.mil.levels import EmbeddingLevel
 from shared.mil.pooling.attention import AttentionPooling
 from shared.mil.pooling.mean import MeanPooling
-from shared.mil.shapley.instance_shapley import instance_shapley
+from shared.mil.shapley.instance_shapley import instance_shapley, prefix_values
 from shared.mil.shapley.permutation import permutation_shapley
 from shared.mil.shapley.prefix_values import PooledPrefixes
 from shared.mil.shapley.result import ShapleyValues
 from shared.mil.shapley.running_pooling import RunningWeightedMean
 
-__all__ = ["CellValues", "cell_values", "image_expert_values"]
+__all__ = ["CellValues", "cell_values", "image_expert_values", "patient_prefixes"]
 
 ROWS = 4096
 
@@ -78,7 +78,9 @@ def cell_values(
     expert = image_expert_values(network.image_expert, embeddings, exact_dimensions=exact_dimensions, **options)
     if isinstance(network, AveragedClassifier):
         return CellValues(_half(expert), expert)
-    return CellValues(_mixture_values(network, embeddings, attributes, **options), expert)
+    prefixes = patient_prefixes(network, embeddings, attributes)
+    sampled = permutation_shapley(prefixes, len(embeddings), device=embeddings.device, **options)
+    return CellValues(sampled, expert)
 
 
 @torch.no_grad()
@@ -109,25 +111,55 @@ def _half(game: ShapleyValues) -> ShapleyValues:
     return game._replace(values=game.values / 2, efficiency_gap=game.efficiency_gap / 2, standard_errors=errors)
 
 
-def _mixture_values(
-    network: MixtureOfExperts, embeddings: torch.Tensor, attributes: torch.Tensor, **options: Any
-) -> ShapleyValues:
-    """Return sampled values for the logit of a mixture.
+@torch.no_grad()
+def patient_prefixes(
+    network: ImageClassifier | TwoExperts, embeddings: torch.Tensor, attributes: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what gives the logit of the whole network for the first cells of any order, by running sums.
 
-    Heads and gate see two numbers of a pooled embedding p, ``θ_C · p`` and ``θ_A · p``.
+    Args:
+        network: with an expert on images.
+        embeddings: of one patient's cells, ``(N, E)``.
+        attributes: age in years and lymphocyte count in 10⁹/L, ``(2,)``.
+
+    Returns:
+        A function from orders ``(P, N)`` to the logits of the first 0, 1, … N cells, ``(P, N + 1)``, float64.
     """
-    kernels = torch.cat([network.image_expert.head.weight, network.gate_kernel.weight]).double()  # (2, E)
-    logit = _logit_of_two_numbers(network, attributes.to(embeddings.device))
-    empty = float(logit(kernels.new_zeros(1, 2))[0])
-    pooling = network.image_expert.pooling
+    expert = network if isinstance(network, ImageClassifier) else network.image_expert
+    logit = _logit_of_pooled(network, attributes.to(embeddings.device))
+    kernels = _kernels(network)
+    empty = float(logit(kernels.new_zeros(1, len(kernels)))[0])
+    pooling = expert.pooling
     if type(pooling) is not MeanPooling and not isinstance(pooling, AttentionPooling):
         level = EmbeddingLevel(pooling, _Head(lambda pooled: logit(pooled @ kernels.T)))
-        return instance_shapley(level, embeddings, empty=empty, sampled=True, **options)
-    # a weighted mean commutes with linear maps: the two numbers of each cell are all that is needed of it
-    projected = torch.cat([rows.double() @ kernels.T for rows in embeddings.split(ROWS)])  # (N, 2)
+        return prefix_values(level, embeddings, empty=empty)
+    # a weighted mean commutes with linear maps: one or two numbers of each cell are all that is needed of it
+    projected = torch.cat([rows.double() @ kernels.T for rows in embeddings.split(ROWS)])
     logits = pooling.attention_logits(embeddings[None])[0] if isinstance(pooling, AttentionPooling) else None
-    prefixes = PooledPrefixes(RunningWeightedMean(projected, logits), logit, empty)
-    return permutation_shapley(prefixes, len(embeddings), device=embeddings.device, **options)
+    return PooledPrefixes(RunningWeightedMean(projected, logits), logit, empty)
+
+
+def _kernels(network: ImageClassifier | TwoExperts) -> torch.Tensor:
+    """Return the linear maps by which a network sees a pooled embedding, ``(K, E)``: θ_C, of a mixture also θ_A."""
+    if isinstance(network, ImageClassifier):
+        return network.head.weight.double()
+    head = network.image_expert.head.weight
+    return (torch.cat([head, network.gate_kernel.weight]) if isinstance(network, MixtureOfExperts) else head).double()
+
+
+def _logit_of_pooled(
+    network: ImageClassifier | TwoExperts, attributes: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a function from what :func:`_kernels` gives of pooled embeddings ``(P, K)`` to logits ``(P,)``."""
+    if isinstance(network, MixtureOfExperts):
+        return _logit_of_two_numbers(network, attributes)
+    if isinstance(network, ImageClassifier):
+        bias = network.head.bias.double()
+        return lambda numbers: numbers[:, 0] + bias
+    bias = network.image_expert.head.bias.double()
+    standardised = network.attribute_expert.standardisation(attributes[None].float())  # (1, 2)
+    other = network.attribute_expert.attribute_logits(standardised).double()[:, 0]  # (1,)
+    return lambda numbers: (numbers[:, 0] + bias + other) / 2
 
 
 def _logit_of_two_numbers(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scripts.cell_values import cell_values
+from scripts.cell_values import cell_values, patient_prefixes
 from scripts.embedded_bags import BagExperts, attention_weights, embed_cells
 from scripts.networks import ImageClassifier, TwoExperts
+from shared.mil.pooling.attention import AttentionPooling
 from shared.mil.shapley.result import ShapleyValues
 
 __all__ = ["PatientValuation", "PatientValues"]
@@ -30,6 +31,8 @@ class PatientValues:
         whole: Shapley values for the logit of the whole network.
         expert: those for the logit of the expert on images.
         weights: of the cells in attention pooling, ``(N,)``; ``None`` for any other.
+        prefixes: gives the logit of the whole network for the first cells of any order, see
+            :func:`~scripts.cell_values.patient_prefixes`.
     """
 
     part: str
@@ -39,6 +42,7 @@ class PatientValues:
     whole: ShapleyValues
     expert: ShapleyValues
     weights: NDArray[np.float64] | None
+    prefixes: Callable[[torch.Tensor], torch.Tensor] = field(repr=False)
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """Return what is known of the cells by column of their table, ``(N,)`` each.
@@ -96,6 +100,29 @@ class PatientValuation:
         }
         self.batch_size = batch_size
 
+    def names(self) -> list[str]:
+        """Return the names of the values that each cell gets, as :meth:`PatientValues.columns` has them."""
+        attention = ["attention_weight"] if isinstance(self.image_expert.pooling, AttentionPooling) else []
+        return [*dict.fromkeys([f"shapley_{self.parts[-1]}", "shapley_image"]), *attention]
+
+    def of(self, network: ImageClassifier | TwoExperts) -> PatientValuation:
+        """Return the same valuation, with all its settings, by another network."""
+        return PatientValuation(network, batch_size=self.batch_size, **self.sampling)
+
+    @torch.no_grad()
+    def logits(
+        self, image: torch.Tensor, attributes: torch.Tensor, subsets: Sequence[NDArray[np.integer]]
+    ) -> NDArray[np.float64]:
+        """Return the logits of the whole network for sets of cells of one patient, ``(S,)``; each is encoded once.
+
+        Args:
+            image: the cells, ``(N, 3, H, W)`` uint8.
+            attributes: ``(2,)``.
+            subsets: indices of the cells of each set, none of them empty.
+        """
+        embeddings = embed_cells(self.network, image, self.batch_size)
+        return self.experts.of_subsets(embeddings, subsets, attributes)[self.parts[-1]]
+
     @torch.no_grad()
     def __call__(self, item: Mapping[str, Any]) -> PatientValues:
         """Value a patient.
@@ -117,4 +144,5 @@ class PatientValuation:
             whole=values.whole,
             expert=values.expert,
             weights=attention_weights(self.image_expert, embeddings),
+            prefixes=patient_prefixes(self.network, embeddings, attributes),
         )

@@ -31,7 +31,7 @@ from shared.mil.shapley.running_pooling import (
     RunningWeightedMean,
 )
 
-__all__ = ["instance_shapley"]
+__all__ = ["instance_shapley", "prefix_values"]
 
 # exactly these classes: a subclass may pool otherwise
 ATTENTION = (AttentionPooling, GatedAttentionPooling)
@@ -106,7 +106,7 @@ def instance_shapley(
             f"{f', asked for up to {exact_dimensions} dimensions' if limited else ''}; pass sampled=True to sample "
             "permutations"
         )
-    prefixes = _prefix_values(classifier, embeddings, target, value, output)
+    prefixes = prefix_values(classifier, embeddings, target, value, output)
     return permutation_shapley(
         prefixes,
         len(embeddings),
@@ -186,10 +186,25 @@ def _output_of_maximum(scores: Tensor, empty: float, output: Output) -> ShapleyV
     return max_shapley(outputs, float(output(scores.new_tensor([empty]))[0]))
 
 
-def _prefix_values(
-    classifier: EmbeddingLevel | InstanceLevel, embeddings: Tensor, target: int, empty: float, output: Output | None
+def prefix_values(
+    classifier: EmbeddingLevel | InstanceLevel,
+    embeddings: Tensor,
+    target: int = 0,
+    empty: float = 0.0,
+    output: Output | None = None,
 ) -> Callable[[Tensor], Tensor]:
-    """Return what evaluates all prefixes, by running sums where the pooling has them."""
+    """Return what evaluates all prefixes of orders of the instances, by running sums where the pooling has them.
+
+    Args:
+        classifier: see :func:`instance_shapley`, as what follows.
+        embeddings: of one bag, ``(N, E)``.
+        target: index of the logit.
+        empty: logit of the empty bag.
+        output: from the logit to the value; the logit itself if ``None``.
+
+    Returns:
+        A function from orders ``(P, N)`` to the values of the first 0, 1, … N instances, ``(P, N + 1)``.
+    """
     after: Output = output if output is not None else lambda logits: logits
     value = float(after(embeddings.new_tensor([empty], dtype=torch.float64))[0])
     both = classifier.pooling

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from shared.saliency.bags.bag_model import BagModel, full_precision, plain_features
 from shared.saliency.bags.pooled_bag import PooledBag
 from shared.saliency.bags.quality.instance_truth import instance_truth
-from shared.saliency.bags.quality.perturbation import descending_orders, perturb
+from shared.saliency.bags.quality.perturbation import OrderedBag, descending_orders, perturb
 
-__all__ = ["CONTROL", "BagQuality", "bag_quality"]
+__all__ = ["CONTROL", "BagQuality", "bag_quality", "ordered_bag_quality"]
 
 CONTROL = "random"
 RANDOM_ORDERS = 10
@@ -73,22 +73,46 @@ def bag_quality(
         TypeError: if the model's pooling has no algebra of subsets, see
             :class:`~shared.saliency.bags.pooled_bag.PooledBag`.
     """
-    values = _stacked(explanations, len(features))
+    _stacked(explanations, len(features))  # refused before anything is computed
     with full_precision(features):
         plain = plain_features(features)
         model = BagModel(network, target)
         model.check(plain)
-        generator = torch.Generator().manual_seed(seed)
-        control = torch.rand(RANDOM_ORDERS, len(plain), generator=generator, dtype=torch.float64)
-        orders = descending_orders(torch.cat([values, control]), seed).to(plain.device)
-        curves = perturb(PooledBag(model, plain, "probability"), orders)
+        bag = PooledBag(model, plain, "probability")
+        return ordered_bag_quality(bag, explanations, positive, device=plain.device, seed=seed)
+
+
+def ordered_bag_quality(
+    bag: OrderedBag,
+    explanations: Mapping[str, Tensor],
+    positive: ArrayLike | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> BagQuality:
+    """Measure explanations of a bag of any kind, see :func:`bag_quality`.
+
+    Args:
+        bag: gives the probability that is explained, for any of its instances.
+        explanations: values of the instances by method, ``(N,)`` each.
+        positive: whether each instance is positive, ``(N,)``; ``None`` if not known.
+        device: of the orders that the bag is asked for.
+        seed: of the random orders, and of the order among equal values.
+
+    Raises:
+        ValueError: see there.
+    """
+    values = _stacked(explanations, bag.size)
+    generator = torch.Generator().manual_seed(seed)
+    control = torch.rand(RANDOM_ORDERS, bag.size, generator=generator, dtype=torch.float64)
+    curves = perturb(bag, descending_orders(torch.cat([values, control]), seed).to(device))
     rows = {
         "aupc_drop": _with_control(curves.aupc_drop),
         "aupc_add": _with_control(curves.aupc_add),
         "aopc_r": _with_control(curves.aopc) - float(curves.aopc[-RANDOM_ORDERS:].mean()),
     }
     chance = {name: float(row[-1]) for name, row in rows.items()}
-    truth = np.zeros(len(features), dtype=bool) if positive is None else np.asarray(positive, dtype=bool)
+    truth = np.zeros(bag.size, dtype=bool) if positive is None else np.asarray(positive, dtype=bool)
     for name, part in instance_truth(values.numpy(), truth).items():
         chance[name] = float(part["chance"][0])
         rows[name] = np.append(part["value"], chance[name])

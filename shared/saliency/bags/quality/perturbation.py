@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from shared.saliency.bags.pooled_bag import PooledBag
-
-__all__ = ["Perturbation", "descending_orders", "perturb"]
+__all__ = ["OrderedBag", "Perturbation", "descending_orders", "perturb"]
 
 POINTS = 101
+
+
+class OrderedBag(Protocol):
+    """A bag whose instances can be put in one after another: :class:`~shared.saliency.bags.pooled_bag.PooledBag` is.
+
+    Attributes:
+        size: number of instances, N.
+    """
+
+    size: int
+
+    def prefixes(self, orders: Tensor) -> Tensor:
+        """Return the probability of the first 0, 1, … N instances of orders ``(P, N)``, ``(P, N + 1)``."""
 
 
 class Perturbation(NamedTuple):
@@ -33,7 +44,7 @@ class Perturbation(NamedTuple):
     aopc: Tensor
 
 
-def perturb(bag: PooledBag, orders: Tensor) -> Perturbation:
+def perturb(bag: OrderedBag, orders: Tensor) -> Perturbation:
     """Perturb a bag along several orders of its instances.
 
     - AUPC (Hense et al. 2024, "xMIL"): the mean of the curve at 101 points. Point j has ``⌊jN/100 + ½⌋`` instances
@@ -45,7 +56,7 @@ def perturb(bag: PooledBag, orders: Tensor) -> Perturbation:
     k first is a prefix of the order's reverse: the model is called once for each bag, when ``bag`` was made.
 
     Args:
-        bag: with the output ``probability``.
+        bag: whose values are probabilities.
         orders: of the instances, most relevant first, ``(M, N)``.
     """
     forth, back = bag.prefixes(torch.cat([orders, orders.flip(1)])).chunk(2)  # (M, N + 1) each

@@ -1,0 +1,96 @@
+"""Patients whose cells are valued, as sanity checks and comparisons of networks take them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from scripts.networks import ImageClassifier, TwoExperts
+from scripts.patient_values import PatientValuation
+from shared.saliency.noise import check_noise
+from shared.saliency.sanity.explained import Explained, Explanations
+
+__all__ = ["ExplainedPatients", "noisy_patients", "opposite_network"]
+
+WHITE = 255
+
+
+class ExplainedPatients(Explained):
+    """The values of the cells of patients.
+
+    Args:
+        valuation: values cells, by the network that is explained.
+        items: patients: ``image`` ``(N, 3, H, W)`` uint8 and ``attributes`` ``(2,)``.
+    """
+
+    def __init__(self, valuation: PatientValuation, items: Sequence[Mapping[str, Any]]) -> None:
+        self.valuation = valuation
+        self.network = valuation.network
+        self.items = [{key: torch.as_tensor(item[key]) for key in ("image", "attributes")} for item in items]
+        self.signs = dict.fromkeys(valuation.names(), "signed")
+        self.count = len(items)
+
+    def forward(self, network: nn.Module) -> object:
+        """Return the logits ``(1, 1)`` of the first patient with two cells."""
+        device = next(network.parameters()).device
+        image, attributes = (self.items[0][key].to(device) for key in ("image", "attributes"))
+        few = image[:2]
+        return network(few, torch.tensor([len(few)], device=device), attributes[None])
+
+    def explain(self, network: nn.Module) -> Explanations:
+        """Return the values ``(N_b,)`` of each patient's cells, by name."""
+        assert isinstance(network, ImageClassifier | TwoExperts)
+        valuation = self.valuation.of(network)
+        found = [valuation(item).columns() for item in self.items]
+        return {name: [columns[name] for columns in found] for name in self.signs}
+
+    def explain_other(self, seed: int) -> Explanations:  # noqa: ARG002
+        """Return the values for the other class, see :func:`opposite_network`."""
+        return self.explain(opposite_network(self.network))
+
+
+def opposite_network(network: nn.Module) -> nn.Module:
+    """Return a copy of a network that says reactive where it says tumoral: its logit with the other sign.
+
+    Each expert's last layer is turned round. A mixture of experts that say the opposite says the opposite:
+    ``π σ(−a) + (1 − π) σ(−b) = 1 − P(tumoral)``.
+
+    Args:
+        network: left as it is.
+    """
+    flipped = copy.deepcopy(network)
+    experts = [flipped.image_expert, flipped.attribute_expert] if isinstance(flipped, TwoExperts) else [flipped]
+    with torch.no_grad():
+        for expert in experts:
+            for parameter in expert.head.parameters():
+                parameter.neg_()
+    return flipped
+
+
+def noisy_patients(
+    explained: ExplainedPatients, noise_level: float = 0.02, draws: int = 2, seed: int = 0
+) -> Iterator[ExplainedPatients]:
+    """Yield the same patients with noise on their images, as another recording of the cells would have.
+
+    Args:
+        explained: patients and network.
+        noise_level: standard deviation of the noise as a fraction of the camera's range.
+        draws: number of noisy copies.
+        seed: of the noise, which is drawn on the CPU.
+
+    Raises:
+        ValueError: if a number is out of its range.
+    """
+    check_noise(draws, noise_level, chunk_size=1)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(draws):
+        items = []
+        for item in explained.items:
+            image = item["image"].float()
+            image += noise_level * WHITE * torch.randn(image.shape, generator=generator)
+            items.append({**item, "image": image.round_().clamp_(0, WHITE).to(torch.uint8)})
+        yield ExplainedPatients(explained.valuation, items)
