@@ -161,7 +161,7 @@ def saturation(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         [[127.5, 0.0]]
     """
     least, greatest = (colour.astype(np.float32) for colour in _extremes(picture))
-    return 255 * (greatest - least) / np.maximum(greatest, np.float32(1))
+    return np.divide(255 * (greatest - least), np.maximum(greatest, 1))
 
 
 def ink_mask(picture: NDArray[np.uint8], margin: int = 15, dark: int = 90, grey: int = 30) -> BoolArray:
