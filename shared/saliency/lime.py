@@ -8,13 +8,13 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from skimage.segmentation import slic
 from sklearn.linear_model import Ridge
 from torch import nn
 
 from shared.saliency.base import Attribution, ClassMaps
 from shared.saliency.baseline import Baseline, baseline_images
+from shared.saliency.map_similarity import rank_correlation
 from shared.saliency.targets import resolve_classes, resolve_target
 
 __all__ = ["LIME", "lime_stability", "superpixels"]
@@ -176,14 +176,5 @@ def lime_stability(
         reseeded = copy.copy(lime)
         reseeded.seed = seed
         maps.append(reseeded.attribute(inputs, target).flatten(1).double().cpu().numpy())  # (B, C * H * W)
-    correlations = [
-        [_rank_correlation(first[image], second[image]) for first, second in combinations(maps, 2)]
-        for image in range(len(inputs))
-    ]
-    return torch.tensor(correlations, dtype=torch.float64).mean(dim=1)
-
-
-def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return float(spearmanr(first, second).statistic)
+    correlations = [rank_correlation(first, second) for first, second in combinations(maps, 2)]
+    return torch.from_numpy(np.mean(correlations, axis=0))

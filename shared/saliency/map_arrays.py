@@ -26,8 +26,8 @@ __all__ = [
 Floats = NDArray[np.floating]
 Masks = NDArray[np.bool_]
 
-#: what a measure holds in memory is some ten times its maps
-CHUNK_PIXELS = 2_000_000
+#: what a measure holds in memory, some ten times its maps, fits in a processor's cache
+CHUNK_PIXELS = 250_000
 
 
 def check_maps(maps: ArrayLike) -> Floats:
