@@ -1,0 +1,162 @@
+"""Two runs side by side, and which of their differences exceed their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.evaluation.unpaired_difference import unpaired_difference
+from shared.report.card.fields import is_unknown
+from shared.report.runs import Run
+
+__all__ = ["ComparedRow", "Comparison", "compare"]
+
+#: metrics of which a low value is good, and those that describe and do not judge
+_LOW_IS_GOOD = ("negative_log_likelihood", "brier", "fpr95", "aurc")
+_DESCRIBES = ("kept_share", "accepted_share")
+NOTHING = "no difference shown"
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """One number of both runs.
+
+    Attributes:
+        section: what it belongs to.
+        title: its name for readers, with method, class or thing that it is of.
+        first: the number in the first run, as in its card; ``None`` where the run does not have it.
+        second: in the second run.
+        better: which direction is better; ``None`` for a number that describes.
+    """
+
+    section: str
+    title: str
+    first: Mapping[str, Any] | None
+    second: Mapping[str, Any] | None
+    better: str | None
+
+    @property
+    def difference(self) -> float | None:
+        """Second less first; ``None`` where one was not measured."""
+        values = [entry["value"] for entry in (self.first, self.second) if entry is not None]
+        return None if len(values) < 2 or None in values else float(values[1] - values[0])
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the difference, from those of both runs; ``None`` where one has none."""
+        if self.difference is None or self.first is None or self.second is None:
+            return None
+        if not self.first["ci95"] or not self.second["ci95"]:
+            return None
+        return unpaired_difference(self.first["value"], self.first["ci95"], self.second["value"], self.second["ci95"])[
+            1
+        ]
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether the interval of the difference excludes 0."""
+        return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
+
+    @property
+    def verdict(self) -> str:
+        """``second better``, ``first better``, ``differ``, ``no difference shown`` or why nothing can be said."""
+        if self.difference is None:
+            missing = [
+                n for n, e in (("first", self.first), ("second", self.second)) if e is None or e["value"] is None
+            ]
+            return f"not measured in {' and '.join(missing)}"
+        if self.interval is None:
+            return "equal" if self.difference == 0 else "no interval"
+        if not self.exceeds:
+            return NOTHING
+        if self.better is None:
+            return "differ"
+        return "second better" if (self.difference > 0) == (self.better == "higher") else "first better"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs.
+
+    Attributes:
+        first: the run that differences are taken from.
+        second: the run that is set against it.
+        notes: what the runs have in common and in what they differ, in sentences.
+        rows: every number that one of the runs has.
+    """
+
+    first: Run
+    second: Run
+    notes: tuple[str, ...]
+    rows: tuple[ComparedRow, ...]
+
+    @property
+    def exceeding(self) -> list[ComparedRow]:
+        """Rows whose difference exceeds its interval."""
+        return [row for row in self.rows if row.exceeds]
+
+    @property
+    def compared(self) -> int:
+        """Number of differences that have an interval; one in twenty exceeds it by chance."""
+        return sum(row.interval is not None for row in self.rows)
+
+
+def compare(first: Run, second: Run) -> Comparison:
+    """Set two runs side by side: results, and the five elements of interpretability over all samples."""
+    found = [dict(_numbers(run)) for run in (first, second)]
+    rows = []
+    for key in dict.fromkeys([*found[0], *found[1]]):
+        entries = [numbers.get(key) for numbers in found]
+        section, title, better = next(entry for entry in entries if entry is not None)[:3]
+        numbers_of = [None if entry is None else entry[3] for entry in entries]
+        if any(entry is not None and entry["value"] is not None for entry in numbers_of):
+            rows.append(ComparedRow(section, title, numbers_of[0], numbers_of[1], better))
+    return Comparison(first, second, tuple(_notes(first, second)), tuple(rows))
+
+
+_Entry = tuple[str, str, str | None, Mapping[str, Any]]
+
+
+def _numbers(run: Run) -> Iterator[tuple[tuple[str | None, ...], _Entry]]:
+    """Yield key, and section, title, direction and number, of everything that is compared."""
+    results = run.card["results"]
+    for entry in [] if is_unknown(results) else results["numbers"]:
+        name = entry["name"]
+        better = None if name in _DESCRIBES else "lower" if name in _LOW_IS_GOOD else "higher"
+        yield ("results", name), ("Results", entry["title"], better, entry)
+    for table in run.card["elements"]:
+        for row in table["rows"]:
+            if row["label"] is not None or row["size"] is not None:
+                continue
+            method = row["method"] and run.methods[row["method"]]["title"]
+            title = " · ".join(part for part in (row["title"], method, row["of"]) if part)
+            key = ("element", row["measure"], row["method"], row["of"])
+            yield key, (table["title"], title, row["better"], row)
+
+
+def _notes(first: Run, second: Run) -> Iterator[str]:
+    cards = (first.card, second.card)
+    if cards[0]["bundle"] != cards[1]["bundle"]:
+        yield f"The runs are of different bundles: {cards[0]['bundle']} and {cards[1]['bundle']}."
+    hashes = [_hashes(card["data"]["files"]) for card in cards]
+    if None in hashes:
+        yield "Whether both were evaluated on the same data is not recorded."
+    elif hashes[0] != hashes[1]:
+        yield "They were evaluated on different data lists: a difference may be one of the data, not of the models."
+    else:
+        yield (
+            "They were evaluated on the same data list. Intervals of single runs take no account of that and make "
+            "those of differences wider than need be: what is not shown here may yet be there."
+        )
+    weights = [_hashes(card["model"]["weights"]) for card in cards]
+    if None not in weights and weights[0] == weights[1]:
+        yield "Both have the same weights and calibration."
+    for name, keys in (("split", ("data", "split")), ("N", ("data", "n"))):
+        values = [card[keys[0]][keys[1]] for card in cards]
+        if values[0] != values[1] and not any(map(is_unknown, values)):
+            yield f"They differ in {name}: {values[0]} and {values[1]}."
+
+
+def _hashes(files: Any) -> set[str] | None:
+    return None if is_unknown(files) else {entry["sha256"] for entry in files}

@@ -1,0 +1,154 @@
+"""Which explanation to use for which purpose, and how sure that is: one choice for each element of a run.
+
+A purpose is an element of interpretability, and a method is judged by one measure of it, the first in ``LEADING`` that
+was taken of at least one method of the run. Methods that failed a sanity check are never chosen. The best of the others
+is chosen if it beats chance and, where controls say something, every control; what it cannot be told apart from is
+named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.evaluation.interpretability.measures import ELEMENTS, MEASURES, Element, Measure
+from shared.evaluation.unpaired_difference import unpaired_difference
+from shared.report.runs import Run
+
+__all__ = ["LEADING", "PURPOSES", "Choice", "Score", "choices", "scores"]
+
+#: the measure that a method is judged by, in the order of preference
+LEADING: Mapping[Element, tuple[str, ...]] = {
+    "localization": ("localisation_auc", "instance_auc", "rank_accuracy", "pointing_game"),
+    "visual_recognizability": ("noise_stability", "seed_stability"),
+    "physical_attribution": ("map_response", "cause_share", "distractor_share", "shortcut_share"),
+    "model_transparency": ("cascading_randomisation", "random_logit", "completeness_error"),
+    "actionability": ("insertion_auc", "deletion_auc", "aopc_r", "aupc_drop", "aupc_add"),
+}
+#: a control that looks at no network is as stable, and as unlike itself after randomisation, as can be
+CONTROLS_SAY_NOTHING = ("visual_recognizability", "model_transparency")
+PURPOSES: Mapping[Element, str] = {
+    "localization": "where the cause lies",
+    "visual_recognizability": "a map that does not change with noise",
+    "physical_attribution": "what the prediction rests on",
+    "model_transparency": "what the network has learnt, and nothing else",
+    "actionability": "what changes the prediction when it is taken away or put in",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A method by the leading measure of an element.
+
+    Attributes:
+        method: as the card describes it.
+        entry: the number, as in the card; of several things that the measure was taken of, the worst.
+    """
+
+    method: Mapping[str, Any]
+    entry: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Name of the method."""
+        return str(self.method["title"])
+
+    def beats(self, other: Score, better: str) -> bool | None:
+        """Whether it is better than another beyond the interval of the difference; ``None`` without intervals."""
+        if not self.entry["ci95"] or not other.entry["ci95"]:
+            return None
+        low, high = unpaired_difference(
+            other.entry["value"], other.entry["ci95"], self.entry["value"], self.entry["ci95"]
+        )[1]
+        return low > 0 if better == "higher" else high < 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to use for one purpose.
+
+    Attributes:
+        element: the purpose.
+        measure: what methods were judged by; ``None`` if nothing was measured.
+        scores: of all methods, the best first; controls and failed ones among them.
+        best: the best that is no control and failed no sanity check; ``None`` if there is none.
+    """
+
+    element: Element
+    measure: Measure | None
+    scores: tuple[Score, ...]
+    best: Score | None
+
+    @property
+    def purpose(self) -> str:
+        """The purpose in words."""
+        return PURPOSES[self.element]
+
+    @property
+    def equals(self) -> list[Score]:
+        """Other methods, neither control nor failed, that the best cannot be told apart from."""
+        return [score for score in self._rivals() if not self._beats(score)]
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the best should not be relied on: chance, or a control that it does not beat; empty if it may."""
+        if self.best is None or self.measure is None:
+            return []
+        found = []
+        entry = self.best.entry
+        if entry.get("against_chance") in ("worse", "not told apart"):
+            found.append(f"{'worse than' if entry['against_chance'] == 'worse' else 'not told apart from'} chance")
+        controls = [score for score in self.scores if score.method["control"]]
+        if self.element not in CONTROLS_SAY_NOTHING:
+            found += [f"does not beat the control {score.title}" for score in controls if not self._beats(score)]
+        if not entry["ci95"]:
+            found.append(f"no interval ({entry.get('reason', 'none was computed')})")
+        return found
+
+    @property
+    def failed(self) -> list[Score]:
+        """Methods that failed a sanity check, which would else have been candidates."""
+        return [score for score in self.scores if score.method["failed"] and not score.method["control"]]
+
+    def _rivals(self) -> list[Score]:
+        return [s for s in self.scores if not s.method["control"] and not s.method["failed"] and s is not self.best]
+
+    def _beats(self, other: Score) -> bool:
+        return (
+            self.best is not None
+            and self.measure is not None
+            and bool(self.best.beats(other, str(self.measure.better)))
+        )
+
+
+def choices(run: Run) -> list[Choice]:
+    """Return the choice for each element."""
+    found = []
+    for element in ELEMENTS:
+        measure, measured = scores(run, element)
+        candidates = [score for score in measured if not score.method["control"] and not score.method["failed"]]
+        found.append(Choice(element, measure, tuple(measured), candidates[0] if candidates else None))
+    return found
+
+
+def scores(run: Run, element: Element) -> tuple[Measure | None, list[Score]]:
+    """Return the leading measure of an element in this run, and every method by it, the best first."""
+    (table,) = (table for table in run.card["elements"] if table["element"] == element)
+    rows = [row for row in table["rows"] if row["method"] and row["label"] is None and row["size"] is None]
+    for name in LEADING[element]:
+        of_methods: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            if row["measure"] == name and row["value"] is not None:
+                of_methods.setdefault(row["method"], []).append(row)
+        better = MEASURES[name].better
+        found = [Score(run.methods[method], _weakest(entries, better)) for method, entries in of_methods.items()]
+        if any(not score.method["control"] for score in found):
+            sign = -1 if better == "higher" else 1
+            return MEASURES[name], sorted(found, key=lambda score: sign * score.entry["value"])
+    return None, []
+
+
+def _weakest(entries: Sequence[Mapping[str, Any]], better: str | None) -> Mapping[str, Any]:
+    """Return the number; where a measure is taken of several things, the worst: it holds for all of them."""
+    return (min if better == "higher" else max)(entries, key=lambda entry: float(entry["value"]))

@@ -1,0 +1,90 @@
+"""The table over bundles and methods as Markdown: what to use for which purpose, and every method by every element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from shared.evaluation.interpretability.measures import ELEMENT_TITLES, ELEMENTS
+from shared.report.card.model_card import estimate_text
+from shared.report.formats import DASH
+from shared.report.markdown import markdown_table, markdown_text
+from shared.report.purposes import Choice, Score, choices
+from shared.report.runs import Run
+
+__all__ = ["purposes_markdown"]
+
+READING = (
+    "One measure stands for each purpose; values with 95 % intervals; of several things that it was taken of, the "
+    "worst. “Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
+    "changes it, better than every control, beyond the interval of the difference. A method that failed a sanity check "
+    "is never proposed. Methods of one bundle were measured on the same samples: what the intervals tell apart is "
+    "apart, what they do not may yet be."
+)
+
+
+def purposes_markdown(runs: Sequence[Run]) -> str:
+    """Return two tables over all runs: the choice for each purpose, and all methods by their leading measures."""
+    found = [(run, choices(run)) for run in runs]
+    header = ("bundle", "to see", "use", "measured by", "value", "how sure")
+    chosen = [_chosen(run, choice) for run, of_run in found for choice in of_run]
+    methods = [line for run, of_run in found for line in _methods(run, of_run)]
+    titles = [ELEMENT_TITLES[element] for element in ELEMENTS]
+    lines = [
+        "### Which explanation for which purpose",
+        "",
+        READING,
+        "",
+        *markdown_table(header, chosen),
+        "",
+        "### Every method",
+        "",
+        *_measures(found),
+        "",
+        *markdown_table(("bundle", "method", *titles, "failed"), methods),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _chosen(run: Run, choice: Choice) -> tuple[str, ...]:
+    if choice.measure is None:
+        (table,) = (table for table in run.card["elements"] if table["element"] == choice.element)
+        return run.name, choice.purpose, DASH, "", "", table["missing"] or "not measured"
+    if choice.best is None:
+        return run.name, choice.purpose, "none", choice.measure.title, "", "every method failed a sanity check"
+    use = choice.best.title if not choice.doubts else f"none (the best: {choice.best.title})"
+    return run.name, choice.purpose, use, choice.measure.title, _number(choice.best), _sure(choice)
+
+
+def _sure(choice: Choice) -> str:
+    n = f" (N = {choice.best.entry['n']})" if choice.best and "n" in choice.best.entry else ""
+    parts = [f"not: {'; '.join(choice.doubts)}{n}" if choice.doubts else f"sure{n}"]
+    if choice.equals:
+        parts.append(f"not told apart from {', '.join(score.title for score in choice.equals)}")
+    if choice.failed:
+        parts.append(f"left out, as they failed a sanity check: {', '.join(score.title for score in choice.failed)}")
+    return "; ".join(parts)
+
+
+def _number(score: Score) -> str:
+    of = score.entry.get("of")
+    return estimate_text(score.entry) + (f" ({of})" if of else "")
+
+
+def _methods(run: Run, of_run: Sequence[Choice]) -> Iterable[tuple[str, ...]]:
+    for name, method in run.methods.items():
+        cells = []
+        for choice in of_run:
+            own = next((score for score in choice.scores if score.method["name"] == name), None)
+            cells.append(DASH if own is None else _number(own))
+        yield run.name, method["title"], *cells, "; ".join(method["failed"])
+
+
+def _measures(found: Sequence[tuple[Run, Sequence[Choice]]]) -> Iterable[str]:
+    """Yield a line for each run that says which measure stands in which column."""
+    for run, of_run in found:
+        named = [
+            f"{ELEMENT_TITLES[choice.element]}: {choice.measure.title} ({choice.measure.better} is better)"
+            for choice in of_run
+            if choice.measure is not None
+        ]
+        yield f"- {markdown_text(run.name)}: {markdown_text('; '.join(named) or 'nothing was measured')}"
