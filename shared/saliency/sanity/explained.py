@@ -93,7 +93,7 @@ class ExplainedImages(Explained):
         self.network = _one_network({name: method.network for name, method in methods.items()})
         self.signs = {name: method.sign for name, method in methods.items()}
         self.images = images.as_subclass(Tensor)
-        self.targets = targets.as_subclass(Tensor)
+        self.targets = targets.as_subclass(Tensor).to(self.images.device)
         self.batch_size = batch_size
         self.count = len(images)
 
