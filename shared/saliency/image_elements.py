@@ -36,10 +36,23 @@ from shared.saliency.seed_stability import load_other_models, seed_stability
 from shared.saliency.transparency.description import describe_methods, describe_model
 from shared.saliency.transparency.report import measure_transparency
 
-__all__ = ["ImageElements"]
+__all__ = ["ImageElements", "MeasuredMaps"]
 
 Row = dict[str, Any]
 Maps = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class MeasuredMaps:
+    """What was measured of maps.
+
+    Attributes:
+        rows: of the interpretability file.
+        methods: their descriptions, as that file has them.
+    """
+
+    rows: list[Row]
+    methods: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,8 @@ class ImageElements:
         interventions: returns images drawn again with their cause altered, none if there are no such.
         sanity: the sanity checks.
         other_model_files: weights of trainings from other seeds.
+        other_models: returns the networks of other trainings in place of such files, where what is explained is a part
+            of what was trained.
         training_command: a command that makes such a training, for the reader.
         checked_samples: number of samples of which maps are made again, or the network is asked again.
         noise_level: see :func:`shared.saliency.noise_stability.noise_stability`.
@@ -79,6 +94,7 @@ class ImageElements:
     interventions: Callable[[], Sequence[AlteredImages]] | None = None
     sanity: SanityChecks = field(default_factory=SanityChecks)
     other_model_files: Sequence[str | os.PathLike[str]] = ()
+    other_models: Callable[[], Sequence[nn.Module]] | None = None
     training_command: str = ""
     checked_samples: int = 16
     noise_level: float = 0.02
@@ -114,25 +130,36 @@ class ImageElements:
         Returns:
             The file.
         """
+        measured = self.measure(samples, maps, known)
+        return write_interpretability(
+            Path(self.output_dir) / FILE,
+            [*further, *measured.rows, *self._altered()],
+            measured.methods,
+            bundle=self.bundle,
+            unit=self.unit,
+            model=describe_model(self.network),
+            provenance=self.provenance,
+        )
+
+    def measure(
+        self, samples: ImageSamples, maps: Mapping[str, Maps], known: Mapping[str, MapQuality] | None = None
+    ) -> MeasuredMaps:
+        """Measure all that can be measured of maps, but the interventions, and write nothing.
+
+        Args:
+            samples: see :meth:`write`, as ``maps`` and ``known``.
+            maps: see there.
+            known: see there.
+        """
         thresholds = self._thresholds()
-        rows = list(further)
+        rows: list[Row] = []
         for name in self.methods:
             rows += self._map_rows(name, samples, maps[name], thresholds.get(name), (known or {}).get(name, {}))
         places = samples.draw(self.checked_samples, self.seed)
         chosen = samples.subset(places)
         rows += self._perturbed(chosen, {name: maps[name][places] for name in self.methods})
         checked, satisfies, failed = self._checked(chosen)
-        rows += checked
-        rows += self._altered()
-        return write_interpretability(
-            Path(self.output_dir) / FILE,
-            rows,
-            describe_methods(self.methods, satisfies, failed),
-            bundle=self.bundle,
-            unit=self.unit,
-            model=describe_model(self.network),
-            provenance=self.provenance,
-        )
+        return MeasuredMaps(rows + checked, describe_methods(self.methods, satisfies, failed))
 
     def maps(self, method: Attribution, samples: ImageSamples) -> Maps:
         """Return a method's maps of samples ``(N, H, W)``, channels added up."""
@@ -201,13 +228,19 @@ class ImageElements:
         stability = seed_stability(
             explained,
             report.original,
-            load_other_models(self.network, self.other_model_files),
+            self._others(),
             command=self.training_command,
             groups=samples.groups,
             seed=self.seed,
         )
         failed = {name: report.failed(name) for name in self.methods}
         return [*report.rows(), *transparency.rows, *stability], transparency.satisfies, failed
+
+    def _others(self) -> Sequence[nn.Module]:
+        """Return the networks of other trainings."""
+        if self.other_models is not None:
+            return self.other_models()
+        return load_other_models(self.network, self.other_model_files)
 
     def _altered(self) -> list[Row]:
         """Return the rows of the interventions."""
