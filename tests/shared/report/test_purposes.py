@@ -1,0 +1,107 @@
+"""Which explanation for which purpose: controls, chance and sanity checks decide what is proposed."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.report.purposes import choices
+from shared.report.purposes_text import purposes_markdown
+from tests.shared.report.run_cards import element_row, entry, run
+
+
+def _localized(lime, grad_cam, random_map=(0.5, 0.45, 0.55), verdict="better", **options):
+    rows = [
+        element_row("localisation_auc", name, entry(*numbers, chance=0.5, n=40) | {"against_chance": verdict})
+        for name, numbers in (("lime", lime), ("grad_cam", grad_cam), ("random_map", random_map))
+    ]
+    return run(rows=rows, **options)
+
+
+def _choice(given, element="localization"):
+    return next(choice for choice in choices(given) if choice.element == element)
+
+
+def test_the_best_is_chosen_and_what_it_equals_is_named():
+    found = _choice(_localized((0.80, 0.78, 0.82), (0.79, 0.77, 0.81)))
+    assert (found.measure.name, found.best.title) == ("localisation_auc", "lime")
+    assert [score.title for score in found.equals] == ["grad cam"]
+    assert found.doubts == []
+    assert [score.title for score in found.scores] == ["lime", "grad cam", "random map"]
+    apart = _choice(_localized((0.80, 0.78, 0.82), (0.70, 0.68, 0.72)))
+    assert apart.equals == []
+
+
+def test_a_method_that_failed_a_sanity_check_is_never_chosen():
+    found = _choice(_localized((0.9, 0.85, 0.95), (0.7, 0.65, 0.75), failed=["lime"]))
+    assert found.best.title == "grad cam"
+    assert [score.title for score in found.failed] == ["lime"]
+    none = _choice(_localized((0.9, 0.85, 0.95), (0.7, 0.65, 0.75), failed=["lime", "grad_cam"]))
+    assert none.best is None
+
+
+@pytest.mark.parametrize(
+    ("random_map", "verdict", "doubts"),
+    [
+        ((0.5, 0.4, 0.6), "better", []),
+        ((0.78, 0.7, 0.86), "better", ["does not beat the control random map"]),
+        ((0.95, 0.9, 1.0), "not told apart", ["not told apart from chance", "does not beat the control random map"]),
+    ],
+)
+def test_what_does_not_beat_chance_and_controls_is_doubted(random_map, verdict, doubts):
+    assert _choice(_localized((0.8, 0.75, 0.85), (0.6, 0.5, 0.7), random_map, verdict)).doubts == doubts
+
+
+def test_where_low_is_good_the_lowest_is_chosen():
+    rows = [
+        element_row("random_logit", name, entry(value, value - 0.05, value + 0.05))
+        for name, value in (("lime", 0.3), ("grad_cam", 0.1), ("random_map", 0.0))
+    ]
+    found = _choice(run(rows=rows), "model_transparency")
+    assert found.best.title == "grad cam"
+    # a control that looks at no network is always less like itself: it is no rival here
+    assert found.doubts == []
+    assert found.equals == []
+
+
+def test_of_several_things_the_worst_counts():
+    rows = [
+        element_row("map_response", name, entry(value, value - 0.05, value + 0.05), of)
+        for name, value, of in (
+            ("lime", 0.9, "size"),
+            ("lime", 0.1, "dry mass"),
+            ("grad_cam", 0.5, "size"),
+            ("grad_cam", 0.6, "dry mass"),
+        )
+    ]
+    found = _choice(run(rows=rows), "physical_attribution")
+    assert [(score.title, score.entry["value"], score.entry["of"]) for score in found.scores] == [
+        ("grad cam", 0.5, "size"),
+        ("lime", 0.1, "dry mass"),
+    ]
+
+
+def test_a_measure_of_controls_alone_leads_nowhere():
+    rows = [
+        element_row("noise_stability", "random_map", entry(0.1, 0.0, 0.2)),
+        element_row("seed_stability", "lime", entry(0.6, 0.5, 0.7)),
+    ]
+    assert _choice(run(rows=rows), "visual_recognizability").measure.name == "seed_stability"
+    assert _choice(run(), "visual_recognizability").measure is None
+
+
+def test_the_tables_say_what_to_use_and_how_sure():
+    sure = _localized((0.80, 0.78, 0.82), (0.70, 0.68, 0.72), bundle="cells", name="cells")
+    unsure = _localized((0.6, 0.4, 0.8), (0.5, 0.3, 0.7), verdict="not told apart", name="chests", failed=["grad_cam"])
+    text = purposes_markdown([sure, unsure])
+    assert (
+        "| cells | where the cause lies | lime | Localisation AUC | 0.800 \\[0.780, 0.820\\], chance 0.500 | sure (N = 40) |"
+        in text
+    )
+    line = next(line for line in text.splitlines() if line.startswith("| chests | where the cause lies"))
+    assert "| none (the best: lime) |" in line
+    assert "not: not told apart from chance; does not beat the control random map (N = 40)" in line
+    assert "left out, as they failed a sanity check: grad cam" in line
+    assert text.count("Likeness 0.9 is not below 0.5.") == 1
+    assert (
+        "| cells | what changes the prediction when it is taken away or put in | \u2013 |  |  | not measured |" in text
+    )

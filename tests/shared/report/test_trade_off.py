@@ -1,0 +1,115 @@
+"""Result against quality of explanations: models of runs and of study tables, and the picture's points."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from shared.data.errors import DataError
+from shared.report.trade_off import read_trade_off, trade_off_of_runs
+from shared.report.trade_off_figure import trade_off_figure
+from shared.report.trade_off_text import trade_off_html, trade_off_markdown
+from tests.shared.report.html_page import Page
+from tests.shared.report.run_cards import element_row, entry, run
+
+
+def _run(name, result, quality, **options):
+    rows = [
+        element_row("localisation_auc", method, entry(value, value - 0.05, value + 0.05))
+        for method, value in (("lime", quality), ("grad_cam", quality - 0.2), ("random_map", 0.99))
+    ]
+    return run(name, {"macro_f1": entry(result, result - 0.1, result + 0.1)}, rows, **options)
+
+
+def test_runs_of_one_bundle_stand_together():
+    (found,) = trade_off_of_runs([_run("a", 0.7, 0.9), _run("b", 0.9, 0.6, failed=["lime"])])
+    assert (found.title, found.result, found.quality) == ("cells", "macro f1", "Localisation AUC")
+    assert [(model.name, model.result.value) for model in found.models] == [("a", 0.7), ("b", 0.9)]
+    # neither the control nor what failed a sanity check is the best
+    assert [model.best for model in found.models] == ["lime", "grad cam"]
+    assert found.models[0].qualities["lime"].interval == pytest.approx((0.85, 0.95))
+
+
+def test_runs_that_are_measured_differently_are_not_mixed():
+    other = run("b", {"accuracy": entry(0.9, 0.8, 1.0)})
+    with pytest.raises(DataError, match=r"cells: the runs are measured differently \(Localisation AUC, accuracy"):
+        trade_off_of_runs([_run("a", 0.7, 0.9), other])
+    with pytest.raises(DataError, match="no result to set against explanations"):
+        trade_off_of_runs([run("c")])
+
+
+def _study(folder, rows):
+    columns = ["section", "network", "dropout", "condition", "measure", "value", "low", "high"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+def _rows(network, dropout, condition, result, quality):
+    return [
+        ("Explanations", network, dropout, condition, "macro F1 on phantoms", result, result - 0.1, result + 0.1),
+        ("Explanations", network, dropout, condition, "rank accuracy", quality - 0.3, quality - 0.4, quality - 0.2),
+        ("Explanations", network, dropout, condition, "localisation AUC", quality, quality - 0.02, quality + 0.02),
+    ]
+
+
+@pytest.fixture
+def study(tmp_path):
+    rows = [("Cross-validation", "LeNet5", 0.5, "all cells", "macro F1", 0.66, 0.62, 0.69)]
+    for network, dropout, result in (("LeNet5", 0.5, 0.8), ("AlexNet", 0.25, 0.9)):
+        rows += _rows(network, dropout, "SmoothGrad", result, 0.86)
+        rows += _rows(network, dropout, "LIME", result, 0.6)
+        rows += _rows(network, dropout, "random map (control)", result, 0.97)
+    rows += _rows("LeNet5", None, "SmoothGrad, untrained network", 0.15, 0.7)
+    return _study(tmp_path, rows)
+
+
+def test_models_are_read_from_the_table_of_a_study(study):
+    (found,) = read_trade_off([study])
+    assert (found.result, found.quality) == ("macro F1 on phantoms", "localisation AUC")
+    assert [(model.name, model.result.value, model.best, model.untrained) for model in found.models] == [
+        ("LeNet5, dropout 0.5", 0.8, "SmoothGrad", False),
+        ("AlexNet, dropout 0.25", 0.9, "SmoothGrad", False),
+        ("LeNet5, untrained network", 0.15, "SmoothGrad", True),
+    ]
+    first = found.models[0]
+    assert first.qualities["SmoothGrad"].value == 0.86
+    assert first.qualities["SmoothGrad"].interval == pytest.approx((0.84, 0.88))
+    assert first.controls == {"random map (control)"}
+
+
+def test_a_study_without_qualities_has_results_alone(tmp_path):
+    rows = [
+        ("Diagnosis", name, None, None, "ROC AUC", value, value - 0.1, value + 0.05)
+        for name, value in (("features", 0.8), ("CNN", 0.9))
+    ]
+    (found,) = read_trade_off([_study(tmp_path, rows)])
+    assert [(model.name, model.best) for model in found.models] == [("features", None), ("CNN", None)]
+    assert trade_off_figure(found, "t") is None
+    assert "| CNN | 0.900 \\[0.800, 0.950\\] |  | not measured |" in trade_off_markdown([found])
+
+
+def test_what_is_no_table_of_a_study_is_named(tmp_path):
+    (tmp_path / "table.csv").write_text("section,measure\na,b\n")
+    with pytest.raises(DataError, match=r"table\.csv: columns high, low, value are missing"):
+        read_trade_off([tmp_path])
+    _study(tmp_path, [("Section", "LeNet5", None, None, "seconds", 1.0, 0.9, 1.1)])
+    with pytest.raises(DataError, match="no section has one of the results"):
+        read_trade_off([tmp_path])
+
+
+def test_the_picture_shows_every_model_and_says_its_numbers(study):
+    parts = read_trade_off([study])
+    drawing = trade_off_figure(parts[0], "t")
+    assert "LeNet5, dropout 0.5 0.800 and 0.860" in drawing
+    for label in ("LeNet5, dropout 0.5: SmoothGrad", "AlexNet, dropout 0.25: SmoothGrad", "LeNet5, untrained network"):
+        assert label in drawing
+    page = Page(trade_off_html(parts))
+    assert "AlexNet, dropout 0.25" in page.text
+    assert "0.900 [0.800, 1.000]" in page.text
+
+
+def test_names_from_files_are_text(tmp_path):
+    (found,) = read_trade_off([_study(tmp_path, _rows("<script>alert(1)</script>", 0.5, "<b>LIME</b>", 0.8, 0.7))])
+    page = trade_off_html([found])
+    assert "<script" not in page
+    assert "<b>LIME" not in page
