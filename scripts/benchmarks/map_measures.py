@@ -24,8 +24,8 @@ from shared.saliency.overlap import TunedThreshold, iou_at
 from shared.saliency.quality import localisation_auc
 
 MAPS, SIDE, QUANTILE = 1000, 224, 0.9
-#: milliseconds in which everything is to be measured
-LIMIT_MS = 30_000.0
+#: milliseconds of one core in which everything is to be measured
+LIMIT_MS = 15_000.0
 LOOP = "one map after another"
 
 Maps = NDArray[np.float32]
@@ -120,7 +120,7 @@ def one_rank_correlation(first: Maps, second: Maps) -> float:
 
 
 def milliseconds(function: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    start = time.perf_counter()
+    """Return how long a call computes; what else the machine does meanwhile is not counted."""
+    start = time.process_time()
     function()
-    return 1000 * (time.perf_counter() - start)
+    return 1000 * (time.process_time() - start)
