@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openslide
@@ -24,19 +23,17 @@ from scripts.tile_encoder import TileEncoder
 from scripts.tile_reader import TileReader
 from scripts.tiling import Tiling
 from scripts.tissue import TissueDetection
-from shared.evaluation.peak_memory import peak_memory
 from shared.evaluation.timing import Comparison
 
 BUNDLE = "camelyon_attmil"
 
 SIZE, MPP, TILE = (6144, 4096), 0.5, 256
-MEMORY_SIDES = (10_000, 20_000)
 READERS, REPEATS = 2, 16
 GOAL = 0.9  # of raw reading
 
 
 def comparisons(device: torch.device, seed: int) -> Iterator[Comparison]:
-    """Yield throughput of one reader and of two, the share of each stage, and memory at two sizes of slides."""
+    """Yield throughput of one reader and of two, and the share of each stage."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = phantom(folder / "slide.tif", SIZE, seed)
@@ -69,50 +66,12 @@ def comparisons(device: torch.device, seed: int) -> Iterator[Comparison]:
             unit="ms",
             rounds=1,
         )
-        small, large = (repeated(folder / f"{side}.tif", side, seed) for side in MEMORY_SIDES)
-        larger = f"slide of {MEMORY_SIDES[1]} px"
-        yield Comparison(
-            name=f"extracting {MEMORY_SIDES[0]} px",
-            subject=partial(peak_memory, prepare_extraction, str(small), str(folder / "small")),
-            rivals={larger: partial(peak_memory, prepare_extraction, str(large), str(folder / "large"))},
-            unit="MiB",
-            rounds=1,
-        )
-        yield Comparison(
-            name=f"writing {MEMORY_SIDES[0]} px",
-            subject=partial(peak_memory, prepare_writing, str(folder / "written.tif"), MEMORY_SIDES[0], seed),
-            rivals={larger: partial(peak_memory, prepare_writing, str(folder / "written.tif"), MEMORY_SIDES[1], seed)},
-            unit="MiB",
-            rounds=1,
-        )
 
 
 def phantom(path: Path, size: tuple[int, int], seed: int) -> Path:
     """Write a phantom slide."""
     planned = PhantomSlide(path.stem, path.name, "micro", False, 0)
     return write_pyramid(path, size, phantom_renderer(planned, seed, size, MPP, PhantomParameters()), MPP)
-
-
-def repeated(path: Path, side: int, seed: int) -> Path:
-    """Write a slide of one piece of phantom tissue over and over, on a seventh of its area: fast at any size."""
-    return write_pyramid(path, (side, side), _Repeated(side, seed), MPP)
-
-
-class _Repeated:
-    """Draws a slide of repeated tissue."""
-
-    def __init__(self, side: int, seed: int) -> None:
-        planned = PhantomSlide("repeated", "repeated.tif", "micro", False, 0)
-        draw = phantom_renderer(planned, seed, (4096, 4096), MPP, PhantomParameters())
-        self._piece = draw(1536, 1536, 1024, 1024)
-        self._low, self._high = round(0.31 * side), round(0.69 * side)
-
-    def __call__(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        columns, rows = x + np.arange(width), y + np.arange(height)
-        pixels = np.full((height, width, 3), 243, dtype=np.uint8)
-        across, down = ((at >= self._low) & (at < self._high) for at in (columns, rows))
-        pixels[np.ix_(down, across)] = self._piece[np.ix_(rows[down] % 1024, columns[across] % 1024)]
-        return pixels
 
 
 def read_all(path: Path, coords: NDArray[np.int64], geometry: TileGeometry, readers: int) -> int:
@@ -154,14 +113,3 @@ def extraction(device: torch.device | str, seed: int, readers: int) -> FeatureEx
     )  # fmt: skip
     encoder = TileEncoder(network, "small ResNet", seed=seed, device=device)
     return FeatureExtraction(encoder, tile_size=TILE, mpp=MPP, readers=readers)
-
-
-def prepare_writing(path: str, side: int, seed: int) -> Callable[[], Any]:
-    """Return the writing of a slide."""
-    return partial(write_pyramid, Path(path), (side, side), _Repeated(side, seed), MPP)
-
-
-def prepare_extraction(path: str, output: str) -> Callable[[], Any]:
-    """Return the extraction of a slide, in this process alone: all memory of reading and encoding is its own."""
-    run = extraction("cpu", 0, readers=0)
-    return partial(run.extract, SourceSlide("slide", Path(path), "p", 1), Path(output))

@@ -1,9 +1,11 @@
+import multiprocessing
 import os
+import time
 
 import numpy as np
 import pytest
 
-from shared.evaluation.peak_memory import peak_memory
+from shared.evaluation.peak_memory import peak_memory, tree_memory
 
 linux = pytest.mark.skipif(
     not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak is read from Linux's /proc"
@@ -31,7 +33,39 @@ def test_measures_the_peak_of_the_computation_alone(kept, passing, before, expec
     assert ballast.all()
 
 
+def hold(mib):
+    held = np.ones(mib * MIB, np.uint8)
+    time.sleep(0.6)
+    return held.size
+
+
+def fill_and_start(own_mib, mib_of_each, processes):
+    """Each process shares the memory of this one, as readers do that are forked."""
+    own = np.ones(own_mib * MIB, np.uint8)
+
+    def computation():
+        context = multiprocessing.get_context("fork")
+        started = [context.Process(target=hold, args=(mib_of_each,)) for _ in range(processes)]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        return own.sum()
+
+    return computation
+
+
+@linux
+def test_memory_of_all_processes_counts_and_what_they_share_counts_once():
+    """300 MiB that three processes share, and 150 MiB in each of two; others on the system may share the libraries."""
+    shared, own = (tree_memory(fill_and_start, *mib, 2) for mib in ((300, 0), (0, 150)))
+    assert shared == pytest.approx(own, abs=60)
+    assert 300 < own < 300 + 300
+
+
 @linux
 def test_an_error_of_the_computation_is_raised_here():
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        tree_memory(fill, 1)
     with pytest.raises(TypeError, match="missing 2 required positional arguments"):
         peak_memory(fill, 1)
