@@ -8,42 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from shared.data.errors import DataError
-from shared.report.gallery import MOST_CASES, Case, explained_samples, file_inside, read_case
-from shared.report.images import EmbeddedImage, embed_images
+from shared.report.gallery import MOST_CASES, Case, explained_samples, read_case
+from shared.report.instances import Instance, add_instances, read_instances
 from shared.report.measures import read_number, read_table
+from shared.report.pictures import Pictures
+from shared.report.similar_cases import SimilarCase, read_similar
 from shared.report.sources import Sources
 
-__all__ = ["Bag", "ExpertSplit", "Instance", "bag_count", "read_bags", "read_experts", "words"]
+__all__ = ["Bag", "ExpertSplit", "bag_count", "read_bags", "read_experts", "words"]
+
+#: for the pictures of instances, and for the maps over them
+PICTURE_BYTES, LAYER_BYTES = 700_000, 500_000
 
 #: Parts of an expert split, in the order in which they are drawn.
 EXPERTS = ("image", "attributes")
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One instance of a bag.
-
-    Attributes:
-        name: which it is.
-        rank: 1 for the highest value of the bag.
-        value: Shapley value: what it adds to the logit.
-        standard_error: of a sampled value; ``None`` for an exact one.
-        truth: what is known of it, in a word; empty if nothing.
-        image: its picture.
-        overlay: its picture under an attribution map.
-    """
-
-    name: str
-    rank: int
-    value: float
-    standard_error: float | None
-    truth: str
-    image: EmbeddedImage | None
-    overlay: EmbeddedImage | None
 
 
 @dataclass(frozen=True)
@@ -118,9 +99,12 @@ def read_bags(sources: Sources) -> list[Bag]:
     if sources.explanations is None:
         return []
     samples = explained_samples(sources, "bag")[:MOST_CASES]
-    paths = [path for where, sample in samples for path in _pictures(sources.eval_dir, sample, where)]
-    images = embed_images([path for path in paths if path is not None])
-    return [_bag(sources, sample, where, images) for where, sample in samples]
+    pictures = Pictures(sources.eval_dir)
+    for where, sample in samples:
+        add_instances(pictures, read_table(sample["bag"], f"{where}.bag"), f"{where}.bag")
+    pictures.embed(PICTURE_BYTES, LAYER_BYTES)
+    similar = read_similar(sources, samples)
+    return [_bag(sources, sample, where, pictures, similar[where]) for where, sample in samples]
 
 
 def read_experts(sources: Sources) -> list[ExpertSplit]:
@@ -144,58 +128,21 @@ def _split(row: Mapping[str, Any], where: str) -> ExpertSplit:
     return ExpertSplit(id=str(row.get("id", "")), label=str(row.get("label") or ""), **numbers)
 
 
-def _instances(sample: Mapping[str, Any], side: str, where: str) -> list[tuple[str, Mapping[str, Any]]]:
-    rows = sample["bag"].get(side) or []
-    place = f"{where}.bag.{side}"
-    if not isinstance(rows, list):
-        raise DataError(f"{place}: found {type(rows).__name__}, expected a list; run explaining again")
-    return [(f"{place}[{i}]", read_table(row, f"{place}[{i}]")) for i, row in enumerate(rows)]
-
-
-def _pictures(folder: Path, sample: Mapping[str, Any], where: str) -> list[Path | None]:
-    read_table(sample["bag"], f"{where}.bag")
-    return [
-        file_inside(folder, row.get(key), f"{place}.{key}")
-        for side in ("highest", "lowest")
-        for place, row in _instances(sample, side, where)
-        for key in ("image_png", "overlay_png")
-    ]
-
-
-def _bag(sources: Sources, sample: Mapping[str, Any], where: str, images: Mapping[Path, EmbeddedImage]) -> Bag:
+def _bag(
+    sources: Sources, sample: Mapping[str, Any], where: str, pictures: Pictures, similar: Sequence[SimilarCase]
+) -> Bag:
     bag = sample["bag"]
-
-    def picture(row: Mapping[str, Any], key: str, place: str) -> EmbeddedImage | None:
-        path = file_inside(sources.eval_dir, row.get(key), f"{place}.{key}")
-        return None if path is None else images[path]
-
-    def instances(side: str) -> list[Instance]:
-        return [
-            Instance(
-                name=str(row.get("id", "")),
-                rank=int(read_number(row.get("rank"), f"{place}.rank")),
-                value=read_number(row.get("value"), f"{place}.value"),
-                standard_error=None
-                if row.get("standard_error") is None
-                else read_number(row["standard_error"], f"{place}.standard_error"),
-                truth=str(row.get("truth") or ""),
-                image=picture(row, "image_png", place),
-                overlay=picture(row, "overlay_png", place),
-            )
-            for place, row in _instances(sample, side, where)
-        ]
-
     game = read_table(bag.get("shapley", {}), f"{where}.bag.shapley")
     experts = bag.get("experts")
     return Bag(
-        case=read_case(sources, sample, where),
+        case=read_case(sources, sample, where, similar=similar),
         n=int(read_number(bag.get("n"), f"{where}.bag.n")),
         of=str(game.get("of") or "model"),
         exact=bool(game.get("exact")),
         whole=read_number(game.get("whole"), f"{where}.bag.shapley.whole"),
         empty=read_number(game.get("empty"), f"{where}.bag.shapley.empty"),
-        highest=instances("highest"),
-        lowest=instances("lowest"),
+        highest=read_instances(pictures, bag, "highest", f"{where}.bag"),
+        lowest=read_instances(pictures, bag, "lowest", f"{where}.bag"),
         experts=None
         if experts is None
         else _split({"id": sample["id"], **read_table(experts, f"{where}.bag.experts")}, f"{where}.bag.experts"),

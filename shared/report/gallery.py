@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from shared.data.errors import DataError
-from shared.report.images import EmbeddedImage, embed_images
+from shared.report.images import EmbeddedImage
+from shared.report.instances import read_rows
 from shared.report.measures import Estimate, read_estimates, read_number, read_table
+from shared.report.pictures import Pictures
+from shared.report.similar_cases import SimilarCase, read_similar
 from shared.report.sources import Sources
+from shared.report.view import LayerEntry, View, add_view, read_view
 
 __all__ = [
     "MOST_CASES",
@@ -21,7 +24,6 @@ __all__ = [
     "Overlay",
     "case_count",
     "explained_samples",
-    "file_inside",
     "read_case",
     "read_cases",
     "read_method_quality",
@@ -29,6 +31,8 @@ __all__ = [
 
 #: More would make the page heavy; the others lie in the folder.
 MOST_CASES = 24
+#: for images, and for the maps over them
+PICTURE_BYTES, LAYER_BYTES = 550_000, 700_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,10 @@ class Case:
         probabilities: calibrated probability of every class, from the predictions file; empty where it lacks the id.
         kind: kind of outlier; empty for a sample of a known class.
         confidence: chance-corrected confidence.
-        right: whether label and prediction agree; ``None`` without a label.
+        image: in a frame, where there is no view.
+        overlays: of each method its quality, and where there is no view its picture in a frame.
+        view: the image with its maps as layers; ``None`` where explanations have none.
+        similar: training cases that look alike to the network.
     """
 
     id: str
@@ -61,8 +68,10 @@ class Case:
     confidence: float | None
     decision: str
     reason: str
-    image: EmbeddedImage | None
+    image: EmbeddedImage | None = None
     overlays: Sequence[Overlay] = field(default_factory=list)
+    view: View | None = None
+    similar: Sequence[SimilarCase] = field(default_factory=list)
     probabilities: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -108,52 +117,88 @@ def case_count(sources: Sources) -> int:
 def read_cases(sources: Sources) -> list[Case]:
     """Read the first ``MOST_CASES`` explained samples with their images.
 
+    Where explanations have layers, these are laid over one image; else each map is a picture in a frame.
+
     Raises:
         DataError: if a sample is malformed, or an image is missing, unreadable or outside the evaluation folder.
     """
     if sources.explanations is None:
         return []
     samples = explained_samples(sources)[:MOST_CASES]
-    paths: list[tuple[Path | None, dict[str, Path | None]]] = []
+    flagged = _flagged_layers(sources)
+    pictures = Pictures(sources.eval_dir)
     for where, sample in samples:
-        methods = read_table(sample.get("methods", {}), f"{where}.methods")
-        overlays = {}
-        for name, entry in methods.items():
-            place = f"{where}.methods.{name}"
-            overlays[name] = file_inside(sources.eval_dir, read_table(entry, place).get("overlay_png"), place)
-        paths.append((file_inside(sources.eval_dir, sample.get("image_png"), f"{where}.image_png"), overlays))
-    images = embed_images([p for image, overlays in paths for p in (image, *overlays.values()) if p is not None])
+        if "view" in sample:
+            add_view(pictures, sample["view"], _layers(sample, flagged, where), f"{where}.view")
+        else:
+            pictures.add(sample.get("image_png"), f"{where}.image_png")
+            for place, _, entry in _methods(sample, where):
+                pictures.add(entry.get("overlay_png"), place)
+    pictures.embed(PICTURE_BYTES, LAYER_BYTES)
+    similar = read_similar(sources, samples)
     cases = []
-    for (where, sample), (image, pictures) in zip(samples, paths, strict=True):
-        drawn = [
+    for where, sample in samples:
+        framed = "view" not in sample
+        overlays = [
             Overlay(
                 method=name,
-                image=None if path is None else images[path],
-                quality=read_estimates(sample["methods"][name].get("quality") or {}, f"{where}.methods.{name}.quality"),
+                image=pictures.get(entry.get("overlay_png"), place) if framed else None,
+                quality=read_estimates(entry.get("quality") or {}, f"{place}.quality"),
             )
-            for name, path in pictures.items()
+            for place, name, entry in _methods(sample, where)
         ]
-        picture = None if image is None else images[image]
-        cases.append(read_case(sources, sample, where, picture, drawn))
+        case = read_case(sources, sample, where, overlays, similar[where])
+        view = read_view(pictures, sample.get("view"), _layers(sample, flagged, where), f"{where}.view")
+        image = pictures.get(sample.get("image_png"), f"{where}.image_png") if framed else None
+        cases.append(replace(case, view=view, image=image))
     return cases
 
 
-def file_inside(folder: Path, relative: Any, where: str) -> Path | None:
-    """Return the image's path; the index cannot pull any other file of the machine into a page that is passed on."""
-    if relative is None:
-        return None
-    path = folder / str(relative)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{where}: {relative!r} lies outside {folder}; expected a path inside it")
-    return path
+def _methods(sample: Mapping[str, Any], where: str) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Return place, key and entry of each method of a sample."""
+    methods = read_table(sample.get("methods", {}), f"{where}.methods")
+    return [
+        (f"{where}.methods.{name}", name, read_table(entry, f"{where}.methods.{name}"))
+        for name, entry in methods.items()
+    ]
+
+
+def _layers(sample: Mapping[str, Any], flagged: Mapping[str, list[LayerEntry]], where: str) -> list[LayerEntry]:
+    """Return the layers of a sample: each method's for the class explained, then those for other classes."""
+    target = str(sample.get("target") or sample.get("prediction") or "")
+    own = [LayerEntry(name, target, entry, place) for place, name, entry in _methods(sample, where)]
+    others = [
+        LayerEntry(name, str(label), read_table(layer, f"{place}.classes.{label}"), f"{place}.classes.{label}")
+        for place, name, entry in _methods(sample, where)
+        for label, layer in read_table(entry.get("classes") or {}, f"{place}.classes").items()
+    ]
+    layers = {(layer.method, layer.target): layer for layer in (*flagged.get(str(sample.get("id")), ()), *others)}
+    layers = {(layer.method, layer.target): layer for layer in own} | {
+        key: layer for key, layer in layers.items() if key[1] != target
+    }
+    return list(layers.values())
+
+
+def _flagged_layers(sources: Sources) -> dict[str, list[LayerEntry]]:
+    """Return the maps of all classes of flagged samples, by id."""
+    where = str(sources.files.get("explanations/index.json"))
+    found: dict[str, list[LayerEntry]] = {}
+    for place, row in read_rows(sources.explanations or {}, "flagged", where):
+        layers = read_table(row.get("layers") or {}, f"{place}.layers")
+        found.setdefault(str(row.get("id")), []).extend(
+            LayerEntry(str(row.get("method")), str(label), read_table(entry, at), at)
+            for label, entry in layers.items()
+            for at in (f"{place}.layers.{label}",)
+        )
+    return found
 
 
 def read_case(
     sources: Sources,
     sample: Mapping[str, Any],
     where: str,
-    image: EmbeddedImage | None = None,
     drawn: Sequence[Overlay] = (),
+    similar: Sequence[SimilarCase] = (),
 ) -> Case:
     """Read one explained sample, joined with its row in the predictions.
 
@@ -161,8 +206,8 @@ def read_case(
         sources: with the predictions, if there are any.
         sample: entry of the index.
         where: its place, for messages.
-        image: its picture.
         drawn: its explanations.
+        similar: training cases that look alike to the network.
 
     Raises:
         DataError: if the entry has no id, or its confidence is no number.
@@ -189,8 +234,8 @@ def read_case(
         confidence=None if confidence is None else read_number(confidence, f"{where}.confidence"),
         decision=text("decision"),
         reason=text("reason"),
-        image=image,
         overlays=list(drawn),
+        similar=list(similar),
         probabilities={
             label: float(row[f"probability_{label}"])
             for label in sources.classes

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from shared.data.errors import DataError
 
-__all__ = ["EmbeddedImage", "embed_images"]
+__all__ = ["LARGEST_SIDES", "EmbeddedImage", "data_uri", "embed_images", "opened_image"]
 
 LARGEST_SIDES = (480, 360, 260, 180)
 #: of WebP, each tried before an image is made smaller; below the last, text in a picture frays
@@ -62,25 +62,37 @@ def embed_images(
     return {path: _embed(path, share, sides) for path in distinct}
 
 
-def _embed(path: Path, share: int, sides: Sequence[int]) -> EmbeddedImage:
+def opened_image(path: Path) -> tuple[bytes, Image.Image]:
+    """Return the content of an image file, and the image.
+
+    Raises:
+        DataError: if the file is missing or is no image.
+    """
     try:
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            kind, size = image.format, image.size
-            image.load()
-            fits = kind == "PNG" and len(content) <= share
-            if fits and max(size) <= CROP_SIDE:
-                return EmbeddedImage(_uri(content, "png"), *size)
-            compressed, smaller = _compressed(
-                image.convert("RGBA" if image.has_transparency_data else "RGB"), share, sides
-            )
-            if fits and len(content) <= len(compressed):
-                return EmbeddedImage(_uri(content, "png"), *size)
-            return EmbeddedImage(_uri(compressed, "webp"), *smaller)
+        image = Image.open(io.BytesIO(content))
+        image.load()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such image; run explaining again") from error
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image ({error}); run explaining again") from error
+    return content, image
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Return the ``data:`` address of an image file's content."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _embed(path: Path, share: int, sides: Sequence[int]) -> EmbeddedImage:
+    content, image = opened_image(path)
+    fits = image.format == "PNG" and len(content) <= share
+    if fits and max(image.size) <= CROP_SIDE:
+        return EmbeddedImage(data_uri(content, "png"), *image.size)
+    compressed, smaller = _compressed(image.convert("RGBA" if image.has_transparency_data else "RGB"), share, sides)
+    if fits and len(content) <= len(compressed):
+        return EmbeddedImage(data_uri(content, "png"), *image.size)
+    return EmbeddedImage(data_uri(compressed, "webp"), *smaller)
 
 
 def _compressed(image: Image.Image, share: int, sides: Sequence[int]) -> tuple[bytes, tuple[int, int]]:
@@ -94,7 +106,3 @@ def _compressed(image: Image.Image, share: int, sides: Sequence[int]) -> tuple[b
             if buffer.tell() <= share:
                 return buffer.getvalue(), smaller.size
     return buffer.getvalue(), smaller.size
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from shared.data.errors import DataError
-from shared.report.gallery import Case, explained_samples, file_inside, read_case
-from shared.report.images import EmbeddedImage, embed_images
+from shared.report.gallery import Case, explained_samples, read_case
+from shared.report.images import EmbeddedImage
+from shared.report.instances import Instance, add_instances, read_instances, read_rows
 from shared.report.measures import read_number, read_table
+from shared.report.pictures import Pictures
+from shared.report.similar_cases import SimilarCase, read_similar
 from shared.report.sources import Sources
+from shared.report.view import LayerEntry, View, add_view, read_view
 
-__all__ = ["MOST_SLIDES", "ExplainedSlide", "Lesion", "SlideMap", "Tile", "failed_slides", "read_slides", "slide_count"]
+__all__ = ["MOST_SLIDES", "ExplainedSlide", "Lesion", "SlideMap", "failed_slides", "read_slides", "slide_count"]
 
 #: More would make the page heavy; the others lie in the folder.
 MOST_SLIDES = 8
 #: longer sides of what is shown large, pixels: its legend is read
 LARGE_SIDES = (840, 700, 560, 420)
-#: bytes of what is shown large, of the other maps, and of the tiles
-LARGE_BUDGET, MAP_BUDGET, TILE_BUDGET = 2_500_000, 3_000_000, 2_500_000
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One tile of the gallery.
-
-    Attributes:
-        name: as the ring on the thumbnail is called.
-        rank: 1 for the highest value of the slide.
-        value: of the method that the tiles are ranked by.
-        x: left edge, pixels of level 0.
-        y: upper edge.
-        tumour_share: share of it that is tumour; ``None`` if not known.
-        image: its picture; ``None`` if it could not be read.
-        reason: why there is no picture.
-    """
-
-    name: str
-    rank: int
-    value: float
-    x: int
-    y: int
-    tumour_share: float | None
-    image: EmbeddedImage | None
-    reason: str
+#: bytes of what is shown large, of the layers over it, of other maps in frames, and of the tiles
+LARGE_BYTES, LAYER_BYTES, MAP_BYTES, TILE_BYTES = 500_000, 350_000, 500_000, 500_000
 
 
 @dataclass(frozen=True)
@@ -93,10 +71,12 @@ class ExplainedSlide:
         ranked_by: method by whose values the tiles are ranked.
         tumour_tiles: number of tiles with tumour; ``None`` if not known.
         lesions: annotated, the greatest first; ``None`` if there is no annotation.
-        thumbnail: the slide.
-        maps: of each method, the one that ranks first.
+        view: the slide with all its maps as layers; ``None`` where explanations have none.
+        thumbnail: the slide in a frame, where there is no view.
+        maps: of each method, the one that ranks first; pictures in frames where there is no view.
         highest: tiles that speak most for the class, in falling order.
         lowest: tiles that speak most against it, in rising order.
+        tile_px: side of a tile, pixels of level 0; ``None`` if not known.
         table: file with the values of all tiles.
         tiles_file: GeoJSON of all tiles.
     """
@@ -110,10 +90,12 @@ class ExplainedSlide:
     ranked_by: str
     tumour_tiles: int | None
     lesions: Sequence[Lesion] | None
+    view: View | None
     thumbnail: EmbeddedImage | None
     maps: Sequence[SlideMap]
-    highest: Sequence[Tile]
-    lowest: Sequence[Tile]
+    highest: Sequence[Instance]
+    lowest: Sequence[Instance]
+    tile_px: float | None
     table: str
     tiles_file: str
 
@@ -129,12 +111,8 @@ def failed_slides(sources: Sources) -> list[tuple[str, str]]:
     Raises:
         DataError: if an entry is malformed.
     """
-    rows = (sources.explanations or {}).get("failed") or []
-    where = f"{sources.files.get('explanations/index.json')}: failed"
-    if not isinstance(rows, list):
-        raise DataError(f"{where}: found {type(rows).__name__}, expected a list; run explaining again")
-    entries = [read_table(row, f"{where}[{i}]") for i, row in enumerate(rows)]
-    return [(str(entry.get("id", "")), str(entry.get("reason", ""))) for entry in entries]
+    rows = read_rows(sources.explanations or {}, "failed", str(sources.files.get("explanations/index.json")))
+    return [(str(entry.get("id", "")), str(entry.get("reason", ""))) for _, entry in rows]
 
 
 def read_slides(sources: Sources) -> list[ExplainedSlide]:
@@ -146,24 +124,24 @@ def read_slides(sources: Sources) -> list[ExplainedSlide]:
     if sources.explanations is None:
         return []
     samples = explained_samples(sources, "slide")[:MOST_SLIDES]
-    large: list[Path | None] = []
-    maps: list[Path | None] = []
-    tiles: list[Path | None] = []
+    pictures = Pictures(sources.eval_dir)
     for where, sample in samples:
         slide = read_table(sample["slide"], f"{where}.slide")
-        large.append(file_inside(sources.eval_dir, slide.get("thumbnail_png"), f"{where}.slide.thumbnail_png"))
-        for place, name, entry in _maps(sample, where):
-            drawn = file_inside(sources.eval_dir, entry.get("overlay_png"), place)
-            (large if name == slide.get("ranked_by") else maps).append(drawn)
-        tiles += [
-            file_inside(sources.eval_dir, row.get("image_png"), place)
-            for side in ("highest", "lowest")
-            for place, row in _tiles(slide, side, where)
-        ]
-    images = embed_images([path for path in large if path is not None], LARGE_BUDGET, LARGE_SIDES)
-    for paths, budget in ((maps, MAP_BUDGET), (tiles, TILE_BUDGET)):
-        images |= embed_images([path for path in paths if path is not None], budget)
-    return [_slide(sources, sample, where, images) for where, sample in samples]
+        if "view" in slide:
+            add_view(pictures, slide["view"], _layers(sample, where), f"{where}.slide.view")
+        else:
+            pictures.add(slide.get("thumbnail_png"), f"{where}.slide.thumbnail_png")
+            _add_maps(pictures, sample, where, first=True)
+    pictures.embed(LARGE_BYTES, LAYER_BYTES, LARGE_SIDES)
+    for where, sample in samples:
+        if "view" not in sample["slide"]:
+            _add_maps(pictures, sample, where, first=False)
+    pictures.embed(MAP_BYTES)
+    for where, sample in samples:
+        add_instances(pictures, sample["slide"], f"{where}.slide")
+    pictures.embed(TILE_BYTES)
+    similar = read_similar(sources, samples)
+    return [_slide(sources, sample, where, pictures, similar[where]) for where, sample in samples]
 
 
 def _maps(sample: Mapping[str, Any], where: str) -> list[tuple[str, str, Mapping[str, Any]]]:
@@ -174,41 +152,29 @@ def _maps(sample: Mapping[str, Any], where: str) -> list[tuple[str, str, Mapping
     ]
 
 
-def _tiles(slide: Mapping[str, Any], side: str, where: str) -> list[tuple[str, Mapping[str, Any]]]:
-    rows, place = slide.get(side) or [], f"{where}.slide.{side}"
-    if not isinstance(rows, list):
-        raise DataError(f"{place}: found {type(rows).__name__}, expected a list; run explaining again")
-    return [(f"{place}[{i}]", read_table(row, f"{place}[{i}]")) for i, row in enumerate(rows)]
+def _layers(sample: Mapping[str, Any], where: str) -> list[LayerEntry]:
+    """Return the layers of a slide, that of the method by which tiles are ranked first."""
+    target, ranked_by = str(sample.get("target") or ""), sample["slide"].get("ranked_by")
+    layers = [LayerEntry(name, target, entry, place) for place, name, entry in _maps(sample, where)]
+    return sorted(layers, key=lambda layer: layer.method != ranked_by)
+
+
+def _add_maps(pictures: Pictures, sample: Mapping[str, Any], where: str, first: bool) -> None:
+    """Take down the framed map that stands beside the slide, or all others."""
+    for place, name, entry in _maps(sample, where):
+        if (name == sample["slide"].get("ranked_by")) == first:
+            pictures.add(entry.get("overlay_png"), place)
 
 
 def _slide(
-    sources: Sources, sample: Mapping[str, Any], where: str, images: Mapping[Path, EmbeddedImage]
+    sources: Sources, sample: Mapping[str, Any], where: str, pictures: Pictures, similar: Sequence[SimilarCase]
 ) -> ExplainedSlide:
     slide, place = sample["slide"], f"{where}.slide"
-
-    def picture(entry: Mapping[str, Any], key: str) -> EmbeddedImage | None:
-        path = file_inside(sources.eval_dir, entry.get(key), f"{place}.{key}")
-        return None if path is None else images[path]
-
-    def tiles(side: str) -> list[Tile]:
-        return [
-            Tile(
-                name=str(row.get("id", "")),
-                rank=int(read_number(row.get("rank"), f"{at}.rank")),
-                value=read_number(row.get("value"), f"{at}.value"),
-                x=int(read_number(row.get("x"), f"{at}.x")),
-                y=int(read_number(row.get("y"), f"{at}.y")),
-                tumour_share=_optional(row, "tumour_share", at),
-                image=picture(row, "image_png"),
-                reason=str(row.get("reason") or ""),
-            )
-            for at, row in _tiles(slide, side, where)
-        ]
-
+    framed = "view" not in slide
     maps = [
         SlideMap(
             method=name,
-            image=picture(entry, "overlay_png"),
+            image=pictures.get(entry.get("overlay_png"), at) if framed else None,
             low=read_number(entry.get("low"), f"{at}.low"),
             high=read_number(entry.get("high"), f"{at}.high"),
             unit=str(entry.get("unit") or "value"),
@@ -220,7 +186,7 @@ def _slide(
     ranked_by = str(slide.get("ranked_by") or "")
     tumour_tiles = _optional(slide, "tumour_tiles", place)
     return ExplainedSlide(
-        case=read_case(sources, sample, where),
+        case=read_case(sources, sample, where, similar=similar),
         tiles=int(read_number(slide.get("tiles"), f"{place}.tiles")),
         tile_um=_optional(slide, "tile_size_um", place),
         size_mm=_size_mm(slide, place),
@@ -229,10 +195,12 @@ def _slide(
         ranked_by=ranked_by,
         tumour_tiles=None if tumour_tiles is None else int(tumour_tiles),
         lesions=_lesions(slide, place),
-        thumbnail=picture(slide, "thumbnail_png"),
+        view=read_view(pictures, slide.get("view"), _layers(sample, where), f"{place}.view"),
+        thumbnail=pictures.get(slide.get("thumbnail_png"), f"{place}.thumbnail_png") if framed else None,
         maps=sorted(maps, key=lambda one: one.method != ranked_by),
-        highest=tiles("highest"),
-        lowest=tiles("lowest"),
+        highest=read_instances(pictures, slide, "highest", place),
+        lowest=read_instances(pictures, slide, "lowest", place),
+        tile_px=_optional(slide, "tile_size_px", place),
         table=str(slide.get("instances_csv") or ""),
         tiles_file=str(slide.get("tiles_geojson") or ""),
     )
@@ -253,12 +221,9 @@ def _size_mm(slide: Mapping[str, Any], where: str) -> tuple[float, float] | None
 
 
 def _lesions(slide: Mapping[str, Any], where: str) -> list[Lesion] | None:
-    rows = slide.get("lesions")
-    if rows is None:
+    if slide.get("lesions") is None:
         return None
-    if not isinstance(rows, list):
-        raise DataError(f"{where}.lesions: found {type(rows).__name__}, expected a list; run explaining again")
     return [
-        Lesion(str(row.get("kind", "")), read_number(row.get("extent_um"), f"{where}.lesions[{i}].extent_um"))
-        for i, row in enumerate(read_table(row, f"{where}.lesions[{i}]") for i, row in enumerate(rows))
+        Lesion(str(row.get("kind", "")), read_number(row.get("extent_um"), f"{place}.extent_um"))
+        for place, row in read_rows(slide, "lesions", where)
     ]

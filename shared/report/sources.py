@@ -19,9 +19,11 @@ from shared.evaluation.predictions import is_multilabel, prediction_classes, rea
 from shared.report.measures import read_table
 from shared.report.recorded_weights import calibration_mismatch, find_calibration
 
-__all__ = ["Sources", "find_folders", "read_sources"]
+__all__ = ["FAILED_MARK", "Sources", "find_folders", "read_sources"]
 
 METADATA = Path("configs/metadata.json")
+#: of a method that failed a sanity check: a warning sign, as text and not as a picture
+FAILED_MARK = "\u26a0\ufe0e"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,16 @@ class Sources:
         entry = methods.get(name) if isinstance(methods, Mapping) else None
         words = name.replace("_", " ")
         return str((entry.get("title") if isinstance(entry, Mapping) else None) or words[:1].upper() + words[1:])
+
+    def failed_checks(self, name: str) -> list[str]:
+        """Sanity checks that an explanation method failed, in sentences; none for one that was not checked."""
+        methods = (self.interpretability or {}).get("methods") or {}
+        where = f"{self.files.get(INTERPRETABILITY)}: methods.{name}"
+        return [str(sentence) for sentence in read_table(methods.get(name) or {}, where).get("failed") or ()]
+
+    def marked_title(self, name: str) -> str:
+        """Name of an explanation method for readers, with a mark if it failed a sanity check."""
+        return f"{self.method_title(name)} {FAILED_MARK}" if self.failed_checks(name) else self.method_title(name)
 
     def measured(self, key: str) -> tuple[Mapping[str, Any], str]:
         """Return one object of the metrics file, empty if absent, and its place for messages."""

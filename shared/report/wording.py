@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 __all__ = [
     "CONFIDENCE_WORDS",
+    "DECISION_WORDS",
     "HEADLINE",
     "HEADLINE_OF_TWO",
     "MAIN_ERRORS",
@@ -95,6 +96,13 @@ _ABBREVIATIONS = {
 
 #: Lower ends of the chance-corrected confidence and what they are called.
 CONFIDENCE_WORDS = ((0.95, "very high"), (0.8, "high"), (0.5, "moderate"), (0.2, "low"), (0.0, "very low"))
+
+#: What becomes of an answer.
+DECISION_WORDS: Mapping[str, str] = {
+    "accept": "Accepted",
+    "defer": "Deferred to a person",
+    "reject": "Rejected as nothing that the model was made for",
+}
 
 _COMMANDS = {
     "calibrating": "['bundles/{0}/configs/train.json','bundles/{0}/configs/calibrate.json']",

@@ -6,6 +6,7 @@ from shared.report.sections.bags import bag_section
 from shared.report.sections.calibration import calibration_section
 from shared.report.sections.decisions import decision_section, selective_section
 from shared.report.sections.discrimination import discrimination_section, shortcut_section
+from shared.report.sections.failures import failure_section
 from shared.report.sections.label_calibration import label_calibration_section
 from shared.report.sections.lesions import lesion_section
 from shared.report.sections.outliers import outlier_section
@@ -14,8 +15,10 @@ from shared.report.sections.quality import marker_section, quality_section
 from shared.report.sections.repeatability import repeatability_section
 from shared.report.sections.resampling import resampling_of
 from shared.report.sections.results import confusion_section, headline_section, purpose_section
+from shared.report.sections.sanity import sanity_section
 from shared.report.sections.sensitivity import sensitivity_section
 from shared.report.sections.slides import slide_section
+from shared.report.sections.subgroups import subgroup_section
 from shared.report.sections.time_saving import time_saving_section
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "confusion_section",
     "decision_section",
     "discrimination_section",
+    "failure_section",
     "flagged_cases",
     "headline_section",
     "label_calibration_section",
@@ -37,9 +41,11 @@ __all__ = [
     "quality_section",
     "repeatability_section",
     "resampling_of",
+    "sanity_section",
     "selective_section",
     "sensitivity_section",
     "shortcut_section",
     "slide_section",
+    "subgroup_section",
     "time_saving_section",
 ]

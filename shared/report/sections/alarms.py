@@ -16,10 +16,13 @@ from shared.report.alarm_figures import (
     risk_of_alarms_figure,
 )
 from shared.report.curves import RiskCoverage, read_risk_coverage
-from shared.report.gallery import MOST_CASES, file_inside
-from shared.report.images import EmbeddedImage, embed_images
+from shared.report.gallery import MOST_CASES
+from shared.report.images import EmbeddedImage
+from shared.report.instances import read_rows
 from shared.report.measures import Estimate, read_estimates, read_number, read_table
+from shared.report.pictures import Pictures
 from shared.report.sources import Sources
+from shared.report.view import LayerEntry, View, add_view, read_view
 
 __all__ = ["AlarmRow", "Difference", "FlaggedCase", "alarm_section", "flagged_cases"]
 
@@ -38,8 +41,8 @@ DEFERRING = {
     "specificity": "Specificity among the kept",
 }
 MEAN = "mean"
-#: bytes for the pictures of flagged predictions
-FLAGGED_BUDGET = 300_000
+#: bytes for the pictures of flagged predictions, and for the maps over them
+FLAGGED_BYTES, LAYER_BYTES = 200_000, 150_000
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,9 @@ class FlaggedCase:
         label: what is true; empty if unknown.
         right: whether the prediction is; ``None`` without a label.
         method: title of the method of the maps.
-        image: the input.
-        maps: by finding, the flagged one first.
+        image: the input in a frame, where there is no view.
+        maps: in frames, by finding, the flagged one first, where there is no view.
+        view: the input with the maps of all findings as layers; ``None`` where explanations have none.
     """
 
     id: str
@@ -114,6 +118,7 @@ class FlaggedCase:
     method: str
     image: EmbeddedImage | None
     maps: Mapping[str, EmbeddedImage]
+    view: View | None
 
 
 def flagged_cases(sources: Sources) -> list[FlaggedCase]:
@@ -122,25 +127,18 @@ def flagged_cases(sources: Sources) -> list[FlaggedCase]:
     Raises:
         DataError: if an entry is malformed, or a picture is missing, unreadable or outside the evaluation folder.
     """
-    rows = (sources.explanations or {}).get("flagged") or []
-    where = f"{sources.files.get('explanations/index.json')}: flagged"
-    if not isinstance(rows, list):
-        raise DataError(f"{where}: found {type(rows).__name__}, expected a list; run explaining again")
-    tables = [read_table(row, f"{where}[{i}]") for i, row in enumerate(rows[:MOST_CASES])]
-    places = [
-        {
-            name: file_inside(sources.eval_dir, path, f"{where}[{i}].{name}")
-            for name, path in {
-                "": row.get("image_png"),
-                **read_table(row.get("maps", {}), f"{where}[{i}].maps"),
-            }.items()
-        }
-        for i, row in enumerate(tables)
-    ]
-    images = embed_images([path for paths in places for path in paths.values() if path is not None], FLAGGED_BUDGET)
+    where = str(sources.files.get("explanations/index.json"))
+    rows = read_rows(sources.explanations or {}, "flagged", where)[:MOST_CASES]
+    pictures = Pictures(sources.eval_dir)
+    for place, row in rows:
+        if "view" in row:
+            add_view(pictures, row["view"], _layers(row, place), f"{place}.view")
+        for name, path in _framed(row, place).items():
+            pictures.add(path, f"{place}.{name}")
+    pictures.embed(FLAGGED_BYTES, LAYER_BYTES)
     cases = []
-    for row, paths in zip(tables, places, strict=True):
-        pictures = {name: images[path] for name, path in paths.items() if path is not None}
+    for place, row in rows:
+        framed = {name: pictures.get(path, f"{place}.{name}") for name, path in _framed(row, place).items()}
         label = str(row.get("label") or "")
         cases.append(
             FlaggedCase(
@@ -149,12 +147,28 @@ def flagged_cases(sources: Sources) -> list[FlaggedCase]:
                 reason=str(row.get("reason") or ""),
                 label=label,
                 right=label == row.get("prediction") if label else None,
-                method=sources.method_title(str(row.get("method", ""))),
-                image=pictures.pop("", None),
-                maps=pictures,
+                method=sources.marked_title(str(row.get("method", ""))),
+                image=framed.pop("", None),
+                maps={name: picture for name, picture in framed.items() if picture is not None},
+                view=read_view(pictures, row.get("view"), _layers(row, place), f"{place}.view"),
             )
         )
     return cases
+
+
+def _framed(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the pictures in frames, the input's by ``""``; none where there are layers."""
+    maps = read_table(row.get("maps", {}), f"{where}.maps")
+    return {} if "view" in row else {"": row.get("image_png"), **maps}
+
+
+def _layers(row: Mapping[str, Any], where: str) -> list[LayerEntry]:
+    layers = read_table(row.get("layers") or {}, f"{where}.layers")
+    return [
+        LayerEntry(str(row.get("method", "")), str(label), read_table(entry, place), place)
+        for label, entry in layers.items()
+        for place in (f"{where}.layers.{label}",)
+    ]
 
 
 def alarm_section(sources: Sources) -> dict[str, Any] | None:
@@ -183,7 +197,7 @@ def alarm_section(sources: Sources) -> dict[str, Any] | None:
         "name": name,
         "title": titles.get(name, name),
         "action": str(acting.get("action")),
-        "method": sources.method_title(str(acting.get("method"))),
+        "method": sources.marked_title(str(acting.get("method"))),
         "rows": rows,
         "findings": [*found, MEAN],
         "numbers": {key: dict(read_table(entry, f"{where}.findings.{key}")) for key, entry in found.items()},

@@ -29,7 +29,7 @@ def bag_quality_section(sources: Sources) -> dict[str, Any] | None:
         for i, measure in enumerate(DRAWN)
         if measure in quality.measures(quality.positive)
     ]
-    titled = {sources.method_title(name): kinds for name, kinds in quality.curves.items()}
+    titled = {sources.marked_title(name): kinds for name, kinds in quality.curves.items()}
     return {
         "quality": quality,
         "tables": [
@@ -50,5 +50,5 @@ def _figure(sources: Sources, measure: str, rows: Sequence[QualityRow], name: st
     low = measure in LOW_IS_GOOD
     found = [(row.method, row.measured[measure]) for row in rows if measure in row.measured]
     found.sort(key=lambda pair: math.inf if pair[1].value is None else pair[1].value * (1 if low else -1))
-    estimates = [replace(estimate, name=sources.method_title(method)) for method, estimate in found]
+    estimates = [replace(estimate, name=sources.marked_title(method)) for method, estimate in found]
     return quality_figure(f"{measure_title(measure)} ({'low' if low else 'high'} is good)", estimates, name)

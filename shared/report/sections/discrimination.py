@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.report.measures import read_estimates, read_table
-from shared.report.precision_recall_figure import precision_recall_figure
-from shared.report.roc_figure import read_roc_curve, roc_figure
+from shared.report.rate_curve_figure import precision_recall_figure, roc_figure
 from shared.report.sources import Sources
 
 __all__ = ["discrimination_section", "shortcut_section"]
@@ -16,14 +15,16 @@ __all__ = ["discrimination_section", "shortcut_section"]
 def discrimination_section(sources: Sources) -> dict[str, Any] | None:
     """ROC and precision–recall curve of the class to be found; ``None`` where there are more than two classes."""
     positive = (sources.metrics or {}).get("positive_class")
-    curve = read_roc_curve(sources)
-    if positive is None or curve is None:
+    if positive is None:
         return None
     table, where = sources.measured("metrics")
     named = {estimate.name: estimate for estimate in read_estimates(table, where)}
+    figure = roc_figure(sources, named.get("roc_auc"), str(positive), "roc")
+    if figure is None:
+        return None
     return {
         "positive": str(positive),
-        "figure": roc_figure(curve, named.get("roc_auc"), str(positive), "roc"),
+        "figure": figure,
         "precision_recall": precision_recall_figure(sources, named.get("average_precision"), str(positive), "pr"),
     }
 

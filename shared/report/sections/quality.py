@@ -25,7 +25,7 @@ def quality_section(sources: Sources) -> list[dict[str, Any]]:
             "estimates": estimates,
             "figure": quality_figure(
                 measure_title(measure),
-                [replace(e, name=sources.method_title(e.name)) for e in estimates],
+                [replace(e, name=sources.marked_title(e.name)) for e in estimates],
                 f"quality{i}",
             ),
         }
@@ -46,7 +46,7 @@ def marker_section(sources: Sources) -> dict[str, Any] | None:
         marker = read_table(entry, f"{where}.{name}").get("marker")
         if marker:
             found = read_estimates(marker, f"{where}.{name}.marker")
-            rows.append((sources.method_title(name), {estimate.name: estimate for estimate in found}))
+            rows.append((sources.marked_title(name), {estimate.name: estimate for estimate in found}))
     if not rows:
         return None
     classes = list(dict.fromkeys(label for _, found in rows for label in found))

@@ -41,7 +41,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" in self.open:
+        if {"style", "script"} & set(self.open):
             return
         self.words.append(data)
         if self.rows and {"td", "th"} & set(self.open):
@@ -58,3 +58,7 @@ class Page(HTMLParser):
 
     def tags(self, name: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.elements if tag == name]
+
+    def elements_with(self, attribute: str) -> list[dict[str, str | None]]:
+        """Attributes of the elements that have one of this name."""
+        return [attributes for _, attributes in self.elements if attribute in attributes]

@@ -1,0 +1,171 @@
+"""What each reader finds: the parts, failures with the worst first, subgroups, partitions, sanity checks, limits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+
+from shared.data.errors import DataError
+from shared.report.build import build_report
+from shared.report.contents import PARTS, page_parts
+from shared.report.sources import FAILED_MARK
+from tests.shared.report.edited_files import edited
+from tests.shared.report.element_files import write_rows
+from tests.shared.report.html_page import Page
+
+
+def parsed(eval_dir):
+    return Page(build_report(eval_dir).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory, four_classes):
+    """The page of a bundle whose explanations were measured; guided backpropagation failed a sanity check."""
+    folder = tmp_path_factory.mktemp("interpreted")
+    return parsed(write_rows(edited(four_classes, folder, "eval/metrics.json", lambda _: None)))
+
+
+def test_sections_without_content_are_left_out_and_all_others_stay():
+    needed = {section.needs for part in PARTS for section in part.sections} - {None}
+    words = {"bags": {"words": {"bag": "patient"}}}
+    none, all_there = page_parts(dict.fromkeys(needed)), page_parts(dict.fromkeys(needed, True) | words)
+    assert [part.key for part in none] == ["clinician", "researcher", "auditor"]
+    assert {section.needs for part in none for section in part.sections} == {None}
+    for part, expected in zip(all_there, PARTS, strict=True):
+        assert [section.key for section in part.sections] == [section.key for section in expected.sections]
+    assert [section.title for section in all_there[0].sections if section.key == "bags"] == ["Explained patients"]
+
+
+def test_each_reader_has_a_part_that_the_contents_lead_to(page):
+    ids = {attributes.get("id") for _, attributes in page.elements}
+    links = [link["href"] for link in page.tags("a")]
+    for part in PARTS:
+        assert part.key in ids
+        assert links.count(f"#{part.key}") == 2
+    sections = [tag["id"] for tag in page.tags("section")]
+    assert all(f"#{name}" in links for name in sections)
+    assert sections.index("cases") < sections.index("results") < sections.index("failures")
+
+
+def test_failures_come_by_falling_confidence_and_lead_to_their_explanation(page, four_classes):
+    table = pd.read_csv(four_classes / "predictions.csv", keep_default_na=False)
+    known = table[(table["kind"] == "") & (table["label"] != "")]
+    wrong = known[known["label"] != known["prediction"]].sort_values("confidence", ascending=False, kind="stable")
+    accepted = (wrong["decision"] == "accept").sum()
+    assert f"{len(wrong)} of {len(known)} labelled" in page.text
+    assert f"{accepted} of them were accepted" in page.text
+    rows = [[" ".join(cell.split()) for cell in row] for row in page.rows]
+    start = next(i for i, row in enumerate(rows) if row[1:3] == ["Truth", "Predicted"])
+    listed = rows[start + 1 : start + 1 + min(20, len(wrong))]
+    assert [row[0] for row in listed] == wrong["id"].head(20).tolist()
+    assert [row[1] for row in listed] == wrong["label"].head(20).tolist()
+    explained = {
+        sample["id"] for sample in json.loads((four_classes / "explanations/index.json").read_text())["samples"]
+    }
+    links = [link["href"] for link in page.tags("a") if (link["href"] or "").startswith("#case-")]
+    assert len(links) == len(explained & set(wrong["id"].head(20)))
+
+
+def test_failures_of_several_labels_name_the_question(multi_label):
+    page = parsed(multi_label)
+    rows = [[" ".join(cell.split()) for cell in row] for row in page.rows]
+    start = next(i for i, row in enumerate(rows) if row[1:4] == ["Question", "Truth", "Predicted"])
+    assert rows[start + 1][1] in ("Atelectasis", "Cardiomegaly", "Edema")
+    assert {rows[start + 1][2], rows[start + 1][3]} == {"present", "absent"}
+
+
+def test_without_labels_no_failure_is_counted(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda _: None)
+    table = pd.read_csv(eval_dir / "predictions.csv", keep_default_na=False)
+    table.assign(label="").to_csv(eval_dir / "predictions.csv", index=False)
+    assert "Failures: not measured. They need predictions of samples whose label is known." in parsed(eval_dir).text
+
+
+def test_subgroups_stand_with_what_differs_from_the_others(four_classes, tmp_path, page):
+    assert "Results in subgroups: not measured." in page.text
+
+    def group(name, value, low, high):
+        return {
+            "name": name,
+            "n": 80,
+            "metrics": {"accuracy": {"value": value, "ci95": [value - 0.05, value + 0.05]}},
+            "against_rest": {"accuracy": {"value": 0.125, "ci95": [low, high]}},
+        }
+
+    content = {
+        "sex": {"groups": [group("F", 0.9, 0.02, 0.2), group("M", 0.8, -0.2, 0.3)]},
+        "dry_mass_pg": {"reason": "no record says its dry_mass_pg"},
+    }
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda c: c.update(subgroups=content))
+    page = parsed(eval_dir)
+    assert page.row("F") == ["F", "80", "0.900 0.850 to 0.950 +0.125 to the others"]
+    assert page.row("M") == ["M", "80", "0.800 0.750 to 0.850"]
+    assert "1 of 2 differences do; by chance alone about 1 would" in page.text
+    assert "dry mass pg: no record says its dry_mass_pg" in page.text
+
+
+def test_a_malformed_subgroup_is_named(four_classes, tmp_path):
+    broken = {"sex": {"groups": [{"name": "F"}]}}
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda c: c.update(subgroups=broken))
+    with pytest.raises(DataError, match=r"subgroups\.sex\.groups\[0\]\.n"):
+        build_report(eval_dir)
+
+
+@pytest.mark.parametrize(("donors", "said"), [(("a", "b"), "Disjoint."), (("a", "a"), "Not disjoint.")])
+def test_partitions_are_counted_in_the_data_list(four_classes, tmp_path, donors, said, page):
+    assert "Whether partitions are disjoint: not checked." in page.text
+    records = {name: [{"id": name, "donor": donor}] for name, donor in zip(("training", "test"), donors, strict=True)}
+    text = json.dumps(records)
+    named = [{"file": "data/datalist.json", "sha256": hashlib.sha256(text.encode()).hexdigest()}]
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda c: c["provenance"].update(data=named))
+    (eval_dir.parent / "data").mkdir()
+    (eval_dir.parent / "data" / "datalist.json").write_text(text)
+    page = parsed(eval_dir)
+    assert said in page.text
+    assert page.row("training")[3] == ("none" if donors[0] != donors[1] else "1 with test")
+
+
+def test_a_failed_sanity_check_is_marked_wherever_the_method_stands(interpreted):
+    title = f"Guided backpropagation {FAILED_MARK}"
+    # quality, elements, sanity checks; each case; each figure
+    assert sum(" ".join(row[0].split()) == title for row in interpreted.rows if row) >= 3
+    assert sum(" ".join(row[1].split()) == title for row in interpreted.rows if len(row) > 1) >= 2
+    assert "Guided backpropagation " not in interpreted.text.replace(title, "")
+    drawn = [svg["aria-label"] for svg in interpreted.tags("svg") if svg.get("aria-label")]
+    assert any(title in label for label in drawn)
+    assert not any("Guided backpropagation " in label.replace(title, "") for label in drawn)
+    assert (
+        "1 of 2 methods failed. Guided backpropagation: Random logit: likeness 0.97 is not below 0.5."
+        in interpreted.text
+    )
+    assert f"{FAILED_MARK} marks a method that failed a sanity check" in interpreted.text
+
+
+def test_methods_stand_with_rule_and_verdict(interpreted):
+    rows = [[" ".join(cell.split()) for cell in row] for row in interpreted.rows]
+    found = {
+        row[0]: row for row in rows if len(row) == 5 and row[-1] in ("passed", "failed", "control", "not measured")
+    }
+    assert found["LIME"][1] == "weights of a linear model of masked images"
+    assert found["LIME"][-1] == "passed"
+    assert "Random logit: 0.20 (0.10 to 0.30)" in found["LIME"][3]
+    assert found[f"Guided backpropagation {FAILED_MARK}"][-1] == "failed"
+    assert found["Random map (control)"][-1] == "control"
+    assert interpreted.row("parameters") == ["parameters", "61706"]
+
+
+def test_elements_stand_with_chance_and_what_was_not_measured(interpreted, page):
+    row = next(row for row in interpreted.rows if row and row[0].strip() == "LIME" and "chance" in row[1])
+    assert " ".join(row[1].split()).startswith("0.800 0.700 to 0.900 chance 0.500: better")
+    assert "Stability between trainings: no second model; name other_model_files" in interpreted.text
+    # the auditor reads it once more among what is not known
+    assert "Visual recognizability, Stability between trainings: no second model" in interpreted.text
+    assert "Localization of the methods: not measured. There is no interpretability.json." in page.text
+    assert "Sanity checks of the methods: not measured." in page.text
+
+
+def test_limits_are_those_of_the_bundle(page):
+    assert page.text.count("Never measured on cells of children.") == 2
