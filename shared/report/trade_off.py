@@ -94,15 +94,20 @@ def read_trade_off(paths: Sequence[str | os.PathLike[str]]) -> list[TradeOff]:
     return [*found, *trade_off_of_runs(runs)]
 
 
-def trade_off_of_runs(runs: Sequence[Run]) -> list[TradeOff]:
+def trade_off_of_runs(runs: Sequence[Run], named: bool = False) -> list[TradeOff]:
     """Set runs of one bundle together: the first headline result against the leading measure of localization.
+
+    Args:
+        runs: of one or several bundles.
+        named: whether their names tell them apart already.
 
     Raises:
         DataError: if a run has no result.
     """
     found = []
     for bundle in dict.fromkeys(str(run.card["bundle"]) for run in runs):
-        same = name_runs([run for run in runs if run.card["bundle"] == bundle])
+        same = [run for run in runs if run.card["bundle"] == bundle]
+        same = same if named else name_runs(same)
         models, results, qualities = [], set(), set()
         for run in same:
             result = _headline(run)

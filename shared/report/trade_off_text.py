@@ -12,7 +12,7 @@ from shared.report.markdown import markdown_table, markdown_text
 from shared.report.trade_off import Point, TradeOff
 from shared.report.trade_off_figure import trade_off_figure
 
-__all__ = ["trade_off_html", "trade_off_markdown", "trade_off_rows"]
+__all__ = ["trade_off_header", "trade_off_html", "trade_off_markdown", "trade_off_rows"]
 
 NOT_MEASURED = "not measured"
 
@@ -54,6 +54,7 @@ def trade_off_html(parts: Sequence[TradeOff]) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.filters["drawing"] = Markup
     stylesheet = environment.loader.get_source(environment, "report.css")[0]  # type: ignore[union-attr]
     drawn = [trade_off_figure(part, f"tradeoff{i}") for i, part in enumerate(parts)]
     return environment.get_template("trade_off_page.html.j2").render(
@@ -61,7 +62,7 @@ def trade_off_html(parts: Sequence[TradeOff]) -> str:
         parts=[
             {
                 "title": part.title,
-                "figure": None if drawing is None else Markup(drawing),
+                "figure": drawing,
                 "header": trade_off_header(part),
                 "rows": trade_off_rows(part),
             }

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from shared.data.files import sha256_file
+from tests.shared.report.element_files import write_rows
 
 PREDICTIONS = (
     "id,logit_a,logit_b,probability_a,probability_b,prediction,confidence,decision,reason\n"
@@ -42,10 +43,16 @@ def test_prints_the_path_of_the_page_for_a_bundle_and_for_its_folder(report, tmp
         assert "Research." in page
 
 
-def test_a_bundle_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch, repository):
+@pytest.fixture
+def script(repository):
+    """The command's module."""
     specification = importlib.util.spec_from_file_location("report_script", repository / "scripts" / "report.py")
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_a_bundle_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch, script):
     monkeypatch.setattr(script, "REPOSITORY", tmp_path)
     monkeypatch.chdir(tmp_path)
     eval_dir = tmp_path / "bundles" / "cells" / "eval"
@@ -106,3 +113,58 @@ def test_empty_folder_is_a_clear_error(report, tmp_path):
     assert done.stderr.startswith("error: ")
     assert "run evaluating or explaining first" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def repository_of_two(script, tmp_path, monkeypatch):
+    """A repository with two bundles that have predictions; the first has been explained."""
+    monkeypatch.setattr(script, "REPOSITORY", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for bundle in ("cells", "chests"):
+        eval_dir = tmp_path / "bundles" / bundle / "eval"
+        eval_dir.mkdir(parents=True)
+        (eval_dir / "predictions.csv").write_text(PREDICTIONS.replace("id,", "id,label,").replace("x,", "x,a,"))
+    write_rows(tmp_path / "bundles" / "cells" / "eval")
+    return tmp_path
+
+
+def test_two_runs_are_compared_by_their_names(script, repository_of_two, capsys):
+    assert script.main(["compare", "cells", "chests", "--all"]) == 0
+    text = capsys.readouterr().out
+    assert "The runs are of different bundles: cells and chests." in text
+    assert "Localisation AUC · LIME" in text
+    for name in ("two.md", "two.html"):
+        assert script.main(["compare", "cells", "chests", "--output", name]) == 0
+        assert capsys.readouterr().out.strip() == name
+        assert "not measured in second" in (repository_of_two / name).read_text(encoding="utf-8")
+
+
+def test_a_card_stands_for_its_run(script, repository_of_two, capsys):
+    assert script.main(["cells"]) == 0
+    card = repository_of_two / "bundles" / "cells" / "eval" / "card.json"
+    assert script.main(["compare", str(card), "cells", "--all"]) == 0
+    text = capsys.readouterr().out
+    assert "0 of " in text
+    assert "second better" not in text
+
+
+def test_the_table_is_of_all_bundles_that_were_explained(script, repository_of_two, capsys):
+    assert script.main(["table"]) == 0
+    text = capsys.readouterr().out
+    assert "| cells | where the cause lies | LIME |" in text
+    assert "chests" not in text
+    assert script.main(["table", "chests", "--output", "table.md"]) == 0
+    assert "there is no interpretability.json" in (repository_of_two / "table.md").read_text(encoding="utf-8")
+    (repository_of_two / "bundles" / "cells" / "eval" / "interpretability.json").unlink()
+    assert script.main(["table"]) == 1
+    assert "no bundle has been explained; run ./scripts/demo.sh first" in capsys.readouterr().err
+
+
+def test_a_trade_off_needs_results(script, repository_of_two, capsys):
+    assert script.main(["trade-off", "cells"]) == 1
+    assert "no result to set against explanations; run evaluating" in capsys.readouterr().err
+
+
+def test_a_suffix_that_is_not_written_is_refused(script, repository_of_two, capsys):
+    assert script.main(["compare", "cells", "chests", "--output", "two.pdf"]) == 1
+    assert "found the suffix '.pdf', expected .md or .html" in capsys.readouterr().err

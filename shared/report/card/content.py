@@ -7,13 +7,14 @@ measured or not stated is ``{"value": null, "reason": …}``, and stands once mo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from shared.data.files import sha256_file
 from shared.evaluation.metrics_file import json_ready
 from shared.report.card.fields import element_row, is_unknown, numbers, unknown, value_or_unknown
 from shared.report.elements import ElementTable, Method, element_tables, methods_of
-from shared.report.measures import read_estimates, read_table
+from shared.report.measures import Estimate, read_estimates, read_table
 from shared.report.partitions import read_partitions
 from shared.report.recorded_weights import recorded_files
 from shared.report.sections.fitted import fitted_in_words
@@ -29,7 +30,7 @@ FORMAT = 1
 SCHEMA = "urn:monai-explainable-bundles:schema:card:1"
 
 #: objects of the metrics file that hold numbers of their own
-FURTHER = ("outliers", "shortcuts", "wanted_sensitivity", "time_saving", "lesions", "thresholds")
+FURTHER = ("shortcuts", "wanted_sensitivity", "time_saving", "lesions")
 NO_METADATA = "not stated in configs/metadata.json"
 
 
@@ -191,7 +192,7 @@ def _subgroups(sources: Sources) -> dict[str, Any]:
 
 def _further(sources: Sources) -> dict[str, Any]:
     """Return what only some bundles measure: numbers by key of the metrics file, and those of the acting alarm."""
-    found = {}
+    found = {"outliers": outliers} if (outliers := numbers(_outliers(sources))) else {}
     for key in FURTHER:
         table, where = sources.measured(key)
         if table:
@@ -204,6 +205,20 @@ def _further(sources: Sources) -> dict[str, Any]:
         found["alarm"] = numbers(read_estimates(kept, place))
     if sources.repeatability:
         found["repeatability"] = numbers(read_estimates(sources.repeatability, "repeatability.json", ("provenance",)))
+    return found
+
+
+def _outliers(sources: Sources) -> list[Estimate]:
+    """Return what was caught of each kind, and how well each score tells it from known classes."""
+    table, where = sources.measured("outliers")
+    found: list[Estimate] = []
+    for kind, entry in table.items():
+        if not isinstance(entry, Mapping) or "caught" not in entry:
+            continue
+        place = f"{where}.{kind}"
+        caught = {"value": entry["caught"], "ci95": entry.get("ci95"), "n": entry.get("n")}
+        parts = {"caught": caught} | {key: entry[key] for key in ("auroc", "fpr95") if key in entry}
+        found += [replace(estimate, name=f"{estimate.name}.{kind}") for estimate in read_estimates(parts, place)]
     return found
 
 

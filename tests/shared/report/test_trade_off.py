@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 
 from shared.data.errors import DataError
+from shared.report.card.write import write_card
+from shared.report.sections.trade_off import trade_off_section
+from shared.report.sources import read_sources
 from shared.report.trade_off import read_trade_off, trade_off_of_runs
 from shared.report.trade_off_figure import trade_off_figure
 from shared.report.trade_off_text import trade_off_html, trade_off_markdown
+from tests.shared.report.element_files import write_rows
 from tests.shared.report.html_page import Page
 from tests.shared.report.run_cards import element_row, entry, run
 
@@ -113,3 +119,23 @@ def test_names_from_files_are_text(tmp_path):
     page = trade_off_html([found])
     assert "<script" not in page
     assert "<b>LIME" not in page
+
+
+def test_runs_beside_each_other_are_a_section_of_the_page(four_classes, tmp_path):
+    bundle = tmp_path / "leukocyte_qpi"
+    shutil.copytree(four_classes.parent, bundle)
+    first = bundle / "eval"
+    write_rows(first)
+    assert trade_off_section(read_sources(first)) is None
+    shutil.copytree(first, bundle / "eval_alexnet")
+    write_card(read_sources(bundle / "eval_alexnet", bundle), bundle / "eval_alexnet")
+    (bundle / "eval_old").mkdir()
+    (bundle / "eval_old" / "card.json").write_text("{}")
+    section = trade_off_section(read_sources(first))
+    (part,) = section["parts"]
+    assert [row[0] for row in part["rows"]] == ["eval", "eval_alexnet"]
+    # guided backpropagation is higher, but failed a sanity check
+    assert [row[2] for row in part["rows"]] == ["LIME", "LIME"]
+    assert part["figure"].startswith("<svg")
+    (left_out,) = section["left_out"]
+    assert "eval_old" in left_out

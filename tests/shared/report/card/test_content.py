@@ -81,6 +81,9 @@ def test_numbers_are_those_of_the_files(card, explained):
         ("localisation_auc", 0.7, None, "small"),
         ("iou", 0.7, None, None),
     ]
+    outliers = {entry["name"]: entry for entry in card["further"]["outliers"]}
+    assert outliers["caught.empty"]["ci95"] == metrics["outliers"]["empty"]["ci95"]
+    assert outliers["auroc.energy.empty"]["value"] == metrics["outliers"]["empty"]["auroc"]["energy"]
     assert card["model"]["architecture"] == {"name": "LeNet5", "parameters": 61706}
 
 
