@@ -71,6 +71,7 @@ PARTS = (
             Section("outliers", "Outliers"),
             Section("interpretability", "Interpretability"),
             Section("quality", "Explanation quality"),
+            Section("trade_off", "Other runs", "trade_off"),
         ),
     ),
     Part(

@@ -26,6 +26,7 @@ from shared.report.formats import (
 from shared.report.gallery import MOST_CASES, Case, case_count, read_cases
 from shared.report.partitions import read_partitions
 from shared.report.picture_store import PictureStore
+from shared.report.sections.trade_off import trade_off_section
 from shared.report.slides import ExplainedSlide
 from shared.report.sources import FAILED_MARK, Sources
 from shared.report.view import Layer, View
@@ -160,6 +161,7 @@ def _values(sources: Sources) -> dict[str, Any]:
         "failure_pictures": []
         if failures is None
         else [(row, pictured[row.anchor]) for row in failures["rows"] if row.anchor in pictured],
+        "trade_off": trade_off_section(sources),
         "subgroups": sections.subgroup_section(sources),
         "sanity": sections.sanity_section(sources, elements),
         "partitions": read_partitions(sources),

@@ -23,8 +23,8 @@ def trade_off_section(sources: Sources) -> dict[str, Any] | None:
     Runs of a bundle lie next to each other if their evaluation folders do: ``--output_dir bundles/<name>/eval_2``.
 
     Returns:
-        ``parts`` as the template ``trade_off.html.j2`` takes them, and ``left_out``: sentences on runs that cannot be
-        set beside this one.
+        ``parts`` as the template ``trade_off_parts.html.j2`` takes them, and ``left_out``: sentences on runs that
+        cannot be set beside this one.
     """
     left_out: list[str] = []
     others = list(_others(sources, left_out))

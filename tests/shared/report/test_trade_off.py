@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from shared.data.errors import DataError
+from shared.report.build import build_report
 from shared.report.card.write import write_card
 from shared.report.sections.trade_off import trade_off_section
 from shared.report.sources import read_sources
@@ -139,3 +140,6 @@ def test_runs_beside_each_other_are_a_section_of_the_page(four_classes, tmp_path
     assert part["figure"].startswith("<svg")
     (left_out,) = section["left_out"]
     assert "eval_old" in left_out
+    page = Page(build_report(first).read_text(encoding="utf-8"))
+    assert "Other runs of this bundle" in page.text
+    assert "eval_alexnet" in page.text
