@@ -24,6 +24,8 @@ from shared.report.sources import Sources
 __all__ = ["ElementRow", "ElementTable", "Method", "element_tables", "methods_of"]
 
 READERS_MISSING = "no readers have been asked"
+#: likeness of maps that should have nothing in common: chance is what unrelated maps reach, and the best there is
+CHANCE_IS_IDEAL = ("cascading_randomisation", "random_logit")
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,11 @@ class ElementRow:
     def against_chance(self) -> str | None:
         """``"better"``, ``"worse"`` or ``"not told apart"`` from chance, by the interval; ``None`` if that is unknown.
 
-        A measure that describes and does not judge is never better or worse.
+        A measure that describes and does not judge is never better or worse; nor is one that no map can be better in
+        than chance.
         """
         lies = self.estimate.against_chance
-        if lies is None or self.measure.better is None:
+        if lies is None or self.measure.better is None or self.measure.name in CHANCE_IS_IDEAL:
             return None
         if lies == "includes":
             return "not told apart"

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.evaluation.interpretability.measures import ELEMENTS, MEASURES, Element, Measure
+from shared.evaluation.resampling_groups import MINIMUM_GROUPS
 from shared.evaluation.unpaired_difference import unpaired_difference
+from shared.report.elements import CHANCE_IS_IDEAL
 from shared.report.runs import Run
 
 __all__ = ["LEADING", "PURPOSES", "Choice", "Score", "choices", "scores"]
@@ -54,14 +56,22 @@ class Score:
         """Name of the method."""
         return str(self.method["title"])
 
-    def beats(self, other: Score, better: str) -> bool | None:
+    def beats(self, other: Score, measure: Measure) -> bool | None:
         """Whether it is better than another beyond the interval of the difference; ``None`` without intervals."""
         if not self.entry["ci95"] or not other.entry["ci95"]:
             return None
-        low, high = unpaired_difference(
-            other.entry["value"], other.entry["ci95"], self.entry["value"], self.entry["ci95"]
-        )[1]
-        return low > 0 if better == "higher" else high < 0
+        (own, own_ends), (theirs, their_ends) = (_sized(score.entry, measure) for score in (self, other))
+        low, high = unpaired_difference(theirs, their_ends, own, own_ends)[1]
+        return low > 0 if measure.better == "higher" else high < 0
+
+
+def _sized(entry: Mapping[str, Any], measure: Measure) -> tuple[float, Sequence[float]]:
+    """Return value and ends; of likeness that should not be there their sizes, whatever their sign."""
+    value, ends = float(entry["value"]), entry["ci95"]
+    if measure.name not in CHANCE_IS_IDEAL:
+        return value, ends
+    sizes = sorted(abs(end) for end in ends)
+    return abs(value), (0.0 if ends[0] <= 0 <= ends[1] else sizes[0], sizes[1])
 
 
 @dataclass(frozen=True)
@@ -101,25 +111,27 @@ class Choice:
             found.append(f"{'worse than' if entry['against_chance'] == 'worse' else 'not told apart from'} chance")
         controls = [score for score in self.scores if score.method["control"]]
         if self.element not in CONTROLS_SAY_NOTHING:
-            found += [f"does not beat the control {score.title}" for score in controls if not self._beats(score)]
+            found += [f"does not beat {score.title}" for score in controls if not self._beats(score)]
         if not entry["ci95"]:
             found.append(f"no interval ({entry.get('reason', 'none was computed')})")
         return found
 
     @property
     def failed(self) -> list[Score]:
-        """Methods that failed a sanity check, which would else have been candidates."""
-        return [score for score in self.scores if score.method["failed"] and not score.method["control"]]
+        """Methods that failed a sanity check and would else have been chosen: they are better than the best."""
+        before = self.scores if self.best is None else self.scores[: self.scores.index(self.best)]
+        return [score for score in before if score.method["failed"] and not score.method["control"]]
+
+    @property
+    def few(self) -> bool:
+        """Whether it was measured on too few samples for a bootstrap to tell how they differ."""
+        return self.best is not None and self.best.entry.get("n", MINIMUM_GROUPS) < MINIMUM_GROUPS
 
     def _rivals(self) -> list[Score]:
         return [s for s in self.scores if not s.method["control"] and not s.method["failed"] and s is not self.best]
 
     def _beats(self, other: Score) -> bool:
-        return (
-            self.best is not None
-            and self.measure is not None
-            and bool(self.best.beats(other, str(self.measure.better)))
-        )
+        return self.best is not None and self.measure is not None and bool(self.best.beats(other, self.measure))
 
 
 def choices(run: Run) -> list[Choice]:
@@ -141,14 +153,19 @@ def scores(run: Run, element: Element) -> tuple[Measure | None, list[Score]]:
         for row in rows:
             if row["measure"] == name and row["value"] is not None:
                 of_methods.setdefault(row["method"], []).append(row)
-        better = MEASURES[name].better
-        found = [Score(run.methods[method], _weakest(entries, better)) for method, entries in of_methods.items()]
+        found = [Score(run.methods[method], _weakest(entries, name)) for method, entries in of_methods.items()]
         if any(not score.method["control"] for score in found):
-            sign = -1 if better == "higher" else 1
-            return MEASURES[name], sorted(found, key=lambda score: sign * score.entry["value"])
+            return MEASURES[name], sorted(found, key=lambda score: _rank(name, float(score.entry["value"])))
     return None, []
 
 
-def _weakest(entries: Sequence[Mapping[str, Any]], better: str | None) -> Mapping[str, Any]:
+def _rank(measure: str, value: float) -> float:
+    """Return what is lowest for the best: likeness that should not be there is no less there with the sign turned."""
+    if measure in CHANCE_IS_IDEAL:
+        return abs(value)
+    return -value if MEASURES[measure].better == "higher" else value
+
+
+def _weakest(entries: Sequence[Mapping[str, Any]], measure: str) -> Mapping[str, Any]:
     """Return the number; where a measure is taken of several things, the worst: it holds for all of them."""
-    return (min if better == "higher" else max)(entries, key=lambda entry: float(entry["value"]))
+    return max(entries, key=lambda entry: _rank(measure, float(entry["value"])))

@@ -16,9 +16,9 @@ __all__ = ["purposes_markdown"]
 READING = (
     "One measure stands for each purpose; values with 95 % intervals; of several things that it was taken of, the "
     "worst. “Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
-    "changes it, better than every control, beyond the interval of the difference. A method that failed a sanity check "
-    "is never proposed. Methods of one bundle were measured on the same samples: what the intervals tell apart is "
-    "apart, what they do not may yet be."
+    "changes it, better than every control, beyond the interval of the difference, on ten samples at least. A method "
+    "that failed a sanity check is never proposed. Methods of one bundle were measured on the same samples: what the "
+    "intervals tell apart is apart, what they do not may yet be."
 )
 
 
@@ -56,13 +56,16 @@ def _chosen(run: Run, choice: Choice) -> tuple[str, ...]:
 
 
 def _sure(choice: Choice) -> str:
-    n = f" (N = {choice.best.entry['n']})" if choice.best and "n" in choice.best.entry else ""
-    parts = [f"not: {'; '.join(choice.doubts)}{n}" if choice.doubts else f"sure{n}"]
+    n = choice.best.entry.get("n") if choice.best else None
+    counted = "" if n is None else f" (N = {n})"
+    failed = ", ".join(score.title for score in choice.failed)
+    left_out = [f"better, but failed a sanity check: {failed}"] if failed else []
+    if choice.doubts:
+        return "; ".join([f"not: {', '.join(choice.doubts)}{counted}", *left_out])
+    parts = [f"shown on {n} samples only" if choice.few else f"sure{counted}"]
     if choice.equals:
         parts.append(f"not told apart from {', '.join(score.title for score in choice.equals)}")
-    if choice.failed:
-        parts.append(f"left out, as they failed a sanity check: {', '.join(score.title for score in choice.failed)}")
-    return "; ".join(parts)
+    return "; ".join([*parts, *left_out])
 
 
 def _number(score: Score) -> str:
@@ -76,7 +79,7 @@ def _methods(run: Run, of_run: Sequence[Choice]) -> Iterable[tuple[str, ...]]:
         for choice in of_run:
             own = next((score for score in choice.scores if score.method["name"] == name), None)
             cells.append(DASH if own is None else _number(own))
-        yield run.name, method["title"], *cells, "; ".join(method["failed"])
+        yield run.name, method["title"], *cells, " ".join(method["failed"])
 
 
 def _measures(found: Sequence[tuple[Run, Sequence[Choice]]]) -> Iterable[str]:
