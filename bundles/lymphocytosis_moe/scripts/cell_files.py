@@ -86,6 +86,18 @@ class CellFiles:
             write_outline(self.output_dir / outline, mask)
         return {"image_png": f"{stem}.png", "outline_png": outline, "methods": methods}
 
+    def write_similar(self, patient: str, rank: int, picture: NDArray[np.uint8]) -> str:
+        """Write some cells of a training patient who is like an explained one; return the path in the index.
+
+        Args:
+            patient: who is explained.
+            rank: of the training patient among those who are alike, from 0 on.
+            picture: of the cells, ``(H, W, 3)``.
+        """
+        name = f"{FOLDER}/{safe_name(patient)}/similar_{rank + 1}.png"
+        self._save(name, picture)
+        return name
+
     def write_experts(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write what each expert says of every patient, ``experts.csv``."""
         with atomic_path(self.output_dir / FOLDER / "experts.csv") as temporary:

@@ -13,7 +13,7 @@ from PIL import Image
 from shared.data.arrays import read_image
 from shared.data.errors import DataError
 
-__all__ = ["abnormal_cells", "cause_mask", "cells_with_cause"]
+__all__ = ["abnormal_cells", "cause_mask", "cells_with_cause", "region_mask"]
 
 TUMORAL = 1
 
@@ -53,13 +53,28 @@ def cause_mask(path: str | os.PathLike[str], bit: int, shape: Sequence[int]) -> 
     Raises:
         DataError: if the file is not a readable image of one channel of integers.
     """
+    mask = region_mask(path, bit, shape)
+    return mask if mask.any() else None
+
+
+def region_mask(path: str | os.PathLike[str], bit: int, shape: Sequence[int] | None = None) -> NDArray[np.bool_]:
+    """Read where a region lies in an image, ``(H, W)``.
+
+    Args:
+        path: bit image of the cell's regions.
+        bit: the bit that marks the region.
+        shape: rows and columns to which the mask is resized (nearest neighbour); ``None`` for those of the file.
+
+    Raises:
+        DataError: if the file is not a readable image of one channel of integers.
+    """
     truth = read_image(path)
     if truth.ndim != 2 or truth.dtype.kind not in "iu":
         raise DataError(
             f"{path}: expected a bit image (H, W), found {truth.dtype} {truth.shape}; prepare the data anew"
         )
     mask = (truth & bit) > 0
-    if mask.shape != tuple(shape):
+    if shape is not None and mask.shape != tuple(shape):
         resized = Image.fromarray(mask.astype(np.uint8)).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
         mask = np.asarray(resized) > 0
-    return mask if mask.any() else None
+    return mask

@@ -66,7 +66,7 @@ def opposite_network(network: nn.Module) -> nn.Module:
     experts = [flipped.image_expert, flipped.attribute_expert] if isinstance(flipped, TwoExperts) else [flipped]
     with torch.no_grad():
         for expert in experts:
-            for parameter in expert.head.parameters():
+            for parameter in expert.get_submodule("head").parameters():
                 parameter.neg_()
     return flipped
 

@@ -17,9 +17,13 @@ from tqdm.auto import tqdm
 
 from scripts.explanation_quality import ExplanationQuality
 from scripts.patient_choice import PatientChoice
+from scripts.patient_elements import PatientElements
 from scripts.patient_values import PatientValuation
 from scripts.shown_patients import ShownPatients
+from scripts.similar_patients import patient_picture
 from shared.data.errors import DataError
+from shared.saliency.case_selection import choose_measured
+from shared.saliency.similar_cases import SimilarCases
 
 __all__ = ["BagExplainer", "expert_split"]
 
@@ -44,6 +48,8 @@ class BagExplainer:
             known.
         classes: class names in the order of the labels.
         provenance: where weights and data come from, for the index.
+        elements: measures the elements of interpretability; ``None`` leaves that out.
+        similar: finds training patients who are like the shown ones; ``None`` leaves that out.
 
     Raises:
         DataError: if there are no patients.
@@ -59,6 +65,8 @@ class BagExplainer:
         records: Sequence[Mapping[str, Any]],
         classes: Sequence[str],
         provenance: Mapping[str, Any] | None = None,
+        elements: PatientElements | None = None,
+        similar: SimilarCases | None = None,
     ) -> None:
         if not records:
             raise DataError("there are no patients to explain; check dataset_dir and section")
@@ -70,6 +78,8 @@ class BagExplainer:
         self.records = [dict(record) for record in records]
         self.classes = list(classes)
         self.provenance = dict(provenance or {})
+        self.elements = elements
+        self.similar = similar
 
     def run(self, predictions: Sequence[Mapping[str, Any]]) -> Path:
         """Explain, measure and write.
@@ -94,14 +104,21 @@ class BagExplainer:
             raise DataError("no patient is chosen to be explained; raise samples_per_class or measured_samples")
         splits = [expert_split(row) for row in predictions] if self.valuation.parts[-1] == "mixture" else []
         samples: dict[int, dict[str, Any]] = {}
-        for index in tqdm(sorted({*shown, *measured}), desc="explaining", unit="patient"):
-            record, patient = self.records[index], self.valuation(self.dataset[index])
+        described = self._described(predicted, measured)
+        for index in tqdm(sorted({*shown, *measured, *described}), desc="explaining", unit="patient"):
+            record, item = self.records[index], self.dataset[index]
+            patient = self.valuation(item)
             if index in shown:
                 bag = self.shown.write(record, predicted[index], patient)
                 bag |= {"experts": splits[index]} if splits else {}
                 samples[index] = self._sample(record, predictions[index], bag)
             if index in measured:
                 self.quality.add(index, record, predicted[index], patient)
+            if self.elements is not None and index in described:
+                self.elements.add(index, record, predicted[index], item, patient)
+        self._add_similar(samples)
+        if self.elements is not None:
+            self.elements.write(self.records, self.dataset, [self._log_odds(row) for row in predictions])
         experts = [
             {"id": record["id"], "label": self._label(record), **split}
             for record, split in zip(self.records, splits, strict=bool(splits))
@@ -117,6 +134,36 @@ class BagExplainer:
             "provenance": self.provenance,
         }
         return self.shown.files.write_index(content)
+
+    def _described(self, predicted: Sequence[int], measured: Sequence[int]) -> list[int]:
+        """Return the patients on whom the elements of interpretability are measured.
+
+        Those whose quality is measured; where no truth is known, patients who are predicted correctly, or, where not
+        even labels are known, any: measures of values and maps need no more.
+        """
+        if self.elements is None or measured:
+            return list(measured) if self.elements is not None else []
+        labels = [record.get("label", guess) for record, guess in zip(self.records, predicted, strict=True)]
+        everyone = [True] * len(labels)
+        return choose_measured(
+            labels, predicted, everyone, count=self.choice.measured_samples, seed=self.choice.seed
+        ) or list(range(min(len(labels), self.choice.measured_samples)))
+
+    def _add_similar(self, samples: Mapping[int, dict[str, Any]]) -> None:
+        """Add the training patients who are most like each shown one."""
+        if self.similar is None or not samples:
+            return
+
+        def write(sample: int, rank: int, item: Mapping[str, Any]) -> str:
+            patient = list(samples.values())[sample]["id"]
+            return self.shown.files.write_similar(patient, rank, patient_picture(item))
+
+        found = self.similar.of([self.dataset[index] for index in samples], write)
+        for entry, cases in zip(samples.values(), found, strict=True):
+            entry["similar"] = cases
+
+    def _log_odds(self, prediction: Mapping[str, Any]) -> float:
+        return float(prediction[f"logit_{self.classes[1]}"]) - float(prediction[f"logit_{self.classes[0]}"])
 
     def _sample(
         self, record: Mapping[str, Any], prediction: Mapping[str, Any], bag: Mapping[str, Any]

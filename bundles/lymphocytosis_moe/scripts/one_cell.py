@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
 from scripts.ensemble import refuse_ensemble
 from scripts.networks import ImageClassifier, TwoExperts
+from shared.saliency.seed_stability import load_other_models
 
-__all__ = ["OneCell"]
+__all__ = ["OneCell", "OtherCells"]
 
 
 class OneCell(nn.Module):
@@ -49,3 +54,20 @@ class OneCell(nn.Module):
         """Return the scores ``(B, 2)`` of centred images ``(B, 3, H, W)``."""
         logit = self.head(self.encoder(image).float())  # (B, 1)
         return torch.cat([-logit, logit], dim=1)
+
+
+@dataclass(frozen=True)
+class OtherCells:
+    """The experts on images of other trainings, for one cell.
+
+    Args:
+        network: the trained network, whose weights the files hold.
+        files: weights of trainings from other seeds.
+    """
+
+    network: nn.Module
+    files: Sequence[str | os.PathLike[str]] = ()
+
+    def __call__(self) -> list[nn.Module]:
+        """Return one for each file, see :func:`shared.saliency.seed_stability.load_other_models`."""
+        return [OneCell(other) for other in load_other_models(self.network, self.files)]

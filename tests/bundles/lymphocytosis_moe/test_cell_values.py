@@ -183,3 +183,14 @@ def test_guided_backpropagation_times_input_is_that_product(scripts, build, pati
     product = GuidedBackpropagationXInput(one).attribute(centred, target)
     torch.testing.assert_close(product, centred * guided)
     assert product.abs().sum() > 0
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention", "log_mean_exp"])
+@pytest.mark.parametrize("name", ["ImageClassifier", "AveragedClassifier", "MixtureOfExperts"])
+def test_prefixes_are_the_logits_of_the_first_cells(scripts, build, patient, name, pooling):
+    network, (image, attributes) = build(name, pooling), patient
+    embeddings, values_of = game(scripts, network, image, attributes)
+    orders = torch.stack([torch.arange(6), torch.tensor([3, 0, 5, 1, 4, 2])])
+    found = scripts("cell_values").patient_prefixes(network, embeddings, attributes)(orders)
+    expected = [[values_of(frozenset(order[:size])) for size in range(7)] for order in orders.tolist()]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
