@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BagChoice", "choose_cases", "choose_measured"]
+__all__ = ["WATCHED", "BagChoice", "choose_cases", "choose_measured", "watched_cases", "watched_records"]
+
+#: Key of records that were explained while the network trained, and are shown again; they are measured nowhere.
+WATCHED = "watched"
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,27 @@ class BagChoice:
     def __call__(self, records: Sequence[Mapping[str, Any]], predicted: Sequence[int]) -> tuple[list[int], list[int]]:
         """Return the indices of the bags that are shown, and of those that are measured.
 
+        Bags that were watched while the network trained are shown first, and not measured.
+
         Args:
             records: with ``label`` where known.
             predicted: class index of each.
         """
-        labels = [record.get("label") for record in records]
+        watched = [index for index, record in enumerate(records) if record.get(WATCHED)]
+        own = [index for index, record in enumerate(records) if not record.get(WATCHED)]
+        labels, guesses = [records[index].get("label") for index in own], [predicted[index] for index in own]
         shown = choose_cases(
             labels,
-            predicted,
+            guesses,
             [None] * len(labels),
             per_class=self.samples_per_class,
             wrong=self.wrong_samples,
             per_kind=0,
             seed=self.seed,
         )
-        known = [self.measurable(record) for record in records]
-        return shown, choose_measured(labels, predicted, known, count=self.measured_samples, seed=self.seed)
+        known = [self.measurable(records[index]) for index in own]
+        measured = choose_measured(labels, guesses, known, count=self.measured_samples, seed=self.seed)
+        return [*watched, *(own[place] for place in shown)], [own[place] for place in measured]
 
 
 def choose_cases(
@@ -94,6 +102,47 @@ def choose_cases(
         taken = rng.choice(len(members), size=min(limits[key[0]], len(members)), replace=False)
         chosen.extend(members[index] for index in sorted(taken))
     return chosen
+
+
+def watched_cases(labels: Sequence[int | None], *, per_class: int = 1, seed: int = 0) -> list[int]:
+    """Choose the samples that are explained while a network trains, and again when it is done.
+
+    Training chooses them of its validation section, before there are predictions; explaining finds the same ones there.
+
+    Args:
+        labels: true class of each of N samples, or None where it is not known.
+        per_class: samples of each class.
+        seed: seed of the choice.
+
+    Returns:
+        Indices, by class.
+    """
+    known = [index for index, label in enumerate(labels) if label is not None]
+    classes = [labels[index] for index in known]
+    guesses = [label for label in classes if label is not None]
+    kinds = [None] * len(known)
+    chosen = choose_cases(classes, guesses, kinds, per_class=per_class, wrong=0, per_kind=0, seed=seed)
+    return [known[index] for index in chosen]
+
+
+def watched_records(
+    records: Sequence[Mapping[str, Any]],
+    *,
+    per_class: int = 1,
+    seed: int = 0,
+    besides: Sequence[Mapping[str, Any]] = (),
+) -> list[dict[str, Any]]:
+    """Return the records of :func:`watched_cases`, marked by the key :data:`WATCHED`.
+
+    Args:
+        records: of the validation section, with ``label`` where known.
+        per_class: samples of each class.
+        seed: seed of the choice.
+        besides: records that are explained anyway; what is among them is left out.
+    """
+    chosen = watched_cases([record.get("label") for record in records], per_class=per_class, seed=seed)
+    there = {record["id"] for record in besides}
+    return [{**records[index], WATCHED: True} for index in chosen if records[index]["id"] not in there]
 
 
 def choose_measured(

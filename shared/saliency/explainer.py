@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from tqdm.auto import tqdm
 from shared.data.errors import DataError
 from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 from shared.saliency.base import Attribution
-from shared.saliency.case_selection import choose_cases, choose_measured
+from shared.saliency.case_selection import WATCHED, choose_cases, choose_measured
 from shared.saliency.explanation_files import ExplanationFiles
 from shared.saliency.integrated_gradients import IntegratedGradients
+from shared.saliency.labelled_elements import LabelledElements
 from shared.saliency.lime import LIME, lime_stability
 from shared.saliency.quality import map_quality, sample_quality, summarise_quality
+from shared.saliency.similar_cases import SimilarCases
 from shared.saliency.titles import method_title
+from shared.saliency.transparency.description import plain_parameters
+from shared.saliency.truth_regions import read_truth
 
 __all__ = ["Explainer"]
 
@@ -29,10 +34,14 @@ __all__ = ["Explainer"]
 class Explainer:
     """Write maps of chosen samples by every method, and measure them.
 
-    For a gallery (some samples of each class, wrong ones, outliers) each map becomes a signed NIfTI file on the grid of
+    For a gallery (those that were watched while the network trained, some samples of each class, wrong ones, outliers)
+    each map becomes a signed NIfTI file on the grid of
     the image and a PNG overlay. The quality is measured on more samples than are shown: correctly predicted ones whose
     cause is known. The class that is explained is the predicted one unless ``target_class`` names another; then only
     samples of that class are measured, because the cause of one class is not where another should be found.
+
+    What is measured along the elements of interpretability, on the same samples, goes to ``interpretability.json``;
+    where no cause is known, what needs none is measured on correctly predicted samples.
 
     Args:
         methods: name to attribution method; the names become file names.
@@ -58,6 +67,8 @@ class Explainer:
         image_range: value of the unnormalised image at 0 and at 1 of the network's input, for display.
         seed: seed of the choice of samples.
         provenance: where weights and data come from, for the index.
+        elements: measures the elements of interpretability; ``None`` to leave that out.
+        similar: finds the training cases that are most like each sample of the gallery; ``None`` to leave that out.
 
     Raises:
         DataError: if there are no samples, the target class is unknown, or, in ``run``, a truth file is broken.
@@ -86,6 +97,8 @@ class Explainer:
         image_range: Sequence[float] = (0.0, 1.0),
         seed: int = 0,
         provenance: Mapping[str, Any] | None = None,
+        elements: LabelledElements | None = None,
+        similar: SimilarCases | None = None,
     ) -> None:
         if not methods:
             raise ValueError("name at least one attribution method")
@@ -114,6 +127,8 @@ class Explainer:
         self.stability_seeds = tuple(stability_seeds)
         self.seed = seed
         self.provenance = dict(provenance or {})
+        self.elements = elements
+        self.similar = similar
 
     def run(self, predictions: Sequence[Mapping[str, Any]]) -> Path:
         """Explain, measure and write.
@@ -135,7 +150,8 @@ class Explainer:
         targets = predicted if self.target is None else [self.target] * len(predicted)
         measurable = self._measurable(predicted, targets)
         shown, measured = self._choose(predicted, measurable)
-        samples = sorted({*shown, *measured})
+        described = self._described(predicted, measured)
+        samples = sorted({*shown, *measured, *described})
         if not samples:
             raise DataError("no sample is chosen to be explained; raise samples_per_class or measured_samples")
         images = self._images(samples)
@@ -147,11 +163,14 @@ class Explainer:
         for index, entry in entries.items():
             entry["image_png"] = self.files.write_image(entry, pictures[index], masks.get(index))
             entry["view"] = self.files.write_view(entry, pictures[index], masks.get(index))
+        self._add_similar(entries)
         explained = torch.tensor([targets[index] for index in samples])
         summaries: dict[str, Any] = {}
+        own_maps: dict[str, np.ndarray] = {}
         for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):
             maps = dict(zip(samples, self._maps(method, images, explained), strict=True))
-            summaries[name] = {"title": method_title(name), "parameters": _plain_parameters(method)}
+            own_maps[name] = np.stack([maps[index] for index in described]) if described else np.empty(0)
+            summaries[name] = {"title": method_title(name), "parameters": plain_parameters(method)}
             if measured:
                 summaries[name]["quality"] = self._quality(method, maps, masks, measured)
             if isinstance(method, LIME) and len(self.stability_seeds) > 1 and shown:
@@ -166,6 +185,15 @@ class Explainer:
                 if mask is not None and measurable[index]:
                     quality = sample_quality(map_quality(maps[index][None], mask[None], sign=method.sign), 0)
                 entry["methods"][name] = {**files, "quality": quality}
+        if self.elements is not None and described:
+            self.elements.write(
+                images[[row[index] for index in described]],
+                [targets[index] for index in described],
+                [self.records[index] for index in described],
+                self.classes,
+                own_maps,
+                self.elements.physical(self.records, predictions, self.classes),
+            )
         content = {"samples": list(entries.values()), "methods": summaries, "provenance": self.provenance}
         drawn = {"resampled": self._drawn(measured).to_json()} if measured else {}
         return self.files.write_index(content | drawn)
@@ -179,17 +207,45 @@ class Explainer:
 
     def _choose(self, predicted: Sequence[int], measurable: Sequence[bool]) -> tuple[list[int], list[int]]:
         """Return the indices of the samples that are shown, and of those that are measured."""
-        labels = [record.get("label") for record in self.records]
+        watched = [index for index, record in enumerate(self.records) if record.get(WATCHED)]
+        own = [index for index, record in enumerate(self.records) if not record.get(WATCHED)]
+        labels, guesses = [self.records[index].get("label") for index in own], [predicted[index] for index in own]
         shown = choose_cases(
             labels,
-            predicted,
-            [record.get("kind") for record in self.records],
+            guesses,
+            [self.records[index].get("kind") for index in own],
             per_class=self.samples_per_class,
             wrong=self.wrong_samples,
             per_kind=self.samples_per_kind,
             seed=self.seed,
         )
-        return shown, choose_measured(labels, predicted, measurable, count=self.measured_samples, seed=self.seed)
+        known = [measurable[index] for index in own]
+        measured = choose_measured(labels, guesses, known, count=self.measured_samples, seed=self.seed)
+        return [*watched, *(own[place] for place in shown)], [own[place] for place in measured]
+
+    def _described(self, predicted: Sequence[int], measured: Sequence[int]) -> list[int]:
+        """Return the indices of the samples that the elements of interpretability are measured on."""
+        if self.elements is None or measured:
+            return list(measured) if self.elements is not None else []
+        members = [record.get("kind") is None and not record.get(WATCHED) for record in self.records]
+        # without labels what is predicted has to do: measures of maps need no more
+        labels = [record.get("label", guess) for record, guess in zip(self.records, predicted, strict=True)]
+        return choose_measured(labels, predicted, members, count=self.measured_samples, seed=self.seed)
+
+    def _add_similar(self, entries: Mapping[int, dict[str, Any]]) -> None:
+        """Add to the entries of the gallery the training cases that are most like their samples."""
+        if self.similar is None or not entries:
+            return
+        places = list(entries)
+        write = partial(self._write_similar, [entries[index] for index in places])
+        found = self.similar.of([self.dataset[index] for index in places], write)
+        for index, cases in zip(places, found, strict=True):
+            entries[index]["similar"] = cases
+
+    def _write_similar(
+        self, entries: Sequence[Mapping[str, Any]], sample: int, rank: int, item: Mapping[str, Any]
+    ) -> str:
+        return self.files.write_similar(entries[sample], rank, np.asarray(item["image"]))
 
     def _images(self, samples: Sequence[int]) -> torch.Tensor:
         """Return the network's inputs ``(N, C, H, W)``."""
@@ -201,15 +257,7 @@ class Explainer:
         record = self.records[index]
         if self.truth_bit is None or "truth" not in record:
             return None
-        path = record["truth"]
-        try:
-            truth = np.load(path, allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            raise DataError(f"{path}: not a readable NumPy file ({error}); prepare the data anew") from error
-        if not isinstance(truth, np.ndarray) or truth.shape != tuple(shape) or truth.dtype.kind not in "iu":
-            found = f"{truth.dtype} {truth.shape}" if isinstance(truth, np.ndarray) else "an archive"
-            raise DataError(f"{path}: expected an integer array {tuple(shape)}, found {found}; prepare the data anew")
-        mask = (truth & self.truth_bit) > 0
+        mask = (read_truth(record["truth"], shape) & self.truth_bit) > 0
         return mask if mask.any() else None
 
     def _entry(self, index: int, target: int, prediction: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,6 +273,7 @@ class Explainer:
             "confidence": float(prediction["confidence"]),
             "decision": prediction["decision"],
             "reason": prediction["reason"],
+            **({WATCHED: True} if record.get(WATCHED) else {}),
             "methods": {},
         }
 
@@ -280,14 +329,3 @@ class Explainer:
         )
         gaps = torch.cat([method.completeness_gap(*batch) for batch in batches]).abs()
         return {"mean_absolute": float(gaps.mean()), "largest_absolute": float(gaps.max()), "n": len(gaps)}
-
-
-def _plain_parameters(method: Attribution) -> dict[str, Any]:
-    """Return the method's class, what of its maps is measured, and those of its settings that JSON can hold."""
-    plain = (bool, int, float, str, type(None))
-    settings = {
-        name: value for name, value in vars(method).items() if not name.startswith("_") and isinstance(value, plain)
-    }
-    inner = {name: _plain_parameters(value) for name, value in vars(method).items() if isinstance(value, Attribution)}
-    name = f"{type(method).__module__}.{type(method).__qualname__}"
-    return {"class": name, "sign": method.sign, **settings, **inner}

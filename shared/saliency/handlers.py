@@ -45,7 +45,7 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
         summary_writer: TensorBoard writer; by default one that writes to ``log_dir`` and is closed by :meth:`close`.
         log_dir: folder of the default writer.
         interval: number of epochs from one picture to the next; the first is written at that epoch.
-        target: class index that is explained for all samples; by default the predicted class of each.
+        target: class index that is explained, of all samples or of each; by default the predicted class of each.
         tag: name of the picture in TensorBoard.
         image_key: key of the image.
         label_key: key of the class index, or of one 0 or 1 for each class where several may be true (NaN where it is
@@ -66,7 +66,7 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
         summary_writer: SummaryWriter | None = None,
         log_dir: str = "./runs",
         interval: int = 1,
-        target: int | None = None,
+        target: int | Sequence[int] | None = None,
         tag: str = "saliency",
         image_key: str = "image",
         label_key: str = "label",
@@ -77,6 +77,8 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
             raise ValueError(f"indices must name samples from 0 to {len(dataset) - 1}, found {list(indices)}")
         if interval < 1:
             raise ValueError(f"interval must be at least 1 epoch, found {interval}")
+        if isinstance(target, Sequence) and len(target) != len(indices):
+            raise ValueError(f"target must be one class for each of the {len(indices)} samples, found {len(target)}")
         super().__init__(summary_writer=summary_writer, log_dir=log_dir)
         self.method = method
         self.dataset = dataset
@@ -116,7 +118,7 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
             with torch.no_grad():
                 explained = network(images).argmax(dim=1)
             if self.target is not None:
-                explained = torch.full_like(explained, self.target)
+                explained[:] = torch.as_tensor(self.target)
             maps = self.method.attribute(images, explained)
         captions = [
             f"explained: {self.classes[shown]}" + ("" if truth is None else f"\ntruth: {truth}")

@@ -157,8 +157,9 @@ class ImageElements:
             rows += self._map_rows(name, samples, maps[name], thresholds.get(name), (known or {}).get(name, {}))
         places = samples.draw(self.checked_samples, self.seed)
         chosen = samples.subset(places)
-        rows += self._perturbed(chosen, {name: maps[name][places] for name in self.methods})
-        checked, satisfies, failed = self._checked(chosen)
+        of_chosen = {name: maps[name][places] for name in self.methods}
+        rows += self._perturbed(chosen, of_chosen)
+        checked, satisfies, failed = self._checked(chosen, of_chosen)
         return MeasuredMaps(rows + checked, describe_methods(self.methods, satisfies, failed))
 
     def maps(self, method: Attribution, samples: ImageSamples) -> Maps:
@@ -220,10 +221,12 @@ class ImageElements:
         logits = self.network(images)
         return logits.softmax(dim=1) if self.activation == "softmax" else logits.sigmoid()
 
-    def _checked(self, samples: ImageSamples) -> tuple[list[Row], dict[str, list[str]], dict[str, list[str]]]:
+    def _checked(
+        self, samples: ImageSamples, maps: Mapping[str, Maps]
+    ) -> tuple[list[Row], dict[str, list[str]], dict[str, list[str]]]:
         """Return the rows of sanity, transparency and other trainings, and what methods satisfy and failed."""
         explained = ExplainedImages(self.methods, samples.images, samples.targets, self.batch_size)
-        report = self.sanity.run(explained, samples.groups)
+        report = self.sanity.run(explained, samples.groups, maps)
         transparency = measure_transparency(explained, report.original, groups=samples.groups, seed=self.seed)
         stability = seed_stability(
             explained,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shared.evaluation.interpretability.physical import physical_rows
 from shared.evaluation.resampling_groups import group_records
 from shared.saliency.base import evaluation_mode
+from shared.saliency.case_selection import WATCHED
 from shared.saliency.image_elements import ImageElements
 from shared.saliency.image_samples import ImageSamples
 from shared.saliency.truth_regions import TruthRegions
@@ -120,7 +121,9 @@ class LabelledElements:
             predictions: of them, with ``prediction`` and ``logit_<class>``.
             classes: class names in the order of the labels.
         """
-        members = [place for place, record in enumerate(records) if record.get("kind") is None]
+        members = [
+            place for place, record in enumerate(records) if record.get("kind") is None and not record.get(WATCHED)
+        ]
         own = [records[place] for place in members]
         names = [None if (label := record.get("label")) is None else classes[label] for record in own]
         outputs = [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Case", "choose_measured", "choose_shown"]
+from shared.saliency.case_selection import WATCHED
+
+__all__ = ["Case", "choose_measured", "choose_shown", "watched_cases", "watched_records"]
 
 Case = tuple[int, int]
 """Index of an image and of a finding."""
@@ -53,6 +56,51 @@ def choose_shown(
         taken = rng.choice(len(new), size=min(limit, len(new)), replace=False)
         chosen |= dict.fromkeys(new[index] for index in sorted(taken))
     return list(chosen)
+
+
+def watched_cases(records: Sequence[Mapping[str, Any]], *, per_finding: int = 1, seed: int = 0) -> list[Case]:
+    """Choose findings that are explained while a network trains, and again when it is done.
+
+    Training chooses them of its validation section, before there are predictions; explaining finds the same ones there.
+
+    Args:
+        records: of the validation section, with ``label`` where known: 0, 1 or None of each finding.
+        per_finding: images in which a finding is present.
+        seed: seed of the choice.
+    """
+    labels = np.array([record["label"] for record in records if "label" in record], dtype=np.float64)
+    known = [index for index, record in enumerate(records) if "label" in record]
+    if not known:
+        return []
+    nothing = np.zeros(labels.shape, dtype=bool)
+    present = np.nan_to_num(labels).astype(np.int64)
+    limits = {"per_finding": per_finding, "wrong": 0, "flagged_cases": 0, "boxed_cases": 0}
+    chosen = choose_shown(labels, present, nothing, nothing, **limits, seed=seed)
+    return [(known[index], finding) for index, finding in chosen]
+
+
+def watched_records(
+    records: Sequence[Mapping[str, Any]],
+    *,
+    per_finding: int = 1,
+    seed: int = 0,
+    besides: Sequence[Mapping[str, Any]] = (),
+) -> list[dict[str, Any]]:
+    """Return the records of :func:`watched_cases`, each once, with its findings under the key ``watched``.
+
+    Args:
+        records: of the validation section.
+        per_finding: images in which a finding is present.
+        seed: seed of the choice.
+        besides: records that are explained anyway; what is among them is left out.
+    """
+    there = {record["id"] for record in besides}
+    findings: dict[int, list[int]] = {}
+    for index, finding in watched_cases(records, per_finding=per_finding, seed=seed):
+        findings.setdefault(index, []).append(finding)
+    return [
+        {**records[index], WATCHED: chosen} for index, chosen in findings.items() if records[index]["id"] not in there
+    ]
 
 
 def choose_measured(

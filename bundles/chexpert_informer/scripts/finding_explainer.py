@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +14,20 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from scripts.explained_images import ExplainedImages
-from scripts.finding_cases import Case, choose_measured, choose_shown
+from scripts.finding_cases import Case
+from scripts.finding_elements import FindingElements
+from scripts.finding_plan import FindingChoice, FindingPlan
 from scripts.finding_quality import FindingQuality
 from scripts.original_image import OriginalImage
 from shared.data.errors import DataError
 from shared.saliency.base import Attribution
+from shared.saliency.case_selection import WATCHED
 from shared.saliency.explanation_files import ExplanationFiles
+from shared.saliency.similar_cases import SimilarCases
 from shared.saliency.titles import method_title
+from shared.saliency.transparency.description import plain_parameters
 
 __all__ = ["FindingExplainer"]
-
-
-@dataclass
-class _Plan:
-    """What is done with each image: cases that are shown, cases that are measured, and maps of all findings to show."""
-
-    shown: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
-    measured: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
-    compared: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def images(self) -> list[int]:
-        return sorted({*self.shown, *self.measured, *self.compared})
 
 
 class FindingExplainer:
@@ -47,7 +37,9 @@ class FindingExplainer:
     grid of the image as it was read (before any resizing) and a PNG overlay. Of flagged cases the maps of all findings
     are drawn too, by the method whose distances the alarm looks at. Where masks of the findings are known, the maps of
     findings that are present and found are compared with them: see :class:`scripts.finding_quality.FindingQuality`.
-    Boxes that a person drew around a finding are drawn over its maps; they are too few and too coarse to measure by.
+    The same findings, or where no masks are known findings that are predicted and not denied, are described by the
+    elements of interpretability. Boxes that a person drew around a finding are drawn over its maps; they are too few
+    and too coarse to measure by.
 
     Args:
         methods: name to attribution method; the names become file names.
@@ -64,6 +56,8 @@ class FindingExplainer:
         batch_size: images explained at once.
         seed: seed of the choice.
         provenance: where weights and data come from, for the index.
+        elements: measures the elements of interpretability; ``None`` to leave that out.
+        similar: finds the training images that are most like each image of the gallery; ``None`` to leave that out.
 
     Raises:
         DataError: if there are no images, or ``compared_method`` is none of the methods.
@@ -85,6 +79,8 @@ class FindingExplainer:
         batch_size: int = 8,
         seed: int = 0,
         provenance: Mapping[str, Any] | None = None,
+        elements: FindingElements | None = None,
+        similar: SimilarCases | None = None,
     ) -> None:
         if not images.records:
             raise DataError("there are no images to explain; check dataset_dir and section")
@@ -95,17 +91,20 @@ class FindingExplainer:
         self.device = torch.device(device)
         self.files = ExplanationFiles(output_dir, image_label="grey value")
         self.compared_method = compared_method
-        self.limits = {
-            "per_finding": samples_per_finding,
-            "wrong": wrong_samples,
-            "flagged_cases": flagged_samples,
-            "boxed_cases": boxed_samples,
-        }
-        self.measured_samples = measured_samples
+        self.choice = FindingChoice(
+            per_finding=samples_per_finding,
+            wrong=wrong_samples,
+            flagged=flagged_samples,
+            boxed=boxed_samples,
+            measured=measured_samples,
+            seed=seed,
+        )
         self.group_key = group_key
         self.batch_size = batch_size
         self.seed = seed
         self.provenance = dict(provenance or {})
+        self.elements = elements
+        self.similar = similar
 
     def run(self, table: pd.DataFrame) -> Path:
         """Explain, measure and write.
@@ -122,7 +121,9 @@ class FindingExplainer:
         """
         if table["id"].tolist() != [str(record["id"]) for record in self.images.records]:
             raise ValueError("the predictions must be those of the images, in their order")
-        plan = self._plan(table)
+        plan = self.choice(self.images, table)
+        if self.elements is None:
+            plan.described.clear()
         if not plan.images:
             raise DataError("no finding is chosen to be explained; raise samples_per_finding or measured_samples")
         entries: dict[Case, dict[str, Any]] = {}
@@ -137,19 +138,25 @@ class FindingExplainer:
             originals = [self.images.original(index) for index in chosen]
             self._begin(table, plan, chosen, originals, entries, flagged)
             inputs = self.images.inputs(chosen).to(self.device)
+            cases = [] if self.elements is None else self.elements.add_images(plan.described, chosen, originals)
+            self._add_similar(chosen, inputs, entries)
             for name, method in self.methods.items():
                 # one forward pass for the maps of all findings, wherever the method allows it
                 maps = method.attribute_classes(inputs).maps.sum(dim=2)  # (B, K, S, S)
+                if self.elements is not None:
+                    self.elements.add_maps(name, cases, maps, inputs)
                 for index, original, own in zip(chosen, originals, maps, strict=True):
                     restored = original.restore(own)  # (K, H, W)
                     self._write(name, index, original, restored, plan, entries, flagged)
                     record = self.images.records[index]
                     quality[name].add(record, original, restored, plan.measured.get(index, []))
+        if self.elements is not None:
+            self.elements.write(self.images, table, {name: part.per_case() for name, part in quality.items()})
         content = {
             "samples": list(entries.values()),
             "flagged": list(flagged.values()),
             "methods": {
-                name: {"title": method_title(name), "parameters": _plain_parameters(self.methods[name])}
+                name: {"title": method_title(name), "parameters": plain_parameters(self.methods[name])}
                 | quality[name].summary(self.group_key, self.seed)
                 for name in self.methods
             },
@@ -158,26 +165,23 @@ class FindingExplainer:
         drawn = next(iter(quality.values())).drawn(self.group_key)
         return self.files.write_index(content | ({} if drawn is None else {"resampled": drawn.to_json()}))
 
-    def _plan(self, table: pd.DataFrame) -> _Plan:
-        def columns(name: str) -> NDArray[np.int64]:
-            return table[[f"{name}_{finding}" for finding in self.images.classes]].to_numpy(dtype=np.int64)
-
-        labels, predictions, flagged = self.images.labels(), columns("prediction"), columns("alarm") == 1
-        plan = _Plan()
-        boxed = self.images.has_boxes()
-        for index, finding in choose_shown(labels, predictions, flagged, boxed, **self.limits, seed=self.seed):
-            plan.shown[index].append(finding)
-            if flagged[index, finding]:
-                plan.compared.setdefault(index, finding)
-        truth = self.images.has_truth()
-        for index, finding in choose_measured(labels, predictions, truth, count=self.measured_samples, seed=self.seed):
-            plan.measured[index].append(finding)
-        return plan
+    def _add_similar(self, chosen: Sequence[int], inputs: torch.Tensor, entries: dict[Case, dict[str, Any]]) -> None:
+        """Add to the entries of a batch the training images that are most like their images."""
+        if self.similar is None:
+            return
+        places = {index: place for place, index in enumerate(chosen)}
+        own = [(entry, inputs[places[index]]) for (index, _), entry in entries.items() if index in places]
+        found = self.similar.of(
+            [{"image": image} for _, image in own],
+            lambda sample, rank, item: self.files.write_similar(own[sample][0], rank, np.asarray(item["image"])),
+        )
+        for (entry, _), cases in zip(own, found, strict=True):
+            entry["similar"] = cases
 
     def _begin(
         self,
         table: pd.DataFrame,
-        plan: _Plan,
+        plan: FindingPlan,
         chosen: Sequence[int],
         originals: Sequence[OriginalImage],
         entries: dict[Case, dict[str, Any]],
@@ -193,7 +197,8 @@ class FindingExplainer:
                 entries[index, finding] = entry
                 if plan.compared.get(index) == finding:
                     flagged[index, finding] = {
-                        key: entry[key] for key in ("id", "label", "prediction", "target", "reason", "image_png")
+                        key: entry[key]
+                        for key in ("id", "label", "prediction", "target", "reason", "image_png", "view")
                     } | {"method": self.compared_method, "maps": {}, "layers": {}}
 
     def _entry(self, index: int, finding: int, row: pd.Series) -> dict[str, Any]:
@@ -210,6 +215,7 @@ class FindingExplainer:
             "confidence": float(row[f"confidence_{name}"]),
             "decision": row[f"decision_{name}"],
             "reason": row[f"reason_{name}"],
+            **({WATCHED: True} if record.get(WATCHED) else {}),
             "methods": {},
         }
 
@@ -226,7 +232,7 @@ class FindingExplainer:
         index: int,
         original: OriginalImage,
         maps: NDArray[np.float32],
-        plan: _Plan,
+        plan: FindingPlan,
         entries: dict[Case, dict[str, Any]],
         flagged: dict[Case, dict[str, Any]],
     ) -> None:
@@ -257,12 +263,3 @@ class FindingExplainer:
 
 def _named(finding: str, present: int) -> str:
     return finding if int(present) == 1 else f"no {finding}"
-
-
-def _plain_parameters(method: Attribution) -> dict[str, Any]:
-    """Return the method's class, what of its maps is measured, and those of its settings that JSON can hold."""
-    plain = (bool, int, float, str, type(None))
-    settings = {
-        name: value for name, value in vars(method).items() if not name.startswith("_") and isinstance(value, plain)
-    }
-    return {"class": f"{type(method).__module__}.{type(method).__qualname__}", "sign": method.sign, **settings}

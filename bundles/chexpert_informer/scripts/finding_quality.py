@@ -12,7 +12,8 @@ from scripts.original_image import OriginalImage
 from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
 from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 from shared.saliency.base import Sign
-from shared.saliency.quality import map_quality, sample_quality, summarise_quality
+from shared.saliency.case_selection import WATCHED
+from shared.saliency.quality import MapQuality, map_quality, sample_quality, summarise_quality
 
 __all__ = ["LEAD", "FindingQuality"]
 
@@ -60,7 +61,8 @@ class FindingQuality:
             maps: of all findings, on the image's grid ``(K, H, W)``.
             findings: those to be measured.
         """
-        self._add_marker(original, maps)
+        if not record.get(WATCHED):
+            self._add_marker(original, maps)
         for finding in findings:
             mask = original.mask(finding)
             if mask is None:
@@ -108,6 +110,12 @@ class FindingQuality:
         if self._marker:
             result["marker"] = self._marker_summary(seed)
         return result
+
+    def per_case(self) -> MapQuality:
+        """Return the measures of every finding that was measured, in that order, but for the lead."""
+        if not self._parts:
+            return {}
+        return {name: part for name, part in self._joined(None).items() if name != LEAD}
 
     def _joined(self, finding: int | None) -> dict[str, dict[str, NDArray[np.float64]]]:
         kept = [part for k, part in zip(self._findings, self._parts, strict=True) if finding in (None, k)]

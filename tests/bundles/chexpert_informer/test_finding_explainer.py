@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from shared.data.errors import DataError
 from shared.saliency.base import Attribution
+from shared.saliency.similar_cases import SimilarCases
 
 CLASSES = ["atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion"]
 SHAPE = (40, 60)  # wider than high: the network's square has zeros above and below
@@ -177,6 +179,104 @@ def test_what_cannot_be_explained_is_refused(scripts, explain, records, tmp_path
         explain()
 
 
+def test_what_was_watched_is_shown_first_and_measured_nowhere(explain, records):
+    records[0]["watched"] = [1]
+    index = explain()
+    first, *others = index["samples"]
+    assert (first["id"], first["target"], first["watched"]) == ("image 0", "cardiomegaly", True)
+    assert "image 0" not in {sample["id"] for sample in others}
+    assert not any("watched" in sample for sample in others)
+    painted = index["methods"]["painted"]
+    assert painted["quality"]["localisation_auc"]["n"] == 2
+    assert painted["marker"]["atelectasis"]["n"] == 2
+
+
+class NotedElements:
+    """Measures nothing, and notes what it is given."""
+
+    methods = ("painted",)
+
+    def write(self, samples, maps, further, known):
+        self.samples, self.maps, self.further, self.known = samples, maps, further, known
+
+
+def test_elements_are_measured_on_the_measured_findings(scripts, explain, records):
+    noted = NotedElements()
+    index = explain(elements=scripts("finding_elements").FindingElements(noted, group_key=None))
+    samples = noted.samples
+    assert samples.targets.tolist() == [0, 1, 2, 4]
+    assert samples.labels == [CLASSES[k] for k in (0, 1, 2, 4)]
+    shown = scripts("explained_images").ExplainedImages(records, CLASSES, image_size=30)
+    np.testing.assert_array_equal(samples.images.numpy(), shown.inputs([0, 0, 1, 2]).numpy())
+    for row, finding in enumerate((0, 1, 2, 4)):
+        assert noted.maps["painted"][row].sum() == 30 * 6
+        assert (noted.maps["painted"][row][15] == 1).nonzero()[0].tolist() == list(range(6 * finding, 6 * finding + 6))
+        assert (samples.cause[row, 15]).nonzero()[0].tolist() == list(range(6 * finding, 6 * finding + 6))
+    quality = index["methods"]["painted"]["quality"]["localisation_auc"]
+    assert noted.known["painted"]["localisation_auc"]["value"].mean() == pytest.approx(quality["value"])
+    assert "localisation_lead" not in noted.known["painted"]
+
+
+def test_without_masks_elements_are_measured_on_predicted_findings(scripts, explain, records):
+    for record in records:
+        del record["truth"]
+    records[2]["label"] = [0, 0, 0, 0, None]
+    noted = NotedElements()
+    explain(elements=scripts("finding_elements").FindingElements(noted, group_key=None))
+    assert noted.samples.targets.tolist() == [0, 1, 2]
+    assert noted.samples.cause is None
+    assert noted.samples.background.any(), "the padding"
+    (row,) = noted.further
+    assert "no masks" in row["reason"]
+
+
+def test_similar_training_films_are_listed_and_drawn(scripts, explain, records, tmp_path):
+    shown = scripts("explained_images").ExplainedImages(records, CLASSES, image_size=30)
+    similar = SimilarCases(
+        [{"image": image} for image in shown.inputs([2, 0, 1])],
+        [{"id": f"t{place}", "label": [1, 0, None, 0, 1]} for place in (2, 0, 1)],
+        embed=lambda items: torch.stack([item["image"].flatten() for item in items]),
+        label=lambda record: scripts("findings").label_words(record["label"]),
+        count=1,
+    )
+    for sample in explain(similar=similar)["samples"]:
+        (case,) = sample["similar"]
+        assert case["id"] == f"t{sample['id'].split()[1]}"
+        assert case["label"] == "atelectasis, pleural effusion"
+        assert (tmp_path / "eval" / case["image_png"]).is_file()
+
+
+def test_a_logit_goes_with_the_area_of_its_finding(scripts, tmp_path):
+    rng, records, areas = np.random.default_rng(0), [], []
+    for place in range(12):
+        truth = np.zeros((10, 10), np.uint8)
+        truth[: 1 + place % 7, :5] = 1 << 3
+        areas.append(float((truth > 0).mean()))
+        Image.fromarray(truth).save(tmp_path / f"{place}.png")
+        records.append({"id": str(place), "image": "none", "truth": str(tmp_path / f"{place}.png")})
+    records.append({"id": "unknown", "image": "none"})
+    table = pd.DataFrame({"id": [record["id"] for record in records]})
+    for name in CLASSES:
+        table[f"logit_{name}"] = rng.normal(size=13)
+    images = scripts("explained_images").ExplainedImages(records, CLASSES, image_size=30)
+    rows = {row["of"]: row for row in scripts("finding_elements").physical_relations(images, table)}
+    expected = spearmanr(areas, table["logit_edema"][:12]).statistic
+    assert rows["area of edema"]["value"] == pytest.approx(expected)
+    assert rows["area of edema"]["n"] == 12
+    assert rows["area of atelectasis"]["value"] is None
+    assert "known of 0 samples" in rows["heart-to-chest ratio"]["reason"]
+
+
+def test_thresholds_are_chosen_on_findings_that_are_present(scripts, records):
+    shown = scripts("explained_images").ExplainedImages(records, CLASSES, image_size=30)
+    samples = scripts("finding_elements").TuningFindings(shown, count=9)()
+    assert samples.targets.tolist() == [0, 1, 2, 4]
+    assert samples.cause.any(axis=(1, 2)).all()
+    for record in records:
+        del record["truth"]
+    assert scripts("finding_elements").TuningFindings(shown, count=9)() is None
+
+
 class TestChoice:
     @pytest.fixture
     def cases(self, scripts):
@@ -213,3 +313,15 @@ class TestChoice:
         predictions = rng.integers(0, 2, (30, 3))
         every = cases.choose_measured(labels, predictions, known, count=1000, seed=0)
         assert every == [tuple(case) for case in np.argwhere((labels == 1) & (predictions == 1) & known[:, None])]
+
+    def test_watched_cases_are_present_and_found_again(self, cases):
+        rng = np.random.default_rng(3)
+        records = [{"id": i, "label": [None, 0, 1][i % 3 :] + [int(rng.integers(2))] * (i % 3)} for i in range(30)]
+        records.append({"id": 30})
+        chosen = cases.watched_cases(records, per_finding=2, seed=1)
+        assert [finding for _, finding in chosen] == [0, 0, 1, 1, 2, 2]
+        assert all(records[index]["label"][finding] == 1 for index, finding in chosen)
+        marked = cases.watched_records(records, per_finding=2, seed=1)
+        assert sorted((record["id"], k) for record in marked for k in record["watched"]) == sorted(chosen)
+        assert cases.watched_records(records, per_finding=2, seed=1, besides=records) == []
+        assert cases.watched_cases([{"id": 0}]) == []

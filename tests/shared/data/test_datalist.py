@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.data.datalist import load_section, read_datalist, write_datalist
+from shared.data.datalist import load_section, read_datalist, section_if_any, write_datalist
 from shared.data.errors import DataError
 
 
@@ -119,3 +119,16 @@ def test_the_group_may_have_another_name(tmp_path, key):
     group_key = {"group_key": key} if key == "slide" else {}  # donors and patients are known by themselves
     with pytest.raises(DataError, match=f"{key} 'same' in 'training' .* and 'test'"):
         load_section(tmp_path / "datalist.json", "training", **group_key)
+
+
+def test_a_section_that_may_be_missing(tmp_path):
+    _files(tmp_path, "a.npy")
+    records = [{"id": "1", "image": str(tmp_path / "a.npy"), "label": 0}]
+    write_datalist(tmp_path / "datalist.json", {"training": records}, ["x"])
+    assert section_if_any(tmp_path, "training") == records
+    assert section_if_any(tmp_path / "datalist.json", "training") == records
+    assert section_if_any(tmp_path, "validation") == []
+    assert section_if_any(tmp_path / "a.npy", "training") == []
+    (tmp_path / "a.npy").unlink()
+    with pytest.raises(DataError, match="do not exist"):
+        section_if_any(tmp_path, "training")

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from shared.saliency.case_selection import choose_cases, choose_measured
+from shared.saliency.case_selection import choose_cases, choose_measured, watched_cases, watched_records
 
 
 def make_predictions(n=200, seed=0):
@@ -84,3 +84,17 @@ def test_classes_are_measured_alike_as_far_as_they_go():
     chosen = choose_measured(labels, labels, [True] * 103, count=13, seed=0)
     assert Counter(labels[index] for index in chosen) == {0: 5, 1: 5, 2: 3}
     assert choose_measured(labels, labels, [True] * 103, count=0, seed=0) == []
+
+
+def test_watched_samples_are_of_each_class_and_found_again():
+    labels, *_ = make_predictions()
+    chosen = watched_cases(labels, per_class=2, seed=4)
+    assert [labels[index] for index in chosen] == [0, 0, 1, 1, 2, 2]
+    assert chosen == watched_cases(labels, per_class=2, seed=4) != watched_cases(labels, per_class=2, seed=5)
+    assert watched_cases([None, None]) == []
+    records = [{"id": i} | ({} if label is None else {"label": label}) for i, label in enumerate(labels)]
+    marked = watched_records(records, per_class=2, seed=4)
+    assert [(record["id"], record["watched"]) for record in marked] == [(index, True) for index in chosen]
+    besides = watched_records(records, per_class=2, seed=4, besides=records[: chosen[0] + 1])
+    assert [record["id"] for record in besides] == [index for index in chosen if index > chosen[0]]
+    assert "watched" not in records[chosen[0]]

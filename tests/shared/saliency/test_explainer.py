@@ -18,6 +18,7 @@ from shared.saliency.input_gradient import InputXGradient
 from shared.saliency.integrated_gradients import IntegratedGradients
 from shared.saliency.lime import LIME, lime_stability
 from shared.saliency.quality import map_quality
+from shared.saliency.similar_cases import SimilarCases
 
 CLASSES = ["cat", "dog", "owl"]
 CAUSE = 8
@@ -329,3 +330,73 @@ def test_settings_that_cannot_be_met_are_refused(world, network, tmp_path):
     nothing = {"samples_per_class": 0, "wrong_samples": 0, "samples_per_kind": 0, "measured_samples": 0}
     with pytest.raises(DataError, match="no sample is chosen"):
         explain(world, network, tmp_path, **nothing)
+
+
+class NotedElements:
+    """Stands in the place of what measures, and notes what it is given."""
+
+    def write(self, images, targets, records, classes, maps, further):
+        self.ids = [record["id"] for record in records]
+        self.given = images, targets, maps, further
+        assert classes == CLASSES
+
+    def physical(self, records, predictions, classes):
+        return [len(records), len(predictions), len(classes)]
+
+
+def test_elements_are_measured_on_the_measured_samples(world, network, tmp_path):
+    elements = NotedElements()
+    explain(world, network, tmp_path, elements=elements, measured_samples=9)
+    images, targets, maps, further = elements.given
+    places = [int(name.split("/")[1]) for name in elements.ids]
+    assert len(places) == 9
+    assert all(5 <= place < 30 for place in places), "neither wrong predictions nor outliers"
+    assert targets == [place % 3 for place in places]
+    for row, place in enumerate(places):
+        np.testing.assert_array_equal(images[row], world[0][place]["image"])
+        np.testing.assert_allclose(maps["stub"][row], world[0][place]["image"][0] * (place % 3 + 1))
+    assert further == [34, 34, 3]
+
+
+def test_without_known_causes_elements_are_measured_on_right_predictions(world, network, tmp_path):
+    elements = NotedElements()
+    explain(world, network, tmp_path, elements=elements, truth_bit=None, measured_samples=30)
+    assert sorted(elements.ids) == sorted(f"s/{index}" for index in range(5, 30))
+    for record in world[1]:
+        record.pop("label", None)
+    explain(world, network, tmp_path, elements=elements, truth_bit=None, measured_samples=40)
+    assert sorted(elements.ids) == sorted(f"s/{index}" for index in range(30)), "what is predicted has to do"
+
+
+def test_watched_samples_are_shown_first_and_measured_nowhere(world, network, tmp_path):
+    for place in (8, 20):
+        world[1][place]["watched"] = True
+    elements = NotedElements()
+    index = explain(world, network, tmp_path, elements=elements)
+    assert [entry["id"] for entry in index["samples"][:2]] == ["s/8", "s/20"]
+    assert [bool(entry.get("watched")) for entry in index["samples"]] == [True] * 2 + [False] * 11
+    assert index["methods"]["stub"]["quality"]["rank_accuracy"]["n"] == 23
+    assert not {"s/8", "s/20"} & set(elements.ids)
+
+
+def test_similar_training_cases_are_listed_and_drawn(world, network, tmp_path):
+    training = [{"image": item["image"] + 0.01} for item in world[0][:12]]
+    similar = SimilarCases(
+        training,
+        [{"id": f"t{place}"} for place in range(12)],
+        embed=lambda items: torch.stack([item["image"].flatten() for item in items]),
+        label=lambda record: record["id"].upper(),
+        count=2,
+    )
+    index = explain(world, network, tmp_path, similar=similar)
+    found = 0
+    for entry in index["samples"]:
+        first, second = entry["similar"]
+        assert first["similarity"] >= second["similarity"]
+        assert first["label"] == first["id"].upper()
+        assert (tmp_path / "eval" / first["image_png"]).read_bytes().startswith(b"\x89PNG")
+        if number(entry) < 12:
+            assert first["id"] == f"t{number(entry)}"
+            found += 1
+    assert found > 0
+    assert "similar" not in explain(world, network, tmp_path)["samples"][0]

@@ -176,3 +176,14 @@ def test_captions_name_what_is_true(tmp_path, monkeypatch, label, truth):
     engine.run([0], max_epochs=1)
     handler.close()
     assert captions[0].split("\ntruth: ")[1] == truth
+
+
+def test_each_sample_can_have_its_own_class(tmp_path):
+    method = Intrusive(make_network())
+    handler = SaliencyTensorBoardHandler(method, dataset(), [0, 4, 5], CLASSES, log_dir=str(tmp_path), target=[2, 0, 1])
+    engine = Engine(lambda *_: None)
+    handler.attach(engine)
+    engine.run([0])
+    assert method.seen_target.tolist() == [2, 0, 1]
+    with pytest.raises(ValueError, match="one class for each of the 3 samples, found 2"):
+        SaliencyTensorBoardHandler(method, dataset(), [0, 4, 5], CLASSES, target=[2, 0])
