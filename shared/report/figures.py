@@ -283,7 +283,7 @@ def _dots(axes: Axes, estimates: Sequence[Estimate], colour: str) -> None:
         if estimate.interval is not None:
             axes.hlines(row, *estimate.interval, color=colour, linewidth=2)
         axes.plot(estimate.value, row, "o", color=colour, markersize=6.5)
-    axes.set_yticks(range(len(estimates)), [plain_text(e.name) for e in estimates], parse_math=False)
+    axes.set_yticks(range(len(estimates)), [plain_text(e.name, 44) for e in estimates], parse_math=False)
     axes.set_ylim(len(estimates) - 0.4, -0.6)
     axes.grid(axis="x", linewidth=0.6)
     axes.tick_params(axis="y", length=0)

@@ -78,10 +78,14 @@ class Sources:
         return str((entry.get("title") if isinstance(entry, Mapping) else None) or words[:1].upper() + words[1:])
 
     def failed_checks(self, name: str) -> list[str]:
-        """Sanity checks that an explanation method failed, in sentences; none for one that was not checked."""
+        """Sanity checks that an explanation method failed, in sentences; none for one that was not checked.
+
+        Controls are there to fail, and are not marked for it.
+        """
         methods = (self.interpretability or {}).get("methods") or {}
         where = f"{self.files.get(INTERPRETABILITY)}: methods.{name}"
-        return [str(sentence) for sentence in read_table(methods.get(name) or {}, where).get("failed") or ()]
+        entry = read_table(methods.get(name) or {}, where)
+        return [] if entry.get("control") else [str(sentence) for sentence in entry.get("failed") or ()]
 
     def marked_title(self, name: str) -> str:
         """Name of an explanation method for readers, with a mark if it failed a sanity check."""

@@ -14,6 +14,9 @@ from shared.report.sources import Sources
 
 __all__ = ["provenance_section"]
 
+#: what the index says of a method that no other section shows
+OF_METHODS = ("parameters", "stability", "completeness_gap", "refused")
+
 
 def provenance_section(sources: Sources) -> dict[str, Any]:
     """Where the numbers come from: recorded provenance, methods' parameters, the files read, and contradictions."""
@@ -27,7 +30,7 @@ def provenance_section(sources: Sources) -> dict[str, Any]:
     return {
         "records": records,
         "methods": {
-            name: flat_rows({key: value for key, value in entry.items() if key not in ("title", "quality")})
+            name: flat_rows({key: entry[key] for key in OF_METHODS if key in entry})
             for name, entry in methods.items()
             if isinstance(entry, Mapping)
         },

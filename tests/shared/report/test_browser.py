@@ -7,7 +7,8 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.shared.report.layered_files import add_layers
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+#: milliseconds: a machine may be busy with other tests
+PATIENCE = 120_000
 HOSTILE = "<img src=x onerror=\"document.title='run'\">"
 
 
@@ -67,10 +70,24 @@ def browser() -> Iterator:
 
 
 @pytest.fixture
-def opened(browser, report) -> Iterator[Opened]:
-    context = browser.new_context(accept_downloads=True, viewport={"width": 1200, "height": 900})
-    yield Opened(context.new_page(), report.as_uri())
-    context.close()
+def context(browser) -> Iterator[Callable[..., Any]]:
+    """Opens contexts with settings of their own, and closes them."""
+    opened_contexts = []
+
+    def open_context(**settings: Any) -> Any:
+        opened_contexts.append(browser.new_context(reduced_motion="reduce", **settings))
+        opened_contexts[-1].set_default_timeout(PATIENCE)
+        return opened_contexts[-1]
+
+    yield open_context
+    for one in opened_contexts:
+        one.close()
+
+
+@pytest.fixture
+def opened(context, report) -> Opened:
+    """The page on a desktop."""
+    return Opened(context(viewport={"width": 1200, "height": 900}).new_page(), report.as_uri())
 
 
 def test_nothing_is_asked_for_and_nothing_complained_of(opened, report):
@@ -158,9 +175,8 @@ def test_tables_are_saved_as_csv_and_json(opened, four_classes):
     assert opened.complaints == []
 
 
-def test_without_a_script_all_maps_are_there_and_no_control(browser, report, four_classes):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_a_script_all_maps_are_there_and_no_control(context, report, four_classes):
+    page = context(java_script_enabled=False).new_page()
     page.goto(report.as_uri())
     assert page.locator("[data-controls]").first.is_hidden()
     assert page.locator("[data-downloads]").first.is_hidden()
@@ -168,15 +184,12 @@ def test_without_a_script_all_maps_are_there_and_no_control(browser, report, fou
     # the other class is one more
     assert page.locator("#case-1 .small-maps figure").count() == methods + 1
     assert page.locator("#case-1 .viewer .layer").first.is_visible()
-    context.close()
 
 
-def test_a_phone_needs_no_sideways_scrolling(browser, report):
-    context = browser.new_context(viewport={"width": 390, "height": 800})
-    page = context.new_page()
+def test_a_phone_needs_no_sideways_scrolling(context, report):
+    page = context(viewport={"width": 390, "height": 800}).new_page()
     page.goto(report.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    context.close()
 
 
 def test_every_reader_is_reached_by_keyboard(opened):
@@ -187,4 +200,4 @@ def test_every_reader_is_reached_by_keyboard(opened):
         page.locator(f"nav.bar a[href='#{part}']").focus()
         page.keyboard.press("Enter")
         assert page.evaluate("location.hash") == f"#{part}"
-        page.wait_for_function(f"Math.abs(document.getElementById('{part}').getBoundingClientRect().top) < 120")
+        playwright.expect(page.locator(f"#{part}-title")).to_be_in_viewport(timeout=PATIENCE)
