@@ -33,7 +33,7 @@ WITHOUT_TISSUE = "lightsteelblue"
 
 
 class InstanceMonitor(TensorBoardHandler):
-    """Ignite handler that writes a picture of one normal and one tumour slide of the validation, tile by tile.
+    """Ignite handler that writes a picture of some slides of the validation section, tile by tile.
 
     Shown are the weights of the tiles (times their number, so that 1 is an even share), or, of a network that
     classifies each tile, their logits; beside them the share of each tile that is tumour, where that is known. A
@@ -42,7 +42,8 @@ class InstanceMonitor(TensorBoardHandler):
     Args:
         network: the network that is trained, not wrapped.
         load: reads slides.
-        records: of validation slides with ``label``.
+        records: of the slides, with ``label``; see :func:`shared.saliency.case_selection.watched_records`: explaining
+            shows the same ones.
         classes: class names, for the captions.
         log_dir: TensorBoard's folder.
         interval: number of epochs from one picture to the next.
@@ -61,8 +62,7 @@ class InstanceMonitor(TensorBoardHandler):
             raise ValueError(f"interval must be at least 1, found {interval}")
         super().__init__(log_dir=str(log_dir))
         self.network, self.load, self.classes, self.interval = network, load, list(classes), interval
-        of_class = [[record for record in records if record.get("label") == label] for label in range(len(classes))]
-        self.records = [slides[0] for slides in of_class if slides]
+        self.records = list(records)
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""

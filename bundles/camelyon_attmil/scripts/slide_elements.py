@@ -24,6 +24,7 @@ from shared.saliency.bags.bag_measures import BagMeasures
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.bags.noise_stability import noisy_bags
 from shared.saliency.bags.quality.bag_quality import BagQuality
+from shared.saliency.case_selection import WATCHED
 from shared.saliency.sanity.explained import ExplainedBags
 from shared.saliency.transparency.description import describe_methods, describe_model
 
@@ -117,11 +118,13 @@ class SlideElements:
         rows = self.measures.rows() + checked.rows
         rows += self._found_lesions(quality)
         rows += self.interventions.rows(records, list(methods))
+        own = [place for place, record in enumerate(records) if not record.get(WATCHED)]
+        labels = [records[place].get("label") for place in own]
         rows += physical_rows(
-            self._quantities([read(record) for record in records]),
-            outputs,
-            [None if (label := record.get("label")) is None else self.classes[label] for record in records],
-            [str(record.get("patient", record["id"])) for record in records],
+            self._quantities([read(records[place]) for place in own]),
+            [outputs[place] for place in own],
+            [None if label is None else self.classes[label] for label in labels],
+            [str(records[place].get("patient", records[place]["id"])) for place in own],
             self.seed,
         )
         asked = (*BAG_MEASURES, "froc")

@@ -16,7 +16,7 @@ from scripts.slide_elements import SlideElements
 from scripts.slide_quality import SlideQuality
 from shared.data.errors import DataError
 from shared.saliency.bags.quality.bag_quality import CONTROL, RANDOM_ORDERS
-from shared.saliency.case_selection import BagChoice
+from shared.saliency.case_selection import WATCHED, BagChoice
 from shared.saliency.similar_cases import SimilarCases
 from shared.saliency.titles import method_title
 
@@ -148,6 +148,7 @@ class SlideExplainer:
             "id": record["id"],
             "label": self._label(record),
             "kind": "",
+            **({WATCHED: True} if record.get(WATCHED) else {}),
             "prediction": prediction["prediction"],
             "target": self.classes[-1],
             "confidence": float(prediction["confidence"]),

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.prepare import KEYS_WITH_PATHS
 from shared.data.datalist import find_datalist, load_section, read_datalist
 
-__all__ = ["load_slides", "training_slides"]
+__all__ = ["load_slides", "slides_if_any"]
 
 
 def load_slides(datalist: str | os.PathLike[str], section: str | Sequence[str]) -> list[dict[str, Any]]:
@@ -29,16 +29,17 @@ def load_slides(datalist: str | os.PathLike[str], section: str | Sequence[str]) 
     return [record for name in names for record in load_section(datalist, name, KEYS_WITH_PATHS, require_files=False)]
 
 
-def training_slides(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the records of the training slides of a data set; none if it was not prepared.
+def slides_if_any(path: str | os.PathLike[str], section: str) -> list[dict[str, Any]]:
+    """Return the records of a section of a data set; none if it was not prepared, or lacks the section.
 
     Args:
         path: whatever is inferred on: ``datalist.json``, a folder with one, or slides or features that have none.
+        section: its name.
 
     Raises:
         DataError: as :func:`load_slides`.
     """
     datalist = find_datalist(path)
-    if datalist is None or not isinstance(read_datalist(datalist).get("training"), list):
+    if datalist is None or not isinstance(read_datalist(datalist).get(section), list):
         return []
-    return load_slides(datalist, "training")
+    return load_slides(datalist, section)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,26 +32,27 @@ class CellSaliencyHandler:
     Args:
         network: the network that is trained, not wrapped.
         dataset: records of validation patients with ``image`` ``(N, 3, H, W)`` and ``label``, deterministic.
+        indices: which of them are shown, see :func:`shared.saliency.case_selection.watched_cases`: explaining shows
+            the same patients.
         classes: class names, for the captions.
         log_dir: TensorBoard's folder.
         interval: number of epochs from one picture to the next.
-        cells: number of cells, one of a patient each, of reactive and tumoral ones in turn.
     """
 
     def __init__(
         self,
         network: nn.Module,
         dataset: Sequence[Mapping[str, Any]],
+        indices: Sequence[int],
         classes: Sequence[str],
         log_dir: str | os.PathLike[str],
         interval: int = 10,
-        cells: int = 4,
     ) -> None:
         self.handler: SaliencyTensorBoardHandler | None = None
-        if not isinstance(network, ImageClassifier | TwoExperts):
+        if not isinstance(network, ImageClassifier | TwoExperts) or not indices:
             return
         one_cell = OneCell(network)
-        shown = CentredCells(dataset, one_cell, cells)
+        shown = CentredCells(dataset, one_cell, indices)
         self.handler = SaliencyTensorBoardHandler(
             GuidedBackpropagationXInput(one_cell),
             shown,
@@ -75,30 +75,20 @@ class CentredCells(Sequence[Mapping[str, Any]]):
     Args:
         dataset: records of patients with ``image`` ``(N, 3, H, W)`` and ``label``.
         one_cell: centres the images, with the mean image that it has when a cell is read.
-        cells: number of patients at most, the classes in turn.
+        indices: of the patients in the data set.
     """
 
-    def __init__(self, dataset: Sequence[Mapping[str, Any]], one_cell: OneCell, cells: int) -> None:
+    def __init__(self, dataset: Sequence[Mapping[str, Any]], one_cell: OneCell, indices: Sequence[int]) -> None:
         self.dataset = dataset
         self.one_cell = one_cell
-        self.size = min(cells, len(dataset))
-        self._places: list[int] | None = None
+        self.indices = list(indices)
 
     def __len__(self) -> int:
-        return self.size
+        return len(self.indices)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:  # type: ignore[override]
         """Return ``image`` ``(3, H, W)``, centred, and ``label`` of a cell."""
-        patient = self.dataset[self.places()[index]]
+        patient = self.dataset[self.indices[index]]
         device = next(self.one_cell.parameters()).device
         cell = torch.as_tensor(patient["image"][:1]).to(device)
         return {"image": self.one_cell.centred(cell)[0].cpu(), "label": int(patient["label"])}
-
-    def places(self) -> list[int]:
-        """Return the patients' places in the data set."""
-        if self._places is None:
-            labels = [int(self.dataset[place]["label"]) for place in range(len(self.dataset))]
-            of_each = [[place for place, label in enumerate(labels) if label == one] for one in sorted(set(labels))]
-            in_turn = itertools.chain(*itertools.zip_longest(*of_each))
-            self._places = [place for place in in_turn if place is not None][: self.size]
-        return self._places

@@ -26,8 +26,7 @@ class CellSamples:
     Args:
         one_cell: what is explained.
         classes: class names in the order of the labels.
-        cells: number of cells in all.
-        of_patient: cells of each patient at most.
+        cells: number of cells in all, of each patient as many as of the others.
         truth_bit: bit of the truth images that marks the cause of a cell's class.
         cell_bit: bit that marks the cell; outside of it is background.
         seed: of the draws.
@@ -36,7 +35,6 @@ class CellSamples:
     one_cell: OneCell
     classes: Sequence[str]
     cells: int = 96
-    of_patient: int = 4
     truth_bit: int = 8
     cell_bit: int = 1
     seed: int = 0
@@ -70,7 +68,8 @@ class CellSamples:
                 break
             place, target = places[number], targets[number]
             images = torch.as_tensor(dataset[place]["image"])
-            chosen = self._choose(records[place], target, len(images), rng)[: self.cells - len(explained)]
+            share = min(-(-self.cells // len(places)), self.cells - len(explained))
+            chosen = self._choose(records[place], target, len(images), rng)[:share]
             if not len(chosen):
                 continue
             parts.append(self.one_cell.centred(images[torch.from_numpy(chosen)].to(device)).detach())
@@ -89,14 +88,14 @@ class CellSamples:
         )
 
     def _choose(self, record: Record, target: int, cells: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Return some cells of a patient, those whose cause is known first if any is known."""
+        """Return the cells of a patient that may be drawn, in random order: if that is known, those with a cause."""
         if "truth" not in record:
-            return rng.permutation(cells)[: self.of_patient]
+            return rng.permutation(cells)
         candidates = rng.permutation(cells_with_cause(record, target))
         with_cause = [
             cell for cell in candidates.tolist() if region_mask(record["truth"][cell], self.truth_bit, None).any()
         ]
-        return np.array(with_cause[: self.of_patient], dtype=np.intp)
+        return np.array(with_cause, dtype=np.intp)
 
     def _masks(self, record: Record, cell: int, shape: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
         if "truth" not in record:

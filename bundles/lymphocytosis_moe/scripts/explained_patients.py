@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from scripts.networks import ImageClassifier, TwoExperts
-from scripts.patient_values import PatientValuation
+from scripts.networks import TwoExperts
+from scripts.value_methods import ComparedValues, few_cells
 from shared.saliency.noise import check_noise
 from shared.saliency.sanity.explained import Explained, Explanations
 
@@ -23,29 +23,25 @@ class ExplainedPatients(Explained):
     """The values of the cells of patients.
 
     Args:
-        valuation: values cells, by the network that is explained.
+        values: of cells, by the network that is explained.
         items: patients: ``image`` ``(N, 3, H, W)`` uint8 and ``attributes`` ``(2,)``.
     """
 
-    def __init__(self, valuation: PatientValuation, items: Sequence[Mapping[str, Any]]) -> None:
-        self.valuation = valuation
-        self.network = valuation.network
+    def __init__(self, values: ComparedValues, items: Sequence[Mapping[str, Any]]) -> None:
+        self.values = values
+        self.network = values.valuation.network
         self.items = [{key: torch.as_tensor(item[key]) for key in ("image", "attributes")} for item in items]
-        self.signs = dict.fromkeys(valuation.names(), "signed")
+        self.signs = dict.fromkeys(values.names(), "signed")
         self.count = len(items)
 
     def forward(self, network: nn.Module) -> object:
         """Return the logits ``(1, 1)`` of the first patient with two cells."""
-        device = next(network.parameters()).device
-        image, attributes = (self.items[0][key].to(device) for key in ("image", "attributes"))
-        few = image[:2]
-        return network(few, torch.tensor([len(few)], device=device), attributes[None])
+        return few_cells(network, self.items[0])
 
     def explain(self, network: nn.Module) -> Explanations:
         """Return the values ``(N_b,)`` of each patient's cells, by name."""
-        assert isinstance(network, ImageClassifier | TwoExperts)
-        valuation = self.valuation.of(network)
-        found = [valuation(item).columns() for item in self.items]
+        values = self.values.of(network)
+        found = [values(item) for item in self.items]
         return {name: [columns[name] for columns in found] for name in self.signs}
 
     def explain_other(self, seed: int) -> Explanations:  # noqa: ARG002
@@ -93,4 +89,4 @@ def noisy_patients(
             image = item["image"].float()
             image += noise_level * WHITE * torch.randn(image.shape, generator=generator)
             items.append({**item, "image": image.round_().clamp_(0, WHITE).to(torch.uint8)})
-        yield ExplainedPatients(explained.valuation, items)
+        yield ExplainedPatients(explained.values, items)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from scripts.explanation_quality import ExplanationQuality
@@ -22,7 +23,7 @@ from scripts.patient_values import PatientValuation
 from scripts.shown_patients import ShownPatients
 from scripts.similar_patients import patient_picture
 from shared.data.errors import DataError
-from shared.saliency.case_selection import choose_measured
+from shared.saliency.case_selection import WATCHED, choose_measured
 from shared.saliency.similar_cases import SimilarCases
 
 __all__ = ["BagExplainer", "expert_split"]
@@ -122,6 +123,7 @@ class BagExplainer:
         experts = [
             {"id": record["id"], "label": self._label(record), **split}
             for record, split in zip(self.records, splits, strict=bool(splits))
+            if not record.get(WATCHED)
         ]
         if experts:
             self.shown.files.write_experts(experts)
@@ -144,10 +146,9 @@ class BagExplainer:
         if self.elements is None or measured:
             return list(measured) if self.elements is not None else []
         labels = [record.get("label", guess) for record, guess in zip(self.records, predicted, strict=True)]
-        everyone = [True] * len(labels)
-        return choose_measured(
-            labels, predicted, everyone, count=self.choice.measured_samples, seed=self.choice.seed
-        ) or list(range(min(len(labels), self.choice.measured_samples)))
+        own = [not record.get(WATCHED) for record in self.records]
+        count, seed = self.choice.measured_samples, self.choice.seed
+        return choose_measured(labels, predicted, own, count=count, seed=seed) or np.flatnonzero(own)[:count].tolist()
 
     def _add_similar(self, samples: Mapping[int, dict[str, Any]]) -> None:
         """Add the training patients who are most like each shown one."""
@@ -173,6 +174,7 @@ class BagExplainer:
             "id": record["id"],
             "label": self._label(record),
             "kind": None,
+            **({WATCHED: True} if record.get(WATCHED) else {}),
             "prediction": prediction["prediction"],
             "target": prediction["prediction"],
             "confidence": float(prediction["confidence"]),

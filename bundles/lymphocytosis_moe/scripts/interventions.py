@@ -19,8 +19,8 @@ from scripts.altered_phantoms import (
     drawn_patients,
 )
 from scripts.cell_maps import CellMaps
-from scripts.patient_values import PatientValuation
 from scripts.phantom_parameters import PhantomParameters
+from scripts.value_methods import ComparedValues
 from shared.data.generated import generated_parameters
 from shared.saliency.intervention import (
     NOT_GENERATED,
@@ -47,7 +47,7 @@ class Interventions:
     cause: over pixels for maps, over the cells that are replaced for values of cells.
 
     Args:
-        valuation: values cells, by a network whose weights are loaded before the first call.
+        values: of cells, by a network whose weights are loaded before the first call.
         maps: of single cells.
         classes: class names in the order of the labels.
         patients: that are drawn for each cause.
@@ -58,7 +58,7 @@ class Interventions:
 
     def __init__(
         self,
-        valuation: PatientValuation,
+        values: ComparedValues,
         maps: CellMaps,
         classes: Sequence[str],
         patients: int = 5,
@@ -66,7 +66,7 @@ class Interventions:
         image_size: int = 112,
         seed: int = 0,
     ) -> None:
-        self.valuation = valuation
+        self.values = values
         self.maps = maps
         self.classes = list(classes)
         self.patients = patients
@@ -74,18 +74,17 @@ class Interventions:
         self.image_size = image_size
         self.seed = seed
 
-    def rows(self, records: Sequence[Mapping[str, Any]], values: Sequence[str]) -> list[dict[str, Any]]:
+    def rows(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the rows of ``output_response`` and ``map_response``.
 
         Args:
             records: of the patients that are explained, with ``image`` (paths), which say whether they were generated.
-            values: names of the values of cells.
 
         Returns:
             Rows that say why nothing was altered, if the data were not generated.
         """
         generated = generated_parameters(records[0]["image"][0])
-        methods = [*self.maps.methods, *values]
+        methods = [*self.maps.methods, *self.values.names()]
         if generated is None:
             return unaltered_rows(methods, NOT_GENERATED)
         parameters = PhantomParameters.from_config(generated["parameters"])
@@ -112,8 +111,8 @@ class Interventions:
         ]
         outputs[place] = rank_response(np.stack([self._logits(patient, TUMORAL) for patient in altered]), SHARES)
         causes = np.stack([patient.cause for patient in altered])  # (P, S, N)
-        found = [self._values(patient, values) for patient in altered]
-        for name in values:
+        found = [self._values(patient) for patient in altered]
+        for name in self.values.names():
             totals = attribution_in_cause(np.stack([rows[name] for rows in found]), causes)
             responses[name][place] = rank_response(totals, SHARES)
         strengths = {cause.title: cause.strengths for cause in CELL_CAUSES} | {SHARE: SHARES}
@@ -127,7 +126,7 @@ class Interventions:
         strengths, cells = patient.images.shape[:2]
         images = _network_input(patient.images.reshape(-1, *patient.images.shape[2:]))
         subsets = np.split(np.arange(strengths * cells), strengths)
-        logits = self.valuation.logits(images, torch.from_numpy(patient.attributes), subsets)
+        logits = self.values.valuation.logits(images, torch.from_numpy(patient.attributes), subsets)
         return logits if label == TUMORAL else -logits
 
     def _maps(self, method: str, patient: AlteredPatient, label: int) -> Floats:
@@ -136,14 +135,13 @@ class Interventions:
         images = _network_input(patient.images.reshape(-1, *patient.images.shape[2:]))
         return self.maps(method, images, label).reshape(shape)
 
-    def _values(self, patient: AlteredPatient, names: Sequence[str]) -> dict[str, Floats]:
+    def _values(self, patient: AlteredPatient) -> dict[str, Floats]:
         """Return the values of the cells at each strength, ``(S, N)``, by name."""
         attributes = torch.from_numpy(patient.attributes)
         columns = [
-            self.valuation({"image": _network_input(images), "attributes": attributes}).columns()
-            for images in patient.images
+            self.values({"image": _network_input(images), "attributes": attributes}) for images in patient.images
         ]
-        return {name: np.stack([rows[name] for rows in columns]) for name in names}
+        return {name: np.stack([rows[name] for rows in columns]) for name in self.values.names()}
 
 
 def _network_input(images: NDArray[np.uint8]) -> torch.Tensor:

@@ -9,22 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from scripts.cell_samples import CellSamples
 from scripts.cell_truth import abnormal_cells
 from scripts.explained_patients import ExplainedPatients, noisy_patients
 from scripts.interventions import Interventions
-from scripts.patient_values import PatientValuation, PatientValues
+from scripts.patient_values import PatientValues
 from scripts.physical_quantities import patient_quantities
-from scripts.value_methods import RANDOM, UNTRAINED, describe_values
+from scripts.value_methods import ComparedValues, describe_values
 from shared.evaluation.interpretability.file import FILE, row, write_interpretability
 from shared.evaluation.interpretability.physical import physical_rows
 from shared.saliency.bags.bag_elements import BAG_MEASURES, BagElements, unmeasured_rows
 from shared.saliency.bags.bag_measures import BagMeasures
 from shared.saliency.bags.quality.bag_quality import ordered_bag_quality
+from shared.saliency.case_selection import WATCHED
 from shared.saliency.image_elements import ImageElements, MeasuredMaps
-from shared.saliency.sanity.layers import untrained_network
 from shared.saliency.transparency.completeness import Completeness, relative_error
 from shared.saliency.transparency.description import describe_methods, describe_model
 from shared.saliency.transparency.oracle import NO_ORACLE
@@ -38,14 +37,21 @@ Row = dict[str, Any]
 MAP_MEASURES = ("map_response", "reader_study")
 TRANSPARENCY = {"oracle_error": NO_ORACLE, "completeness_error": NO_CLAIM}
 NO_TRUTH = "it is not known which cells are abnormal"
-CONTROL = "a control is what the values are compared with: it is not checked itself"
+WHOLE = "difference of the logit from that without any cell"
+#: relative error up to which values are said to add up
+TOLERANCE = 0.01
+#: why, of generated cells, a share on a region was not measured
+NO_REGION = {
+    "distractor_share": "nothing is drawn into a cell to mislead",
+    "shortcut_share": "the shortcut of generated patients is how many cells they have, and no mark in a cell",
+}
 
 
 class PatientElements:
     """Collects what is measured of explained patients, and writes it to ``interpretability.json``.
 
     Args:
-        valuation: values cells, by the network that is explained.
+        values: of cells, by the network that is explained.
         elements: settings of what values cells again.
         cells: draws the cells whose maps are measured.
         maps: measures maps of single cells.
@@ -58,7 +64,7 @@ class PatientElements:
 
     def __init__(
         self,
-        valuation: PatientValuation,
+        values: ComparedValues,
         elements: BagElements,
         cells: CellSamples,
         maps: ImageElements,
@@ -68,7 +74,7 @@ class PatientElements:
         seed: int = 0,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        self.valuation = valuation
+        self.values = values
         self.elements = elements
         self.cells = cells
         self.maps = maps
@@ -81,7 +87,6 @@ class PatientElements:
         self._places: list[int] = []
         self._targets: list[int] = []
         self._sums: list[tuple[float, ...]] = []
-        self._untrained: PatientValuation | None = None
 
     def add(self, place: int, record: Record, target: int, item: Mapping[str, Any], patient: PatientValues) -> None:
         """Add a patient.
@@ -93,8 +98,7 @@ class PatientElements:
             item: the patient, as the network takes it.
             patient: the values of the cells.
         """
-        columns = patient.columns()
-        values = {name: columns[name] for name in self.valuation.names()} | self._controls(place, item)
+        values = self.values(item, patient)
         abnormal = abnormal_cells(record)
         quality = ordered_bag_quality(
             _OrderedPatient(patient),
@@ -117,54 +121,49 @@ class PatientElements:
             dataset: the patients.
             outputs: log-odds of tumoral of each.
         """
-        names, controls = self.valuation.names(), [RANDOM, UNTRAINED]
         places = [self._places[number] for number in self.elements.draw(len(self._places))]
-        explained = ExplainedPatients(self.valuation, [dataset[place] for place in places])
+        explained = ExplainedPatients(self.values, [dataset[place] for place in places])
         elements = self.elements
         noisy = noisy_patients(explained, elements.noise_level, elements.noise_draws, elements.seed)
-        others = elements.others(self.valuation.network)
+        others = elements.others(explained.network)
         checked = elements.check(explained, noisy, others, [str(records[place]["id"]) for place in places])
-        rows = self.measures.rows() + checked.rows + self._completeness()
-        rows += self.interventions.rows(records, names)
-        rows += unmeasured_rows(rows, names, BAG_MEASURES, TRANSPARENCY, NO_TRUTH)
-        rows += unmeasured_rows(rows, controls, BAG_MEASURES, {}, CONTROL)
+        sums, satisfies = self._completeness()
+        rows = self.measures.rows() + checked.rows + sums
+        rows += self.interventions.rows(records)
+        rows += unmeasured_rows(rows, self.values.names(), BAG_MEASURES, TRANSPARENCY, NO_TRUTH)
         measured = self._measured_maps(records, dataset)
-        rows += measured.rows
+        rows += [_of_cells(entry) for entry in measured.rows]
         rows += unmeasured_rows(rows, self.maps.methods, MAP_MEASURES, {}, "there was no cell to measure")
+        own = [place for place, record in enumerate(records) if not record.get(WATCHED)]
+        labels = [records[place].get("label") for place in own]
         rows += physical_rows(
-            patient_quantities(records),
-            outputs,
-            [None if (label := record.get("label")) is None else self.classes[label] for record in records],
+            patient_quantities([records[place] for place in own]),
+            [outputs[place] for place in own],
+            [None if label is None else self.classes[label] for label in labels],
             seed=self.seed,
         )
         return write_interpretability(
             self.output_dir / FILE,
             rows,
-            describe_values(self.valuation, checked.satisfies, checked.failed) | measured.methods,
+            describe_values(self.values.valuation, satisfies, checked.failed) | measured.methods,
             bundle="lymphocytosis_moe",
             unit="patient",
-            model=describe_model(self.valuation.network),
+            model=describe_model(explained.network),
             provenance=self.provenance,
         )
 
-    def _controls(self, place: int, item: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-        """Return values that know nothing of the patient, or nothing of what was learnt."""
-        if self._untrained is None:
-            forward = ExplainedPatients(self.valuation, [item]).forward
-            network = untrained_network(self.valuation.network, forward, self.seed)
-            self._untrained = self.valuation.of(network)  # type: ignore[arg-type]
-        noise = np.random.default_rng([self.seed, place]).standard_normal(len(item["image"]))
-        return {RANDOM: noise, UNTRAINED: self._untrained(item).whole.values.cpu().numpy()}
-
-    def _completeness(self) -> list[Row]:
-        """Return how far the Shapley values are from adding up to what all cells together change in the logit."""
-        sums = np.array(self._sums)
-        rows = []
-        for name, place in {self.valuation.names()[0]: 0, "shapley_image": 2}.items():
+    def _completeness(self) -> tuple[list[Row], dict[str, list[str]]]:
+        """Return how far Shapley values are from adding up to what all cells change in the logit; and in sentences."""
+        sums, rows, satisfies = np.array(self._sums), [], {}
+        for name, place in {self.values.names()[0]: 0, "shapley_image": 2}.items():
             total, gap = sums[:, place], sums[:, place + 1]
-            found = Completeness(total, total + gap, "difference of the logit from that without any cell")
-            rows.append(row("completeness_error", relative_error(found, seed=self.seed), name))
-        return rows
+            entry = relative_error(Completeness(total, total + gap, WHOLE), seed=self.seed)
+            rows.append(row("completeness_error", entry, name))
+            if entry["value"] is not None and entry["value"] <= TOLERANCE:
+                satisfies[name] = [
+                    f"Adds up to the {WHOLE}: relative error {entry['value']:.1g}, {entry['n']} samples."
+                ]
+        return rows, satisfies
 
     def _measured_maps(self, records: Sequence[Record], dataset: Sequence[Mapping[str, Any]]) -> MeasuredMaps:
         """Measure maps of cells of the patients that were added."""
@@ -173,6 +172,12 @@ class PatientElements:
             return MeasuredMaps([], describe_methods(self.maps.methods))
         maps = {name: self.maps.maps(method, samples) for name, method in self.maps.methods.items()}
         return self.maps.measure(samples, maps)
+
+
+def _of_cells(entry: Row) -> Row:
+    """Return a row of maps with the reason that holds for cells."""
+    absent = entry["value"] is None and entry["measure"] in NO_REGION
+    return entry | {"reason": NO_REGION[entry["measure"]]} if absent else entry
 
 
 class _OrderedPatient:

@@ -15,6 +15,8 @@ import torch
 
 from shared.data.datalist import write_datalist
 from shared.data.files import sha256_file
+from shared.evaluation.interpretability.file import read_interpretability
+from shared.saliency.bags.bag_elements import BAG_MEASURES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "camelyon_attmil" / "configs"
@@ -113,6 +115,38 @@ def test_explanations_are_measured(work):
     assert "peak_ratio" in quality["negative"]["attention"]
 
 
+def test_every_measure_of_every_method_is_there_or_says_why(work):
+    content = read_interpretability(work / "eval" / "interpretability.json")
+    assert (content["bundle"], content["unit"]) == ("camelyon_attmil", "slide")
+    index = json.loads((work / "eval" / "explanations" / "index.json").read_text())
+    assert set(content["methods"]) == set(index["methods"]) - {"random"}
+    assert {name for name, entry in content["methods"].items() if entry["control"]} == {"random_values", "untrained"}
+    found = {(row["measure"], row["method"]): row for row in content["rows"] if "label" not in row}
+    assert set(found) >= {(measure, name) for measure in (*BAG_MEASURES, "froc") for name in content["methods"]}
+    assert found["instance_auc", "exact_shapley"]["value"] > 0.99
+    assert found["cause_share", "exact_shapley"]["value"] > found["cause_share", "exact_shapley"]["chance"]
+    assert found["completeness_error", "exact_shapley"]["value"] < 1e-6
+    assert found["random_logit", "exact_shapley"]["value"] == pytest.approx(-1)
+    assert found["froc", "exact_shapley"]["value"] == index["bag_quality"]["positive"]["exact_shapley"]["froc"]["value"]
+    assert "not generated" in found["map_response", "exact_shapley"]["reason"]
+    assert any(sentence.startswith("Random logit") for sentence in content["methods"]["attention"]["failed"])
+    related = {row["of"]: row for row in content["rows"] if row["measure"] == "physical_correlation"}
+    assert set(related) == {"tissue area (mm²)", "tumour area (mm²)"}
+
+
+def test_watched_slides_come_first_and_similar_ones_stand_beside(work):
+    content = json.loads((work / "eval" / "explanations" / "index.json").read_text())
+    watched = [sample["id"] for sample in content["samples"] if sample.get("watched")]
+    assert [sample["id"] for sample in content["samples"]][: len(watched)] == watched
+    assert sorted(name.split("_")[0] for name in watched) == ["validation", "validation"]
+    for sample in content["samples"]:
+        assert len(sample["similar"]) == 3
+        assert all(case["id"].startswith("training") for case in sample["similar"])
+        # by the tumour's feature, the only one that the network sees
+        assert all(case["label"] == sample["prediction"] for case in sample["similar"])
+        assert all((work / "eval" / case["image_png"]).is_file() for case in sample["similar"])
+
+
 def test_files_say_which_data_and_weights_they_come_from(work):
     provenance = json.loads((work / "eval" / "explanations" / "index.json").read_text())["provenance"]
     for key, files in (("data", ["data/datalist.json"]), ("weights", ["models/model.pt", "models/calibration.json"])):
@@ -121,7 +155,7 @@ def test_files_say_which_data_and_weights_they_come_from(work):
 
 def test_page_shows_all_of_it(work):
     page = (work / "eval" / "report.html").read_text(encoding="utf-8")
-    for title in ("Explained slides", "Explanation quality", "The other methods"):
+    for title in ("Explained slides", "Explanation quality", "All methods side by side"):
         assert f">{title}<" in page
     assert "Positive slides (n = " in page
 

@@ -46,7 +46,7 @@ def build(scripts):
 @pytest.fixture(scope="module")
 def explained(scripts, build, items):
     valuation = scripts("patient_values").PatientValuation(build("MixtureOfExperts", "attention"), max_permutations=20)
-    return scripts("explained_patients").ExplainedPatients(valuation, items)
+    return scripts("explained_patients").ExplainedPatients(scripts("value_methods").ComparedValues(valuation), items)
 
 
 @pytest.mark.parametrize("name", ["ImageClassifier", "AveragedClassifier", "MixtureOfExperts"])
@@ -61,12 +61,15 @@ def test_opposite_network_says_the_opposite(scripts, build, items, name):
 
 def test_values_of_the_other_class_are_negative_and_attention_is_the_same(explained):
     own, other = explained.explain(explained.network), explained.explain_other(0)
-    assert set(own) == {"shapley_mixture", "shapley_image", "attention_weight"}
+    controls = {"random_values", "untrained_values"}
+    assert set(own) == {"shapley_mixture", "shapley_image", "attention_weight", *controls}
     for patient in range(2):
         for name in ("shapley_mixture", "shapley_image"):
             np.testing.assert_allclose(other[name][patient], -own[name][patient], rtol=1e-4, atol=1e-6)
             assert np.abs(own[name][patient]).max() > 1e-4
-        np.testing.assert_allclose(other["attention_weight"][patient], own["attention_weight"][patient])
+        for name in ("attention_weight", *controls):
+            np.testing.assert_allclose(other[name][patient], own[name][patient])
+        assert np.abs(own["untrained_values"][patient] - own["shapley_mixture"][patient]).max() > 1e-4
         assert own["shapley_image"][patient].shape == (len(explained.items[patient]["image"]),)
 
 

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from shared.data.files import sha256_file
+from shared.evaluation.interpretability.file import read_interpretability
+from shared.saliency.bags.bag_elements import BAG_MEASURES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "lymphocytosis_moe" / "configs"
@@ -74,6 +76,40 @@ def test_explaining_writes_what_its_index_lists(work):
     for row in content["experts"]:
         assert row["image"] == pytest.approx(rows.loc[row["id"], "expert_probability_image"], abs=1e-4)
         assert row["gate"] == pytest.approx(rows.loc[row["id"], "gate"], abs=1e-4)
+
+
+def test_every_measure_of_every_method_is_there_or_says_why(work):
+    content = read_interpretability(work / "eval" / "interpretability.json")
+    index = json.loads((work / "eval" / "explanations" / "index.json").read_text())
+    values = {"shapley_mixture", "shapley_image", "random_values", "untrained_values"}
+    maps = set(content["methods"]) - values
+    assert maps == {name for name in index["methods"] if not name.startswith("shapley")}
+    found = {(row["measure"], row["method"]): row for row in content["rows"] if not {"label", "size"} & set(row)}
+    assert set(found) >= {(measure, name) for measure in BAG_MEASURES for name in values}
+    asked = ("mass_accuracy", "iou", "background_share", "noise_stability", "deletion_auc", "random_logit")
+    assert set(found) >= {(measure, name) for measure in (*asked, "map_response", "reader_study") for name in maps}
+    assert found["completeness_error", "shapley_mixture"]["value"] < 1e-5
+    assert found["random_logit", "shapley_image"]["value"] == pytest.approx(-1)
+    altered = {row["of"]: row for row in content["rows"] if row["measure"] == "output_response" and "label" in row}
+    assert {row["label"] for row in altered.values()} == {"reactive", "tumoral"}
+    assert "share of abnormal cells" in altered
+    assert len(altered) == 4
+    related = {row["of"] for row in content["rows"] if row["measure"] == "physical_correlation"}
+    assert {"age (years)", "lymphocyte count (10⁹/L)", "mean area of the nuclei (µm²)"} < related
+
+
+def test_watched_patients_come_first_and_similar_ones_stand_beside(work):
+    content = json.loads((work / "eval" / "explanations" / "index.json").read_text())
+    sections = json.loads((work / "data" / "datalist.json").read_text())
+    of_section = {record["id"]: name for name in ("training", "validation", "test") for record in sections[name]}
+    watched = [sample["id"] for sample in content["samples"] if sample.get("watched")]
+    assert [sample["id"] for sample in content["samples"]][: len(watched)] == watched
+    assert {of_section[name] for name in watched} == {"validation"}
+    assert {of_section[row["id"]] for row in content["experts"]} == {"test"}
+    for sample in content["samples"]:
+        assert len(sample["similar"]) == 3
+        assert {of_section[case["id"]] for case in sample["similar"]} == {"training"}
+        assert all((work / "eval" / case["image_png"]).is_file() for case in sample["similar"])
 
 
 @pytest.mark.parametrize("name", ["repeatability.json", "explanations/index.json"])
