@@ -153,7 +153,8 @@ class FindingExplainer:
         if self.elements is not None:
             self.elements.write(self.images, table, {name: part.per_case() for name, part in quality.items()})
         content = {
-            "samples": list(entries.values()),
+            # what was watched while the network trained comes first
+            "samples": sorted(entries.values(), key=lambda entry: WATCHED not in entry),
             "flagged": list(flagged.values()),
             "methods": {
                 name: {"title": method_title(name), "parameters": plain_parameters(self.methods[name])}

@@ -116,7 +116,7 @@ class Interventions:
     image_size: int
     percentiles: Sequence[float] = (0.5, 99.5)
     mode: str = "pad"
-    phantoms: int = 3
+    phantoms: int = 4
     opacity_strengths: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0)
     heart_ratios: Sequence[float] = (0.42, 0.47, 0.52, 0.57, 0.62)
     fluid_extents: Sequence[float] = (0.2, 0.4, 0.6, 0.8, 1.0)

@@ -63,6 +63,7 @@ def predictions(records, flagged=()):
         table[f"prediction_{name}"] = [int(record["label"][k] or 0) for record in records]
         table[f"alarm_{name}"] = [int((i, k) in flagged) for i in range(len(records))]
         table[f"confidence_{name}"] = 0.5
+        table[f"logit_{name}"] = np.arange(len(records)) / 7
         table[f"decision_{name}"] = "accept"
         table[f"reason_{name}"] = "for no reason"
     return table
@@ -180,14 +181,15 @@ def test_what_cannot_be_explained_is_refused(scripts, explain, records, tmp_path
 
 
 def test_what_was_watched_is_shown_first_and_measured_nowhere(explain, records):
-    records[0]["watched"] = [1]
+    records[2]["watched"] = [4]
     index = explain()
     first, *others = index["samples"]
-    assert (first["id"], first["target"], first["watched"]) == ("image 0", "cardiomegaly", True)
-    assert "image 0" not in {sample["id"] for sample in others}
+    assert (first["id"], first["target"], first["watched"]) == ("image 2", "pleural_effusion", True)
+    assert [sample["target"] for sample in others] == ["atelectasis", "cardiomegaly", "consolidation"]
+    assert "image 2" not in {sample["id"] for sample in others}
     assert not any("watched" in sample for sample in others)
     painted = index["methods"]["painted"]
-    assert painted["quality"]["localisation_auc"]["n"] == 2
+    assert painted["quality"]["localisation_auc"]["n"] == 3
     assert painted["marker"]["atelectasis"]["n"] == 2
 
 
