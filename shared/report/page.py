@@ -151,7 +151,7 @@ def _values(sources: Sources) -> dict[str, Any]:
         "shows_cases": bool(cases) or not (bags or slides),
         "case_total": case_count(sources),
         "most_cases": MOST_CASES,
-        "elements": elements,
+        "element_grids": sections.element_grids(elements),
         "quality": sections.quality_section(sources),
         "bag_quality": sections.bag_quality_section(sources),
         "marker": sections.marker_section(sources),

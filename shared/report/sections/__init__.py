@@ -7,6 +7,7 @@ from shared.report.sections.calibration import calibration_section
 from shared.report.sections.decisions import decision_section, selective_section
 from shared.report.sections.discrimination import discrimination_section, shortcut_section
 from shared.report.sections.failures import failure_section
+from shared.report.sections.interpretability import element_grids
 from shared.report.sections.label_calibration import label_calibration_section
 from shared.report.sections.lesions import lesion_section
 from shared.report.sections.outliers import outlier_section
@@ -29,6 +30,7 @@ __all__ = [
     "confusion_section",
     "decision_section",
     "discrimination_section",
+    "element_grids",
     "failure_section",
     "flagged_cases",
     "headline_section",

@@ -264,3 +264,20 @@ class TestPictures:
         distance = np.linalg.norm(both[:, None] - both[None], axis=2) + 99 * np.eye(8)
         assert distance[4:].min() >= 14
         assert (places > 0).all()
+
+
+def test_the_annotated_area_keeps_its_holes_and_what_lies_in_them(scripts):
+    outer, island = shapely.box(40, 40, 360, 280), shapely.box(180, 140, 220, 180)
+    # the island comes first: the hole around it must not take it away
+    area = shapely.MultiPolygon([island, outer - shapely.box(120, 100, 280, 220)])
+    picture = np.zeros((80, 100, 3), dtype=np.uint8)
+    view = scripts("heat_map_picture").SlideView(picture, 4.0, truth=area)
+    middles = 4.0 * (np.stack(np.meshgrid(np.arange(100), np.arange(80)), axis=-1) + 0.5)
+    expected = shapely.contains_xy(area, middles[..., 0], middles[..., 1])
+    mask = view.truth_mask()
+    # a drawn polygon includes its border, and so does a drawn hole
+    border = shapely.distance(area.boundary, shapely.points(middles)) < 4.0 * 2**0.5
+    np.testing.assert_array_equal(mask[~border], expected[~border])
+    assert mask[40, 50]
+    assert not mask[30, 35]
+    assert not scripts("heat_map_picture").SlideView(picture, 4.0).truth_mask().any()

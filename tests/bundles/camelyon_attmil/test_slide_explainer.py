@@ -225,7 +225,9 @@ def test_the_page_shows_them(explained):
     output, index = explained
     slides = read_slides(read_sources(output))
     assert [slide.case.id for slide in slides] == [sample["id"] for sample in index["samples"]]
-    assert all(slide.thumbnail and all(one.image for one in slide.maps) for slide in slides)
+    for slide, sample in zip(slides, index["samples"], strict=True):
+        assert sorted(slide.view.methods) == sorted(sample["methods"])
+        assert (slide.view.width, slide.view.height) == tuple(sample["slide"]["size_px"])
     page = build_report(output).read_text(encoding="utf-8")
     assert ">Explained slides<" in page
     assert "Positive slides (n = 2)" in page

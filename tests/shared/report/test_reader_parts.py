@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 
 from shared.data.errors import DataError
+from shared.evaluation.interpretability.file import row
 from shared.report.build import build_report
 from shared.report.contents import PARTS, page_parts
-from shared.report.sources import FAILED_MARK
+from shared.report.elements import element_tables
+from shared.report.sections import element_grids
+from shared.report.sources import FAILED_MARK, read_sources
 from tests.shared.report.edited_files import edited
 from tests.shared.report.element_files import write_rows
 from tests.shared.report.html_page import Page
@@ -158,8 +161,13 @@ def test_methods_stand_with_rule_and_verdict(interpreted):
 
 
 def test_elements_stand_with_chance_and_what_was_not_measured(interpreted, page):
-    row = next(row for row in interpreted.rows if row and row[0].strip() == "LIME" and "chance" in row[1])
-    assert " ".join(row[1].split()).startswith("0.800 0.700 to 0.900 chance 0.500: better")
+    rows = [[" ".join(cell.split()) for cell in row] for row in interpreted.rows]
+    head = next(row for row in rows if row[0] == "Method" and "Localisation AUC" in row[1])
+    assert head[1] == "Localisation AUC high is good chance 0.500"
+    found = {row[0]: row for row in rows[rows.index(head) + 1 : rows.index(head) + 4]}
+    assert found["LIME"][1] == "0.800 0.700 to 0.900 better than chance"
+    assert found["Random map (control)"][1] == "0.500 0.450 to 0.550 like chance"
+    assert [row[-1] for row in found.values()] == ["40"] * 3
     assert "Stability between trainings: no second model; name other_model_files" in interpreted.text
     # the auditor reads it once more among what is not known
     assert "Visual recognizability, Stability between trainings: no second model" in interpreted.text
@@ -169,3 +177,23 @@ def test_elements_stand_with_chance_and_what_was_not_measured(interpreted, page)
 
 def test_limits_are_those_of_the_bundle(page):
     assert page.text.count("Never measured on cells of children.") == 2
+
+
+def test_a_measure_of_several_things_has_a_column_for_each(four_classes, tmp_path):
+    entry = {"ci95": [0.1, 0.9], "n": 7}
+    rows = [row("map_response", entry | {"value": 0.25, "chance": 0.0}, "lime", of="size")]
+    rows += [row("map_response", entry | {"value": 0.75, "chance": 0.5}, "lime", of="dry mass")]
+    rows += [row("map_response", entry | {"value": 0.5, "chance": 0.25}, "random_map", of="size")]
+    eval_dir = write_rows(edited(four_classes, tmp_path, "eval/metrics.json", lambda _: None), rows)
+    (grid,) = (
+        g for g in element_grids(element_tables(read_sources(eval_dir))) if g.table.element == "physical_attribution"
+    )
+    assert [(column.of, column.chance) for column in grid.columns] == [("size", None), ("dry mass", 0.5)]
+    (_, cells, n), *_ = (entry for entry in grid.methods if entry[0].name == "lime")
+    assert [cell.estimate.value for cell in cells] == [0.25, 0.75]
+    assert n == 7
+    assert [[entry[0].name for entry in grid.of_kind(controls)] for controls in (False, True)] == [
+        ["lime", "guided_backpropagation"], ["random_map"]
+    ]  # fmt: skip
+    (control,) = grid.of_kind(controls=True)
+    assert control[1][1] is None
