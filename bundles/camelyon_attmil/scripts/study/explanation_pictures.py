@@ -76,6 +76,8 @@ def _curves(path: Path, results: ExplanationResults) -> None:
     figure = _figure(10.0, 3.2 * len(results.found))
     axes = figure.subplots(len(results.found), 2, squeeze=False, sharey="row")
     share = np.linspace(0, 100, 101)
+    # a method has the same colour in every panel, whichever others a set lacks
+    known = list(dict.fromkeys(method for found in results.found.values() for method in found.methods))
     for row, (name, found) in zip(axes, results.found.items(), strict=True):
         for panel, kind in zip(row, ("drop", "add"), strict=True):
             for place, method in enumerate(found.methods):
@@ -83,7 +85,7 @@ def _curves(path: Path, results: ExplanationResults) -> None:
                 panel.plot(
                     share,
                     found.curves[kind][:, place].mean(axis=0),
-                    color="black" if control else colormaps["tab20"](place),
+                    color="black" if control else colormaps["tab20"](known.index(method)),
                     linestyle="--" if control else "-",
                     label=method_title(method),
                 )

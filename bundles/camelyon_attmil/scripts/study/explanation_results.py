@@ -18,8 +18,8 @@ from shared.study.measures import RunsEstimate
 
 __all__ = ["ExplanationResults", "FoundSet"]
 
-#: measures that are not between 0 and 1
-UNBOUNDED = ("aopc_r", "peak", "peak_ratio")
+#: measures that are not between 0 and 1, with the least and the greatest that they can be
+BOUNDS = {"aopc_r": (-1.0, 1.0), "peak": (0.0, math.inf), "peak_ratio": (0.0, math.inf)}
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,8 @@ class FoundSet:
         if deviation is None:
             return RunsEstimate(mean, math.nan, math.nan, self.bags[kind])
         reach = float(student_t.ppf(0.975, runs - 1)) * deviation / math.sqrt(runs)
-        low, high = mean - reach, mean + reach
-        if measure not in UNBOUNDED:
-            low, high = max(low, 0.0), min(high, 1.0)
+        least, greatest = BOUNDS.get(measure, (0.0, 1.0))
+        low, high = max(mean - reach, least), min(mean + reach, greatest)
         return RunsEstimate(mean, low, high, self.bags[kind], runs, deviation)
 
 
