@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,8 @@ __all__ = ["SaliencyTensorBoardHandler", "preserved_random_state", "saliency_gri
 PANEL_INCHES = 1.9
 CAPTION_INCHES = 0.45
 DPI = 100
+#: letters of a caption that fit over a panel
+CAPTION_WIDTH = 32
 
 
 class SaliencyTensorBoardHandler(TensorBoardHandler):
@@ -121,7 +124,8 @@ class SaliencyTensorBoardHandler(TensorBoardHandler):
                 explained[:] = torch.as_tensor(self.target)
             maps = self.method.attribute(images, explained)
         captions = [
-            f"explained: {self.classes[shown]}" + ("" if truth is None else f"\ntruth: {truth}")
+            f"explained: {self.classes[shown]}"
+            + ("" if truth is None else "\n" + textwrap.fill(f"truth: {truth}", CAPTION_WIDTH))
             for shown, truth in zip(explained.tolist(), truths, strict=True)
         ]
         picture = saliency_grid(
@@ -158,7 +162,7 @@ def saliency_grid(
     Args:
         images: ``(B, H, W)``.
         maps: signed attributions ``(B, H, W)``.
-        captions: one for each image, at most two lines.
+        captions: one for each image, at most four lines.
         percentile: percentile of the magnitude at which the colours saturate.
 
     Returns:
@@ -177,7 +181,7 @@ def saliency_grid(
             axes.set_axis_off()
             axes.imshow(shown)
         place = ((column + 0.5) / columns, 2 * panel[1])
-        figure.text(*place, caption, ha="center", va="bottom", fontsize=8, parse_math=False)
+        figure.text(*place, caption, ha="center", va="bottom", fontsize=7.5, linespacing=1.0, parse_math=False)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
