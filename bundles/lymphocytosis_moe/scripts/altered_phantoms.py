@@ -17,13 +17,25 @@ from scripts.phantom_images import BATCH, draw_patient
 from scripts.phantom_parameters import PhantomParameters
 from scripts.phantom_patients import PhantomPatient, sample_patients
 
-__all__ = ["CELL_CAUSES", "SHARE", "AlteredPatient", "CellCause", "alter_cells", "alter_share", "drawn_patients"]
+__all__ = [
+    "CELL_CAUSES",
+    "SHARE",
+    "SHARES",
+    "SHARE_CELLS",
+    "AlteredPatient",
+    "CellCause",
+    "alter_cells",
+    "alter_share",
+    "drawn_patients",
+]
 
 REACTIVE, TUMORAL = range(2)
 #: What is altered in a patient as a whole, in words.
 SHARE = "share of abnormal cells"
 #: Shares of a patient's cells that are abnormal; the other half of the cells always stays as it is.
 SHARES = (0.0, 0.125, 0.25, 0.375, 0.5)
+#: Cells of such a patient: one more of them at each strength.
+SHARE_CELLS = 8
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,7 @@ def alter_share(
     All come from one smear, with its stain and focus; a cell that is not replaced is the same image at all strengths.
 
     Args:
-        patient: whom to draw.
+        patient: whom to draw, with :data:`SHARE_CELLS` cells or a multiple of them, or two strengths would be the same.
         seed: of everything.
         image_size: rows and columns of an image, pixels.
         parameters: of the phantoms; the defaults if None.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scripts.altered_phantoms import (
     CELL_CAUSES,
     SHARE,
+    SHARE_CELLS,
     SHARES,
     AlteredPatient,
     alter_cells,
@@ -51,7 +52,7 @@ class Interventions:
         maps: of single cells.
         classes: class names in the order of the labels.
         patients: that are drawn for each cause.
-        cells: of each of them.
+        cells: of each of them whose cells are altered.
         image_size: rows and columns of the network's images, pixels.
         seed: of the bootstrap, and added to that of the data.
     """
@@ -107,7 +108,7 @@ class Interventions:
         place = (SHARE, self.classes[TUMORAL])
         altered = [
             alter_share(patient, seed, self.image_size, parameters)
-            for patient in drawn_patients(self.patients, self.cells, TUMORAL, seed, parameters)
+            for patient in drawn_patients(self.patients, SHARE_CELLS, TUMORAL, seed, parameters)
         ]
         outputs[place] = rank_response(np.stack([self._logits(patient, TUMORAL) for patient in altered]), SHARES)
         causes = np.stack([patient.cause for patient in altered])  # (P, S, N)

@@ -16,7 +16,7 @@ from scripts.explained_patients import ExplainedPatients, noisy_patients
 from scripts.interventions import Interventions
 from scripts.patient_values import PatientValues
 from scripts.physical_quantities import patient_quantities
-from scripts.value_methods import ComparedValues, describe_values
+from scripts.value_methods import RANDOM, UNTRAINED, ComparedValues, describe_values
 from shared.evaluation.interpretability.file import FILE, row, write_interpretability
 from shared.evaluation.interpretability.physical import physical_rows
 from shared.saliency.bags.bag_elements import BAG_MEASURES, BagElements, unmeasured_rows
@@ -26,7 +26,7 @@ from shared.saliency.case_selection import WATCHED
 from shared.saliency.image_elements import ImageElements, MeasuredMaps
 from shared.saliency.transparency.completeness import Completeness, relative_error
 from shared.saliency.transparency.description import describe_methods, describe_model
-from shared.saliency.transparency.oracle import NO_ORACLE
+from shared.saliency.transparency.oracle import CONTROL, NO_ORACLE
 from shared.saliency.transparency.report import NO_CLAIM
 
 __all__ = ["PatientElements"]
@@ -130,6 +130,7 @@ class PatientElements:
         sums, satisfies = self._completeness()
         rows = self.measures.rows() + checked.rows + sums
         rows += self.interventions.rows(records)
+        rows += unmeasured_rows(rows, [RANDOM, UNTRAINED], TRANSPARENCY, dict.fromkeys(TRANSPARENCY, CONTROL), CONTROL)
         rows += unmeasured_rows(rows, self.values.names(), BAG_MEASURES, TRANSPARENCY, NO_TRUTH)
         measured = self._measured_maps(records, dataset)
         rows += [_of_cells(entry) for entry in measured.rows]
