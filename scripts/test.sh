@@ -4,9 +4,13 @@ set -euo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$repository/scripts/environment.sh"
+. "$repository/scripts/label_environment.sh"
 
 prepare_environment "$repository/requirements-dev.txt"
 cd "$repository"
+# a server that cannot be set up does not keep the rest from being tested, and is no success either
+label_environment=there
+prepare_label_environment || label_environment=missing
 
 echo "== ruff"
 "$python" -m ruff check .
@@ -25,6 +29,14 @@ for bundle in bundles/*/; do
 done
 mapfile -t files < <(grep -L '^BUNDLE = ' scripts/benchmarks/*.py)
 "$python" -m mypy scripts/*.py "${files[@]}"
+# the MONAI Label app has a module path of its own
+MYPYPATH="$repository/scripts/label_app" "$python" -m mypy --package lib
+MYPYPATH="$repository/scripts/label_app" "$python" -m mypy scripts/label_app/main.py scripts/label_app/server.py
 echo "== pytest"
 # one computing thread for each of the parallel workers: more only wait for each other
 OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses 2 --dist worksteal "$@"
+if [ "$label_environment" = missing ]; then
+    echo "Error: the environment of the MONAI Label server could not be set up (the reason is printed at the start), so the" >&2
+    echo "tests that need it were skipped: all of tests/scripts/label_app that talk to a real server." >&2
+    exit 1
+fi

@@ -180,8 +180,12 @@ def _write_data(bundle: ServedBundle, sections: Mapping[str, Sequence[Mapping[st
 
 
 def _training(bundle: ServedBundle, places: Mapping[str, Any], settings: LabelTraining) -> ConfigWorkflow:
-    """Open ``training`` with the served weights and lines of progress added to its handlers."""
-    overrides = {**places, "resume": False}
+    """Open ``training`` with the served weights and lines of progress added to its handlers.
+
+    What else differs from ``train.json`` stands in ``serve.json``: trained weights need no warm-up, and of few samples
+    it can be a single step, which torch's ``OneCycleLR`` cannot do.
+    """
+    overrides = {**bundle.settings["training"], **places, "resume": False}
     if settings.max_epochs is not None:
         overrides["max_epochs"] = settings.max_epochs
     workflow = open_station(bundle.root, "training", TRAINING, overrides)
