@@ -39,7 +39,7 @@ class Exporter:
         with_calibration: whether the calibration travels along; without it there are no probabilities that can be
             trusted.
         opset: version of ONNX's operators.
-        tolerance: greatest difference of a logit from the bundle's own.
+        tolerance: greatest difference of a logit from the bundle's own, as a share of it where it is above 1.
 
     Raises:
         DataError: if there is no such format.

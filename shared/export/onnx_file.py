@@ -17,7 +17,7 @@ from shared.data.errors import DataError
 from shared.data.files import atomic_path
 from shared.export.form import ExportForm
 
-__all__ = ["compare_onnx", "write_onnx"]
+__all__ = ["compare_onnx", "logit_difference", "write_onnx"]
 
 INSTALL = "install them with: pip install 'monai-explainable-bundles[export]'"
 #: sizes of the named axes: what an export is traced with, none of them 1, which would be taken for a constant ...
@@ -44,7 +44,7 @@ def write_onnx(
         documents: what travels with it, see :mod:`shared.export.documents`; becomes metadata of the file.
         path: the file.
         opset: version of ONNX's operators.
-        tolerance: greatest difference of a logit from the bundle's own.
+        tolerance: greatest difference of a logit from the bundle's own, see :func:`compare_onnx`.
 
     Returns:
         The greatest difference found.
@@ -74,7 +74,8 @@ def compare_onnx(
 ) -> float:
     """Return the greatest difference of logits between ONNX Runtime and the bundle, on random inputs.
 
-    Samples, where there are any, are compared as well. NaN, if anything is not finite.
+    A logit z differs by ``|z' − z| / max(1, |z|)``: random inputs may be far from what a network was trained on, and
+    rounding grows with the logit. Samples, where there are any, are compared as well. NaN, if anything is not finite.
 
     Args:
         form: of the network.
@@ -91,9 +92,19 @@ def compare_onnx(
         with torch.no_grad(), _evaluating(form):
             traced = form.onnx(*values)
             wanted = [form.reference(*values), *(traced[1:] if isinstance(traced, tuple) else ())]
-        pairs = [np.abs(want.numpy() - got).max() for want, got in zip(wanted, found, strict=True)]
+        pairs = [logit_difference(torch.from_numpy(got), want) for want, got in zip(wanted, found, strict=True)]
         greatest = float(np.max([greatest, *pairs]))
     return greatest
+
+
+def logit_difference(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the greatest ``|z' − z| / max(1, |z|)`` of two tensors of logits; NaN, if one is not finite.
+
+    Example:
+        >>> logit_difference(torch.tensor([0.5, 99.0]), torch.tensor([0.25, 100.0]))
+        0.25
+    """
+    return float(((found - expected).abs() / expected.abs().clamp_min(1)).max())
 
 
 def _traced(form: ExportForm, opset: int) -> Any:

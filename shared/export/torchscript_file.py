@@ -12,6 +12,7 @@ from monai.data.torchscript_utils import save_net_with_metadata
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
 from shared.export.form import ExportForm
+from shared.export.onnx_file import logit_difference
 
 __all__ = ["write_torchscript"]
 
@@ -27,7 +28,7 @@ def write_torchscript(
         form: what is written; the weights are loaded.
         documents: what travels with it, see :mod:`shared.export.documents`.
         path: the file.
-        tolerance: greatest difference of a logit from the network's own.
+        tolerance: greatest difference of a logit from the network's own, as a share of it where it is above 1.
 
     Returns:
         The greatest difference found.
@@ -45,7 +46,7 @@ def write_torchscript(
             more_extra_files=further,
         )
         image = form.draw({"batch": 2, "instances": 3}, seed=0)[0]
-        difference = float((torch.jit.load(str(temporary))(image) - network(image)).abs().max())
+        difference = logit_difference(torch.jit.load(str(temporary))(image), network(image))
         if not difference <= tolerance:
             raise DataError(
                 f"{path}: not written, the scripted network's logits differ by {difference:.2g}, expected at most "

@@ -14,6 +14,8 @@ import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.bundles.commands import BundleCommands, assert_equal_states, folders, last_line, read, run
+from tests.bundles.exported import assert_export_predicts_alike
+from tests.bundles.packaged import assert_package_runs
 
 # slides of 1.3 mm at 1 µm to a pixel
 PHANTOM = {
@@ -151,6 +153,15 @@ def test_inference_equals_evaluation_on_a_prepared_set_on_features_and_on_slides
         np.testing.assert_allclose(inferred[column], evaluated.loc[inferred.index, column], atol=2e-4, err_msg=name)
         left_out = pd.read_csv(output / "excluded.csv")["item"].tolist()
         assert left_out == ([] if name == "prepared" else ["cut"])
+
+
+def test_an_export_predicts_alike(trained, data, bundle_scripts):
+    bundle_scripts("camelyon_attmil")
+    assert_export_predicts_alike("camelyon_attmil", trained, data, **NETWORK)
+
+
+def test_a_package_runs_elsewhere(trained, data, tmp_path):
+    assert_package_runs("camelyon_attmil", trained, data, tmp_path, **NETWORK)
 
 
 def test_killed_training_resumes_to_the_same_model(data, tmp_path):

@@ -14,6 +14,8 @@ from PIL import Image
 from scipy.special import expit
 
 from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+from tests.bundles.exported import assert_export_predicts_alike
+from tests.bundles.packaged import assert_package_runs
 
 CLASSES = ["atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion"]
 # as small as a network can be that still goes every way of the default one
@@ -137,6 +139,15 @@ def test_plain_pictures_are_inferred_and_broken_ones_recorded(trained, data):
     excluded = pd.read_csv(output / "excluded.csv").set_index("source")["reason"]
     assert "cut short" in excluded["cut.jpg"]
     assert "constant" in excluded["constant.png"]
+
+
+def test_an_export_predicts_alike(trained, data, bundle_scripts):
+    bundle_scripts("chexpert_informer")
+    assert_export_predicts_alike("chexpert_informer", trained, data, **NETWORK)
+
+
+def test_a_package_runs_elsewhere(trained, data, tmp_path):
+    assert_package_runs("chexpert_informer", trained, data, tmp_path, **NETWORK)
 
 
 def test_explaining(trained, data):

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+from tests.bundles.exported import assert_export_predicts_alike
+from tests.bundles.packaged import assert_package_runs
 
 FAST = {"max_epochs": 25, "patience": 25, "batch_size": 16, "learning_rate": 0.003, "saliency_interval": 25}
 
@@ -112,6 +114,15 @@ def test_raw_recordings_are_inferred_and_broken_ones_recorded(trained, data):
     assert table["id"].str.startswith(good.stem).all()
     excluded = (output / "excluded.csv").read_text()
     assert "D99_Neu_001.phase" in excluded
+
+
+def test_an_export_predicts_alike(trained, data, bundle_scripts):
+    bundle_scripts("leukocyte_qpi")
+    assert_export_predicts_alike("leukocyte_qpi", trained, data)
+
+
+def test_a_package_runs_elsewhere(trained, data, tmp_path):
+    assert_package_runs("leukocyte_qpi", trained, data, tmp_path)
 
 
 def test_explaining(trained, data):

@@ -11,6 +11,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from tests.bundles.commands import BundleCommands, assert_equal_states, folders, last_line, read, run
+from tests.bundles.exported import assert_export_predicts_alike
+from tests.bundles.packaged import assert_package_runs
 
 # as small as a training can be that still learns something: the phantom's cells are then 0.6 µm to a pixel
 NETWORK = {"image_size": 32, "width": 4}
@@ -117,6 +119,15 @@ def test_inference_equals_evaluation_on_a_prepared_set_and_on_the_source(trained
         assert len(inferred) == (len(evaluated) if name == "prepared" else 40)
         columns = [*EXPERTS, "gate", "probability_tumoral"]
         np.testing.assert_allclose(inferred.loc[evaluated.index, columns], evaluated[columns], atol=1e-5)
+
+
+def test_an_export_predicts_alike(trained, data, bundle_scripts):
+    bundle_scripts("lymphocytosis_moe")
+    assert_export_predicts_alike("lymphocytosis_moe", trained, data, **NETWORK)
+
+
+def test_a_package_runs_elsewhere(trained, data, tmp_path):
+    assert_package_runs("lymphocytosis_moe", trained, data, tmp_path, **NETWORK)
 
 
 def test_killed_training_resumes_to_the_same_model(data, tmp_path):
