@@ -14,7 +14,7 @@ prepare_label_environment() {
     fi
     if [ ! -x "$label_python" ]; then
         local base="" candidate
-        for candidate in python3.12 python3.11 python3; do
+        for candidate in python3.11 python3.12 python3; do
             if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
                 base=$candidate
                 break
