@@ -103,7 +103,8 @@ def test_explaining_writes_what_its_index_lists(work):
         broken = sample["id"] == "test_16"
         assert ("not a slide that OpenSlide" in slide["missing"]) == broken
         for tile in (*slide["highest"], *slide["lowest"]):
-            assert broken or (work / "eval" / tile["image_png"]).is_file()
+            # of the slides of training and validation there are features only
+            assert slide["missing"] or (work / "eval" / tile["image_png"]).is_file()
 
 
 def test_explanations_are_measured(work):
