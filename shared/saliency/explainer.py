@@ -69,9 +69,11 @@ class Explainer:
         provenance: where weights and data come from, for the index.
         elements: measures the elements of interpretability; ``None`` to leave that out.
         similar: finds the training cases that are most like each sample of the gallery; ``None`` to leave that out.
+        class_methods: methods whose maps of all classes are written, for a viewer that switches between them.
 
     Raises:
-        DataError: if there are no samples, the target class is unknown, or, in ``run``, a truth file is broken.
+        DataError: if there are no samples, the target class or one of ``class_methods`` is unknown, or, in ``run``, a
+            truth file is broken.
         ValueError: if there is no method, a name of one cannot name a file, or records and data set differ in length.
     """
 
@@ -99,11 +101,14 @@ class Explainer:
         provenance: Mapping[str, Any] | None = None,
         elements: LabelledElements | None = None,
         similar: SimilarCases | None = None,
+        class_methods: Sequence[str] = (),
     ) -> None:
         if not methods:
             raise ValueError("name at least one attribution method")
         if wrong := [name for name in methods if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name == "image"]:
             raise ValueError(f"methods must be named by letters, digits, _ and -, and not image; found {wrong[0]!r}")
+        if unknown := [name for name in class_methods if name not in methods]:
+            raise DataError(f"class_methods: {unknown[0]!r} is none of the methods {', '.join(methods)}")
         if not records:
             raise DataError("there are no samples to explain; check dataset_dir and section")
         if len(records) != len(dataset):
@@ -111,6 +116,7 @@ class Explainer:
         if target_class is not None and target_class not in classes:
             raise DataError(f"target_class {target_class!r} is none of the classes {', '.join(classes)}")
         self.methods = dict(methods)
+        self.class_methods = tuple(class_methods)
         self.dataset = dataset
         self.records = [dict(record) for record in records]
         self.classes = list(classes)
@@ -185,6 +191,8 @@ class Explainer:
                 if mask is not None and measurable[index]:
                     quality = sample_quality(map_quality(maps[index][None], mask[None], sign=method.sign), 0)
                 entry["methods"][name] = {**files, "quality": quality}
+            if name in self.class_methods and shown:
+                self._write_classes(method, name, entries, images[[row[index] for index in shown]])
         if self.elements is not None and described:
             self.elements.write(
                 images[[row[index] for index in described]],
@@ -197,6 +205,17 @@ class Explainer:
         content = {"samples": list(entries.values()), "methods": summaries, "provenance": self.provenance}
         drawn = {"resampled": self._drawn(measured).to_json()} if measured else {}
         return self.files.write_index(content | drawn)
+
+    def _write_classes(
+        self, method: Attribution, name: str, entries: Mapping[int, dict[str, Any]], images: torch.Tensor
+    ) -> None:
+        """Write the maps of all other classes of the samples that are shown, ``images`` in the order of ``entries``."""
+        maps = [
+            method.attribute_classes(batch).maps.sum(dim=2).cpu().numpy() for batch in images.split(self.batch_size)
+        ]
+        for entry, of_sample in zip(entries.values(), np.concatenate(maps), strict=True):
+            by_class = dict(zip(self.classes, of_sample, strict=True))
+            entry["methods"][name]["classes"] = self.files.write_classes(entry, name, by_class)
 
     def _measurable(self, predicted: Sequence[int], targets: Sequence[int]) -> list[bool]:
         """Tell for each record whether its map should point at a known cause: that of the class explained."""

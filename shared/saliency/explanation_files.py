@@ -154,6 +154,29 @@ class ExplanationFiles:
         write_map(self.output_dir / nifti, attribution, pixel_size_mm=size_mm, description=description)
         return {"overlay_png": overlay, "layer_png": layer, "limit": limit, "nifti": nifti}
 
+    def write_classes(self, entry: Mapping[str, Any], method: str, maps: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Write a sample's maps of other classes as layers for a viewer and as NIfTI.
+
+        Args:
+            entry: describes the sample.
+            method: key of the method.
+            maps: signed map ``(H, W)`` by class; that of the class which the entry explains is left out.
+
+        Returns:
+            By class ``layer_png``, ``limit`` and ``nifti``, as :meth:`write_map` returns them.
+        """
+        written = {}
+        for place, (label, attribution) in enumerate(maps.items()):
+            if label == entry["target"]:
+                continue
+            # classes are numbered: their names may be no file names
+            layer, nifti = (self._name(entry, f"{method}_class{place}{ending}") for ending in ("_layer.png", ".nii.gz"))
+            limit = write_map_layer(self.output_dir / layer, attribution)
+            size_mm = 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000
+            write_map(self.output_dir / nifti, attribution, pixel_size_mm=size_mm, description=f"{method}: {label}")
+            written[label] = {"layer_png": layer, "limit": limit, "nifti": nifti}
+        return written
+
     def write_similar(self, entry: Mapping[str, Any], rank: int, image: np.ndarray) -> str:
         """Write a training case that is like a sample, small and plain.
 

@@ -46,7 +46,8 @@ class FindingExplainer:
         images: what can be explained.
         device: device of the network.
         output_dir: files go to ``explanations`` below it.
-        compared_method: method of the maps of flagged cases, one of ``methods``.
+        compared_method: method whose maps of all findings are written, of flagged cases as pictures beside each
+            other; one of ``methods``.
         samples_per_finding: images in the gallery in which a finding is predicted and present.
         wrong_samples: wrong predictions in the gallery.
         flagged_samples: flagged predictions in the gallery.
@@ -246,6 +247,9 @@ class FindingExplainer:
                 FindingQuality.of_case(maps[finding], known["mask"], sign) if entry["label"] == entry["target"] else {}
             )
             entry["methods"][method] = {**files, "quality": measured}
+            if method == self.compared_method:
+                by_finding = dict(zip(self.images.classes, maps, strict=True))
+                entry["methods"][method]["classes"] = self.files.write_classes(entry, method, by_finding)
         if method != self.compared_method or index not in plan.compared:
             return
         first = plan.compared[index]

@@ -94,6 +94,11 @@ def test_maps_lie_on_the_grid_of_the_image(explain, tmp_path):
         k = CLASSES.index(sample["target"])
         assert values[20, 12 * k + 6] == pytest.approx(1)
         assert values[20, (12 * k + 36) % 60] == pytest.approx(0)
+        others = sample["methods"]["painted"]["classes"]
+        assert set(others) == set(CLASSES) - {sample["target"]}
+        for name, files in others.items():
+            other = nibabel.load(tmp_path / "eval" / files["nifti"]).get_fdata()[..., 0]
+            assert other[20, 12 * CLASSES.index(name) + 6] == pytest.approx(1)
     folders = {sample["methods"]["painted"]["overlay_png"].rsplit("/", 1)[0] for sample in index["samples"]}
     assert len(folders) == 4, "two findings of one image do not overwrite one another"
 

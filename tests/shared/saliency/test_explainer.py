@@ -118,6 +118,24 @@ def test_maps_are_written_as_the_method_gave_them(world, network, tmp_path):
     assert max(methods["stub"].batches) == 7
 
 
+def test_a_viewer_gets_the_maps_of_all_other_classes(world, network, tmp_path):
+    methods = {"gradient": InputXGradient(network), "stub": ImageTimesTarget(network)}
+    index = explain(world, network, tmp_path, methods, batch_size=7, class_methods=["gradient"])
+    for entry in index["samples"]:
+        image = world[0][number(entry)]["image"]
+        others = entry["methods"]["gradient"]["classes"]
+        assert set(others) == set(CLASSES) - {entry["target"]}
+        assert "classes" not in entry["methods"]["stub"]
+        for label, files in others.items():
+            expected = methods["gradient"].attribute(image[None], CLASSES.index(label))[0, 0].numpy()
+            written = nib.load(tmp_path / "eval" / files["nifti"]).get_fdata()[:, :, 0]
+            np.testing.assert_allclose(written, expected, rtol=1e-5, atol=1e-7)
+            with Image.open(tmp_path / "eval" / files["layer_png"]) as layer:
+                assert layer.size == expected.shape[::-1]
+    with pytest.raises(DataError, match="class_methods: 'lrp' is none of the methods gradient, stub"):
+        explain(world, network, tmp_path, methods, class_methods=["lrp"])
+
+
 def test_pictures_carry_proper_names_and_files_the_keys(world, network, tmp_path, monkeypatch):
     captions = {}
 
