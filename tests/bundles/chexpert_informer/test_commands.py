@@ -8,11 +8,13 @@ import shutil
 import nibabel
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 import torch
 from PIL import Image
 from scipy.special import expit
 
+from tests.bundles.chexpert_informer.conftest import build_dicom
 from tests.bundles.commands import BundleCommands, folders, last_line, read, run
 from tests.bundles.exported import assert_export_predicts_alike
 from tests.bundles.packaged import assert_package_runs
@@ -163,6 +165,28 @@ def test_explaining(trained, data):
         assert nibabel.load(trained / "eval" / entry["nifti"]).shape == (64, 64, 1), "the grid of the film"
         assert (trained / "eval" / entry["overlay_png"]).read_bytes().startswith(b"\x89PNG")
     assert "Guided" in (trained / "eval" / "report.html").read_text()
+
+
+def test_results_go_back_as_dicom(trained, data):
+    pytest.importorskip("highdicom", reason="not installed: pip install 'monai-explainable-bundles[dicom]'")
+    source, output = trained / "dicom_films", trained / "from_dicom"
+    source.mkdir()
+    for number, record in enumerate(read(data, "datalist.json")["test"][:3]):
+        pixels = np.asarray(Image.open(data / record["image"])).astype(np.uint16) * 16
+        uids = {name: f"1.2.3.{number}.{place}" for place, name in enumerate(("StudyInstanceUID", "SeriesInstanceUID"))}
+        content = build_dicom(pixels, patient=f"P{number}", **uids)
+        pydicom.dcmwrite(source / f"film{number}.dcm", content, enforce_file_format=True)
+    common = {"dataset_dir": source, "ckpt_dir": trained / "models", "output_dir": output, **NETWORK}
+    run(command("inferring", ["inference", "dicom"], **common, dicom_overlays="all"), trained)
+    index = pd.read_csv(output / "dicom" / "index.csv", keep_default_na=False)
+    assert index["overlays"].tolist() == [len(CLASSES)] * 3
+    assert set(index["reason"]) == {""}
+    predicted = pd.read_csv(output / "predictions.csv").set_index("id")
+    for name, folder in zip(index["id"], index["folder"], strict=True):
+        report = pydicom.dcmread(output / "dicom" / folder / "report.dcm")
+        texts = {str(element.value) for element in report.iterall() if element.keyword == "TextValue"}
+        assert set(predicted.loc[name, [f"reason_{finding}" for finding in CLASSES]]) <= texts
+        assert report.PatientID == f"P{name[-1]}"
 
 
 def test_killed_training_resumes_to_the_same_model(data, tmp_path):
