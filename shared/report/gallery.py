@@ -57,6 +57,8 @@ class Case:
         overlays: of each method its quality, and where there is no view its picture in a frame.
         view: the image with its maps as layers; ``None`` where explanations have none.
         similar: training cases that look alike to the network.
+        watched: whether it is a validation sample that was explained while the network trained, and no sample of what
+            is evaluated.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Case:
     view: View | None = None
     similar: Sequence[SimilarCase] = field(default_factory=list)
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    watched: bool = False
 
     @property
     def measured(self) -> bool:
@@ -90,6 +93,8 @@ def explained_samples(
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the samples of the index of explanations, each with its place for messages.
 
+    Validation samples that were watched while the network trained come last: they are not what was evaluated.
+
     Args:
         sources: with explanations.
         kind: which to return: single images, bags of instances (with the key ``bag``) or slides (``slide``).
@@ -102,7 +107,8 @@ def explained_samples(
     if not isinstance(samples, list):
         raise DataError(f"{where}: found {type(samples).__name__}, expected a list; run explaining again")
     tables = [(f"{where}[{i}]", read_table(sample, f"{where}[{i}]")) for i, sample in enumerate(samples)]
-    return [(place, sample) for place, sample in tables if _kind(sample) == kind]
+    chosen = [(place, sample) for place, sample in tables if _kind(sample) == kind]
+    return sorted(chosen, key=lambda item: item[1].get("watched") is True)
 
 
 def _kind(sample: Mapping[str, Any]) -> str:
@@ -241,6 +247,7 @@ def read_case(
             for label in sources.classes
             if not math.isnan(row.get(f"probability_{label}", math.nan))
         },
+        watched=sample.get("watched") is True,
     )
 
 

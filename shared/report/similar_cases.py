@@ -28,12 +28,14 @@ class SimilarCase:
         label: its class; empty if unknown.
         similarity: cosine of both embeddings, -1 to 1.
         image: its picture; ``None`` if there is none.
+        searched: how many of how many training cases were compared; ``None`` for all.
     """
 
     id: str
     label: str
     similarity: float
     image: EmbeddedImage | None
+    searched: tuple[int, int] | None = None
 
 
 def read_similar(
@@ -64,8 +66,15 @@ def read_similar(
                 label="" if row.get("label") is None else str(row["label"]),
                 similarity=read_number(row.get("similarity"), f"{place}.similarity"),
                 image=pictures.get(row.get("image_png"), f"{place}.image_png"),
+                searched=_searched(row, place),
             )
             for place, row in entries
         ]
         for where, entries in rows.items()
     }
+
+
+def _searched(row: Mapping[str, Any], place: str) -> tuple[int, int] | None:
+    if row.get("candidates") is None:
+        return None
+    return int(read_number(row["candidates"], f"{place}.candidates")), int(read_number(row.get("of"), f"{place}.of"))

@@ -127,7 +127,8 @@ class SimilarCases:
                 returns its path in the index; ``None`` for no pictures.
 
         Returns:
-            For each sample, the nearest case first: ``id``, ``label``, ``similarity`` and ``image_png``.
+            For each sample, the nearest case first: ``id``, ``label``, ``similarity`` and ``image_png``; also
+            ``candidates`` and ``of`` (numbers of training cases that were compared, and that there are) if not all were.
         """
         if len(items) == 0:
             return []
@@ -152,6 +153,8 @@ class SimilarCases:
         record = self.records[place]
         picture = None if write is None else write(sample, rank, self.dataset[place])
         entry = {"id": record["id"], "label": self.label(record), "similarity": similarity}
+        if len(self.chosen) < len(self.records):
+            entry |= {"candidates": len(self.chosen), "of": len(self.records)}
         return entry if picture is None else entry | {"image_png": picture}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from shared.data.errors import DataError
 from shared.report.build import build_report
 from shared.report.gallery import read_cases
 from shared.report.layer_images import embed_layers
+from shared.report.page import render_page
 from shared.report.pictures import Pictures
 from shared.report.sources import read_sources
 from shared.report.view import LayerEntry, View, add_view, read_view
@@ -155,3 +157,21 @@ def test_a_scale_that_is_not_symmetric_is_kept(tmp_path):
     (layer,) = found.layers
     assert (layer.low, layer.high, layer.signed, layer.unit) == (0.0, 0.4, False, "share of attention")
     assert (found.width, found.height, found.scale_bar) == (4096, 2048, None)
+
+
+def test_watched_samples_come_last_and_are_no_evaluated_ones(layered, tmp_path):
+    eval_dir = tmp_path / "eval"
+    shutil.copytree(layered, eval_dir)
+    index = eval_dir / "explanations" / "index.json"
+    content = json.loads(index.read_text())
+    first = content["samples"][0]
+    first["watched"] = True
+    first["similar"][0] |= {"candidates": 5, "of": 12}
+    index.write_text(json.dumps(content))
+    sources = read_sources(eval_dir)
+    cases = read_cases(sources)
+    assert [case.watched for case in cases] == [False] * (len(cases) - 1) + [True]
+    assert cases[-1].id == first["id"]
+    page = render_page(sources)
+    assert page.count("it is not among the samples that were evaluated") == 1
+    assert "(of 5 drawn at random from 12)" in page

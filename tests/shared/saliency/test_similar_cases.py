@@ -67,8 +67,14 @@ def test_cases_are_embedded_once_and_in_batches(embeddings):
     ]
     assert found[0][0]["similarity"] == pytest.approx(expected.similarity[0, 0])
     assert found[0][0]["label"] == "ab"[int(expected.places[0, 0]) % 2]
-    assert "image_png" not in found[0][0]
+    assert not {"image_png", "candidates", "of"} & set(found[0][0])
     assert similar.of([]) == []
+
+
+def test_it_is_said_when_not_all_training_cases_were_compared(embeddings):
+    similar, _ = cases_of(embeddings[1][:12], count=1, candidates=5)
+    entry = similar.of(embeddings[0][:1])[0][0]
+    assert (entry["candidates"], entry["of"]) == (5, 12)
 
 
 def test_pictures_are_written_of_the_cases_that_were_found(embeddings):
