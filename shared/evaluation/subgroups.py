@@ -3,10 +3,14 @@
 Each subgroup has the metrics of the whole with an interval of its own, and the difference to all others: samples are
 resampled once, and both sides are measured on the same resample. With many subgroups some differences exclude 0 by
 chance, one in twenty at a level of 95 %.
+
+A side whose resamples all agree, 14 of 14 right for instance, seems to be known exactly, and the interval of the
+difference would be that of the other side alone: such a difference has a value and the reason why it has no interval.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,13 +18,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shared.evaluation.bootstrap import Statistic, bootstrap_interval, count_groups
+from shared.evaluation.bootstrap import Interval, Statistic, bootstrap_interval, count_groups
 
-__all__ = ["MOST_GROUPS", "Subgroup", "divide", "subgroup_metrics"]
+__all__ = ["MOST_GROUPS", "Subgroup", "divide", "excludes_zero", "expected_by_chance", "key_title", "subgroup_metrics"]
 
 #: a key with more values names samples rather than groups them
 MOST_GROUPS = 12
 UNKNOWN = "unknown"
+#: last parts of keys that are units, as readers know them
+UNITS = {"pg": "pg", "um": "µm", "um2": "µm²", "mm": "mm", "mm2": "mm²", "px": "px", "years": "years"}
+
+
+def key_title(key: str) -> str:
+    """Return a key of records in words, its unit in brackets.
+
+    Example:
+        >>> key_title("dry_mass_pg"), key_title("lymphocyte_count"), key_title("sex")
+        ('dry mass (pg)', 'lymphocyte count', 'sex')
+    """
+    name, _, unit = key.rpartition("_")
+    return f"{name} ({UNITS[unit]})".replace("_", " ") if name and unit in UNITS else key.replace("_", " ")
+
+
+def excludes_zero(ends: Sequence[float] | None) -> bool:
+    """Whether the interval of a difference shows one; never without an interval."""
+    return ends is not None and (ends[0] > 0 or ends[1] < 0)
+
+
+def expected_by_chance(compared: int, level: float = 0.95) -> int:
+    """Return how many of so many differences exclude 0 by chance, rounded up, if in truth there is none.
+
+    Example:
+        >>> expected_by_chance(20), expected_by_chance(21)
+        (1, 2)
+    """
+    return math.ceil(round((1 - level) * compared, 9))
 
 
 @dataclass(frozen=True)
@@ -110,9 +142,9 @@ def subgroup_metrics(
 
     Returns:
         By key ``{"groups": [{"name", "n", "metrics": {name: entry}, "against_rest": {name: entry}}, …]}``, where an
-        entry is ``{"value", "ci95"}`` as everywhere, ``against_rest`` is the metric here less that of all others; or
-        ``{"reason"}`` for a key that divides nothing: no record has it, all say the same, or there are more than
-        ``MOST_GROUPS`` values.
+        entry is ``{"value", "ci95"}`` as everywhere, ``against_rest`` is the metric here less that of all others, with
+        no interval but the reason where the resamples of one side all agree; or ``{"reason"}`` for a key that divides
+        nothing: no record has it, all say the same, or there are more than ``MOST_GROUPS`` values.
 
     Raises:
         ValueError: if arrays and records differ in number.
@@ -134,14 +166,13 @@ def subgroup_metrics(
 
 
 def _why_not(parts: Sequence[Subgroup], key: str) -> str | None:
+    title = key_title(key)
     if not parts or all(part.name == UNKNOWN for part in parts):
-        return f"no record says its {key}"
+        return f"no record says its {title}"
     if len(parts) == 1:
-        return f"all samples are of one {key}: {parts[0].name}"
+        return f"all samples are of one {title}: {parts[0].name}"
     if len(parts) > MOST_GROUPS:
-        return (
-            f"the samples are of {len(parts)} different {key} values, more than the {MOST_GROUPS} that are told apart"
-        )
+        return f"the samples are of {len(parts)} values of {title}, more than the {MOST_GROUPS} that are told apart"
     return None
 
 
@@ -159,25 +190,38 @@ def _measure(
         columns = []
         for part in parts:
             here, rest = (_weighted(statistic, weights, arrays, side, width) for side in (part.members, ~part.members))
-            columns += [here, here - rest]
-        return np.concatenate(columns, axis=1)  # (R, parts * 2 * M)
+            columns += [here, rest, here - rest]
+        return np.concatenate(columns, axis=1)  # (R, parts * 3 * M)
 
     interval = bootstrap_interval(of_parts, data, **options)
     rows = []
     for index, part in enumerate(parts):
         sides = (part.members, ~part.members)
         own = min(count_groups(int(side.sum()), None if unit is None else unit[side]) for side in sides)
-        start = 2 * width * index
-        entries = [replace(interval[start + column], groups=own).to_json() for column in range(2 * width)]
+        found = [replace(interval[3 * width * index + column], groups=own) for column in range(3 * width)]
+        sides_and_difference = zip(found[:width], found[width : 2 * width], found[2 * width :], strict=True)
         rows.append(
             {
                 "name": part.name,
                 "n": int(part.members.sum()),
-                "metrics": dict(zip(names, entries[:width], strict=True)),
-                "against_rest": dict(zip(names, entries[width:], strict=True)),
+                "metrics": {name: entry.to_json() for name, entry in zip(names, found[:width], strict=True)},
+                "against_rest": {
+                    name: _difference(*three) for name, three in zip(names, sides_and_difference, strict=True)
+                },
             }
         )
     return rows
+
+
+def _difference(here: Interval, rest: Interval, difference: Interval) -> dict[str, Any]:
+    """Return the entry of ``here - rest``, without an interval if one side has none."""
+    entry, key = difference.to_json(), f"ci{100 * difference.level:g}"
+    if entry[key] is None or math.isnan(entry["value"]):
+        return entry
+    for side, whose in ((here, "this group"), (rest, "all others")):
+        if side.to_json()[key] is None:
+            return entry | {key: None, "reason": f"all resamples of {whose} agree, too few to tell how sure they are"}
+    return entry
 
 
 def _weighted(

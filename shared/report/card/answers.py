@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from shared.evaluation.subgroups import excludes_zero, expected_by_chance, key_title
 from shared.report.card.fields import is_unknown
 from shared.report.formats import number
 
@@ -208,12 +209,12 @@ def subgroup_results(card: Mapping[str, Any]) -> str | None:
             for entry in group["against_rest"]:
                 if entry["ci95"]:
                     compared += 1
-                    if entry["ci95"][0] > 0 or entry["ci95"][1] < 0:
-                        found.append(f"{key} {group['name']}: {entry['title']} {entry['value']:+.3f}")
+                    if excludes_zero(entry["ci95"]):
+                        found.append(f"{key_title(key)} {group['name']}: {entry['title']} {entry['value']:+.3f}")
     listed = f": {'; '.join(found)}" if found else ""
     return (
-        f"Measured by {', '.join(table)}. Of {compared} differences to all other samples, {len(found)} exclude 0"
-        f"{listed} (about {compared / 20:.0f} would by chance)."
+        f"Measured by {', '.join(map(key_title, table))}. Of {compared} differences to all other samples, "
+        f"{len(found)} exclude 0{listed} (about {expected_by_chance(compared)} would by chance)."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.evaluation.interpretability.measures import MEASURES
+from shared.evaluation.subgroups import excludes_zero, key_title
 from shared.report.card.fields import is_unknown
 from shared.report.formats import number
 from shared.report.markdown import markdown_table, markdown_text
@@ -126,12 +127,19 @@ def _subgroups(card: Mapping[str, Any]) -> Iterable[str]:
     rows = []
     for key, groups in card["subgroups"].items():
         if is_unknown(groups):
-            rows.append((key, "", "", "", f"not measured: {groups['reason']}", ""))
+            rows.append((key_title(key), "", "", "", f"not measured: {groups['reason']}", ""))
             continue
         for group in groups:
             rest = {entry["name"]: entry for entry in group["against_rest"]}
             rows += [
-                (key, group["name"], group["n"], entry["title"], estimate_text(entry), _marked(rest[entry["name"]]))
+                (
+                    key_title(key),
+                    group["name"],
+                    group["n"],
+                    entry["title"],
+                    estimate_text(entry),
+                    _marked(rest[entry["name"]]),
+                )
                 for entry in group["metrics"]
             ]
     header = ("by", "group", "N", "measure", "value", "less that of all others")
@@ -140,8 +148,7 @@ def _subgroups(card: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _marked(entry: Mapping[str, Any]) -> str:
-    outside = entry["ci95"] and (entry["ci95"][0] > 0 or entry["ci95"][1] < 0)
-    return estimate_text(entry) + (" (*)" if outside else "")
+    return estimate_text(entry) + (" (*)" if excludes_zero(entry["ci95"]) else "")
 
 
 def _methods(card: Mapping[str, Any]) -> Iterable[str]:

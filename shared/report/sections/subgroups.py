@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.evaluation.subgroups import excludes_zero, expected_by_chance, key_title
 from shared.report.instances import read_rows
 from shared.report.measures import Estimate, read_estimates, read_number, read_table
 from shared.report.sources import Sources
@@ -32,8 +33,7 @@ class SubgroupRow:
     def differs(self, name: str) -> bool:
         """Whether the interval of the difference to all others excludes 0."""
         difference = self.differences.get(name)
-        ends = None if difference is None else difference.interval
-        return ends is not None and (ends[0] > 0 or ends[1] < 0)
+        return difference is not None and excludes_zero(difference.interval)
 
 
 def subgroup_section(sources: Sources) -> dict[str, Any] | None:
@@ -52,14 +52,19 @@ def subgroup_section(sources: Sources) -> dict[str, Any] | None:
         if rows:
             tables[key] = rows
         else:
-            reasons[key] = str(entry.get("reason") or "not measured")
+            reasons[key_title(key)] = str(entry.get("reason") or "not measured")
+    differences = [difference for rows in tables.values() for row in rows for difference in row.differences.values()]
+    compared = sum(difference.interval is not None for difference in differences)
     return {
         "tables": tables,
+        "titles": {key: key_title(key) for key in tables},
         "reasons": reasons,
         "measures": {
             key: list(dict.fromkeys(name for row in rows for name in row.metrics)) for key, rows in tables.items()
         },
-        "compared": sum(len(row.differences) for rows in tables.values() for row in rows),
+        "compared": compared,
+        "without_interval": len(differences) - compared,
+        "by_chance": expected_by_chance(compared),
         "differ": sum(row.differs(name) for rows in tables.values() for row in rows for name in row.differences),
     }
 

@@ -8,7 +8,14 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc
 
 from shared.evaluation.bootstrap import bootstrap_weights, weighted_mean
 from shared.evaluation.headline_statistics import classification_headline, multi_label_headline
-from shared.evaluation.subgroups import MOST_GROUPS, divide, subgroup_metrics
+from shared.evaluation.subgroups import (
+    MOST_GROUPS,
+    divide,
+    excludes_zero,
+    expected_by_chance,
+    key_title,
+    subgroup_metrics,
+)
 
 N = 60
 
@@ -91,6 +98,33 @@ def test_a_true_difference_is_found_and_a_group_of_one_patient_has_no_interval(r
     alone = _mean_metrics(records, values, groups=donors)["sex"]["groups"][-1]
     assert alone["name"] == "X"
     assert alone["metrics"]["mean"]["reason"] == "only one group"
+
+
+def test_a_difference_to_a_group_without_variance_has_no_interval():
+    sexes, right = np.repeat(["F", "M"], [14, 46]), np.r_[np.ones(14), np.arange(46) % 2]
+    female, male = _mean_metrics([{"sex": sex, "age": 1} for sex in sexes], right)["sex"]["groups"]
+    assert female["metrics"]["mean"]["reason"] == "all resamples agree"
+    assert male["metrics"]["mean"]["ci95"] is not None
+    for group, sign, whose in ((female, 1, "this group"), (male, -1, "all others")):
+        difference = group["against_rest"]["mean"]
+        assert difference["value"] == pytest.approx(sign * 0.5)
+        assert difference["ci95"] is None
+        assert whose in difference["reason"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [((0.1, 0.2), True), ((-0.2, -0.1), True), ((-0.1, 0.1), False), ((0, 0.1), False), (None, False)],
+)
+def test_only_intervals_show_differences(ends, shown):
+    assert excludes_zero(ends) is shown
+
+
+def test_keys_are_named_for_readers():
+    assert key_title("dry_mass_pg") == "dry mass (pg)"
+    assert key_title("lymphocyte_count") == "lymphocyte count"
+    assert key_title("pg") == "pg"
+    assert [expected_by_chance(compared) for compared in (0, 1, 20, 40, 41)] == [0, 1, 1, 2, 3]
 
 
 def test_keys_that_divide_nothing_say_why(records):

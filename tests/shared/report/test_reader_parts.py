@@ -11,6 +11,8 @@ import pytest
 from shared.data.errors import DataError
 from shared.evaluation.interpretability.file import row
 from shared.report.build import build_report
+from shared.report.card.answers import subgroup_results
+from shared.report.card.content import card_content
 from shared.report.contents import PARTS, page_parts
 from shared.report.elements import element_tables
 from shared.report.sections import element_grids
@@ -100,14 +102,22 @@ def test_subgroups_stand_with_what_differs_from_the_others(four_classes, tmp_pat
 
     content = {
         "sex": {"groups": [group("F", 0.9, 0.02, 0.2), group("M", 0.8, -0.2, 0.3)]},
-        "dry_mass_pg": {"reason": "no record says its dry_mass_pg"},
+        "dry_mass_pg": {"reason": "no record says its dry mass (pg)"},
     }
+    certain = group("X", 0.7, 0.1, 0.2)
+    certain["against_rest"]["accuracy"] |= {"ci95": None, "reason": "all resamples of this group agree"}
+    content["view"] = {"groups": [certain]}
     eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda c: c.update(subgroups=content))
     page = parsed(eval_dir)
+    assert page.row("X") == ["X", "80", "0.700 0.650 to 0.750"]
+    assert "1 more have no interval" in page.text
+    answer = subgroup_results(card_content(read_sources(eval_dir)))
+    assert "Of 2 differences to all other samples, 1 exclude 0: sex F" in answer
+    assert "(about 1 would by chance)" in answer
     assert page.row("F") == ["F", "80", "0.900 0.850 to 0.950 +0.125 to the others"]
     assert page.row("M") == ["M", "80", "0.800 0.750 to 0.850"]
     assert "1 of 2 differences do; by chance alone about 1 would" in page.text
-    assert "dry mass pg: no record says its dry_mass_pg" in page.text
+    assert "dry mass (pg): no record says its dry mass (pg)" in page.text
 
 
 def test_a_malformed_subgroup_is_named(four_classes, tmp_path):
