@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from shared.saliency.base import Attribution, evaluation_mode
-from shared.saliency.intervention import attribution_in_cause, rank_response, response_rows
+from shared.saliency.intervention import rank_response, response_rows, share_in_cause
 
 __all__ = ["AlteredImages", "image_response_rows"]
 
@@ -55,7 +55,6 @@ def image_response_rows(
     network: nn.Module,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
-    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Return the rows of ``output_response`` and of every method's ``map_response``.
 
@@ -68,7 +67,6 @@ def image_response_rows(
         network: classifier.
         device: of the network.
         batch_size: images at once.
-        seed: of the bootstrap.
     """
     images, index = torch.unique(torch.cat([part.images.flatten(0, 1) for part in altered]), dim=0, return_inverse=True)
     targets = torch.cat([torch.full(part.causes.shape[:2], part.target).flatten() for part in altered])
@@ -93,13 +91,13 @@ def image_response_rows(
         logits = torch.cat([network(batch).gather(1, to[:, None].to(device))[:, 0] for batch, to in batches])
     outputs = per_sample(logits.cpu().numpy())
     responses = [rank_response(values, part.strengths) for values, part in zip(outputs, altered, strict=True)]
-    rows = response_rows("output_response", dict(zip(places, responses, strict=True)), None, strengths, seed)
+    rows = response_rows("output_response", dict(zip(places, responses, strict=True)), None, strengths)
     for name, method in methods.items():
         maps = torch.cat([method.attribute(batch, to).sum(dim=1) for batch, to in batches])
-        totals = [
-            attribution_in_cause(values, part.causes, method.sign)
+        shares = [
+            share_in_cause(values, part.causes, method.sign)
             for values, part in zip(per_sample(maps.cpu().numpy()), altered, strict=True)
         ]
-        responses = [rank_response(values, part.strengths) for values, part in zip(totals, altered, strict=True)]
-        rows += response_rows("map_response", dict(zip(places, responses, strict=True)), name, strengths, seed)
+        responses = [rank_response(values, part.strengths) for values, part in zip(shares, altered, strict=True)]
+        rows += response_rows("map_response", dict(zip(places, responses, strict=True)), name, strengths)
     return rows

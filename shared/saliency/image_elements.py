@@ -251,4 +251,4 @@ class ImageElements:
         if not altered:
             return unaltered_rows(list(self.methods))
         device = next(self.network.parameters()).device
-        return image_response_rows(altered, self.methods, self.network, device, self.batch_size, self.seed)
+        return image_response_rows(altered, self.methods, self.network, device, self.batch_size)

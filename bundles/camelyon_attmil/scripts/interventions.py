@@ -19,9 +19,9 @@ from shared.data.generated import generated_parameters
 from shared.saliency.intervention import (
     NOT_GENERATED,
     Altered,
-    attribution_in_cause,
     rank_response,
     response_rows,
+    share_in_cause,
     unaltered_rows,
 )
 
@@ -35,7 +35,7 @@ AREA = "area of the metastasis"
 class Interventions:
     """Draws small slides as those of the data were, with a metastasis that grows, and asks what follows it.
 
-    What of the values counts is their sum over the tiles that the metastasis covers at its largest.
+    What of the values counts is their share on the tiles that the metastasis covers at its largest.
 
     Args:
         network: that is explained, which knows the encoder that it was trained with.
@@ -47,7 +47,7 @@ class Interventions:
         calibration_file: records how the features were made; need not exist.
         prepare_overrides: see :func:`scripts.inference_data.inference_records`.
         prepare_config: see there.
-        seed: of the bootstrap, and of the slides.
+        seed: of the slides.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Interventions:
             return unaltered_rows(methods, f"the encoder of the slides is not at hand: {error}")
         alteration = SlideAlteration(generated, extraction, self.tiles)
         logits = np.empty((self.slides, len(AREAS)))
-        totals = {name: np.empty((self.slides, len(AREAS))) for name in methods}
+        shares = {name: np.empty((self.slides, len(AREAS))) for name in methods}
         for number in range(self.slides):
             altered = alteration(self.seed * self.slides + number)
             logits[number] = [self.valuation.logit(features) for features in altered.features]
@@ -100,10 +100,10 @@ class Interventions:
             covered = altered.tumour[None] > self.tumour_share  # (1, S, N)
             for name in methods:
                 of_tiles = np.stack([at_area[name] for at_area in values])  # (S, N)
-                totals[name][number] = attribution_in_cause(of_tiles[None], covered)[0]
+                shares[name][number] = share_in_cause(of_tiles[None], covered)[0]
         place: Altered = (AREA, self.classes[-1])
         strengths = {AREA: AREAS}
-        rows = response_rows("output_response", {place: rank_response(logits, AREAS)}, None, strengths, self.seed)
-        for name, parts in totals.items():
-            rows += response_rows("map_response", {place: rank_response(parts, AREAS)}, name, strengths, self.seed)
+        rows = response_rows("output_response", {place: rank_response(logits, AREAS)}, None, strengths)
+        for name, parts in shares.items():
+            rows += response_rows("map_response", {place: rank_response(parts, AREAS)}, name, strengths)
         return rows

@@ -26,9 +26,9 @@ from shared.data.generated import generated_parameters
 from shared.saliency.intervention import (
     NOT_GENERATED,
     Altered,
-    attribution_in_cause,
     rank_response,
     response_rows,
+    share_in_cause,
     unaltered_rows,
 )
 
@@ -44,8 +44,8 @@ OTHER_PATIENTS = 7919
 class Interventions:
     """Draws patients as those of the data were, with one thing altered step by step, and asks what follows it.
 
-    The output is the logit of the class that the cause speaks for. What of an attribution counts is its sum over the
-    cause: over pixels for maps, over the cells that are replaced for values of cells.
+    The output is the logit of the class that the cause speaks for. What of an attribution counts is its share on
+    the cause: on pixels for maps, on the cells that are replaced for values of cells.
 
     Args:
         values: of cells, by a network whose weights are loaded before the first call.
@@ -54,7 +54,7 @@ class Interventions:
         patients: that are drawn for each cause.
         cells: of each of them whose cells are altered.
         image_size: rows and columns of the network's images, pixels.
-        seed: of the bootstrap, and added to that of the data.
+        seed: added to that of the data.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class Interventions:
             causes = np.stack([patient.cause for patient in altered])  # (P, S, N, H, W)
             for name, method in self.maps.methods.items():
                 maps = np.stack([self._maps(name, patient, cause.label) for patient in altered])
-                totals = attribution_in_cause(maps, causes, method.sign)
-                responses[name][place] = rank_response(totals, cause.strengths)
+                shares = share_in_cause(maps, causes, method.sign)
+                responses[name][place] = rank_response(shares, cause.strengths)
         place = (SHARE, self.classes[TUMORAL])
         altered = [
             alter_share(patient, seed, self.image_size, parameters)
@@ -114,12 +114,12 @@ class Interventions:
         causes = np.stack([patient.cause for patient in altered])  # (P, S, N)
         found = [self._values(patient) for patient in altered]
         for name in self.values.names():
-            totals = attribution_in_cause(np.stack([rows[name] for rows in found]), causes)
-            responses[name][place] = rank_response(totals, SHARES)
+            shares = share_in_cause(np.stack([rows[name] for rows in found]), causes)
+            responses[name][place] = rank_response(shares, SHARES)
         strengths = {cause.title: cause.strengths for cause in CELL_CAUSES} | {SHARE: SHARES}
-        rows = response_rows("output_response", outputs, None, strengths, self.seed)
+        rows = response_rows("output_response", outputs, None, strengths)
         for name, parts in responses.items():
-            rows += response_rows("map_response", parts, name, strengths, self.seed)
+            rows += response_rows("map_response", parts, name, strengths)
         return rows
 
     def _logits(self, patient: AlteredPatient, label: int) -> Floats:

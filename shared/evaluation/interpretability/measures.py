@@ -118,12 +118,14 @@ MEASURES: Mapping[str, Measure] = _named(
     ),
     Measure(
         "noise_stability", "visual_recognizability", "Stability under noise", "higher",
-        "Structural similarity of the maps of an image and of the same with little noise.",
+        "Likeness of the attributions of a sample and of the same with little noise: structural similarity of maps, "
+        "rank correlation of the values of instances.",
         bounds=_SIGNED,
     ),
     Measure(
         "seed_stability", "visual_recognizability", "Stability between trainings", "higher",
-        "Structural similarity of the maps of two networks trained from different seeds.",
+        "Likeness of the attributions by networks trained from different seeds: structural similarity of maps, rank "
+        "correlation of the values of instances.",
         bounds=_SIGNED,
     ),
     Measure(
@@ -150,7 +152,8 @@ MEASURES: Mapping[str, Measure] = _named(
     ),
     Measure(
         "map_response", "physical_attribution", "Response of the map", "higher",
-        "Rank correlation of the attribution in the cause with the strength of the cause, when it alone is altered.",
+        "Rank correlation of the attribution's share on the cause with the strength of the cause, when it alone is "
+        "altered.",
         bounds=_SIGNED,
     ),
     Measure(

@@ -74,8 +74,9 @@ def test_output_and_values_follow_the_area(scripts, network, slide, monkeypatch)
     whole = np.mean([spearmanr(module.AREAS, of_tiles.mean(axis=1)).statistic for of_tiles in red])
     assert found["output_response", None]["value"] == pytest.approx(whole)
     covered = [altered.tumour[-1] > 0.1 for altered in slides]
-    sums = [of_tiles[:, tiles].sum(axis=1) for of_tiles, tiles in zip(red, covered, strict=True)]
-    within = np.mean([spearmanr(module.AREAS, total).statistic for total in sums])
+    parts = [of_tiles[:, tiles].sum(axis=1) for of_tiles, tiles in zip(red, covered, strict=True)]
+    shares = [part / of_tiles.sum(axis=1) for part, of_tiles in zip(parts, red, strict=True)]
+    within = np.mean([spearmanr(module.AREAS, share).statistic for share in shares])
     assert within > 0.5  # tumour is paler than lymphoid tissue
     values = {name: found["map_response", name]["value"] for name in ("red", "negative", "nothing")}
     assert values == {"red": pytest.approx(within), "negative": pytest.approx(-within), "nothing": 0.0}

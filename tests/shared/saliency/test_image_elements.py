@@ -110,11 +110,19 @@ def test_what_explains_again_is_measured_on_some_samples(measure, methods, sampl
     assert rows["insertion_auc", "gradient", None, None, None]["value"] == pytest.approx(curves.insertion_auc.mean())
 
 
-def test_probabilities_of_findings_are_sigmoids(measure):
-    _, alone = measure(activation="sigmoid")
-    _, together = measure(activation="softmax")
-    key = ("deletion_auc", "gradient", None, None, None)
-    assert alone[key]["value"] != together[key]["value"]
+def test_probabilities_of_findings_are_sigmoids(measure, methods, samples, network):
+    some = samples.subset(samples.draw(6, 0))
+    maps = methods["gradient"].attribute(some.images, some.targets).sum(dim=1).numpy()
+    network.eval()
+    for activation, probabilities in (
+        ("sigmoid", lambda images: network(images).sigmoid()),
+        ("softmax", lambda images: network(images).softmax(dim=1)),
+    ):
+        _, rows = measure(activation=activation, perturbation_steps=4, perturbation_blur=2.0)
+        curves = deletion_insertion(probabilities, some.images, maps, some.targets, 4, blur_sigma=2.0)
+        for name in ("deletion_auc", "insertion_auc"):
+            expected = getattr(curves, name).mean()
+            assert rows[name, "gradient", None, None, None]["value"] == pytest.approx(expected), activation
 
 
 def test_controls_fail_the_sanity_checks_and_say_so(measure):

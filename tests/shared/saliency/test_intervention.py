@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_1samp
 
-from shared.saliency.intervention import attribution_in_cause, rank_response, response_rows, unaltered_rows
+from shared.saliency.intervention import (
+    mean_response,
+    rank_response,
+    response_rows,
+    share_in_cause,
+    unaltered_rows,
+)
 
 STRENGTHS = (0.0, 0.2, 0.5, 0.7, 1.0)
 
@@ -49,32 +55,76 @@ def test_the_region_is_that_of_all_strengths():
     masks = growing_cause()
     maps = np.random.default_rng(0).normal(size=masks.shape)
     for sign, part in (("signed", maps), ("absolute", np.abs(maps)), ("positive", maps.clip(0))):
-        found = attribution_in_cause(maps, masks, sign)
+        found = share_in_cause(maps, masks, sign)
         for phantom in range(len(maps)):
             region = masks[phantom].any(axis=0)
             for step in range(len(STRENGTHS)):
-                assert found[phantom, step] == pytest.approx(part[phantom, step][region].sum())
+                of_map = part[phantom, step]
+                assert found[phantom, step] == pytest.approx(of_map[region].sum() / np.abs(of_map).sum())
 
 
 def test_a_growing_cause_alone_moves_no_constant_map():
     masks = growing_cause()
-    constant = attribution_in_cause(np.ones(masks.shape), masks)
+    constant = share_in_cause(np.ones(masks.shape), masks)
     assert (rank_response(constant, STRENGTHS) == 0).all()
-    following = attribution_in_cause(masks.astype(float), masks)
+    following = share_in_cause(1.0 + masks, masks)
     assert (rank_response(following, STRENGTHS) == 1).all()
+    assert (rank_response(share_in_cause(-1.0 - masks, masks), STRENGTHS) == -1).all()
+
+
+def test_a_map_that_grows_everywhere_alike_does_not_respond():
+    masks = growing_cause()
+    pattern = np.random.default_rng(1).random((len(masks), 1, *masks.shape[2:]))
+    scaled = pattern * (1 + np.array(STRENGTHS))[None, :, None, None]
+    sums = (scaled * masks.any(axis=1, keepdims=True)).sum(axis=(2, 3))
+    assert (rank_response(sums, STRENGTHS) == 1).all()
+    assert (rank_response(share_in_cause(scaled, masks), STRENGTHS) == 0).all()
 
 
 def test_instances_are_added_up_like_pixels():
-    values = np.array([[[1.0, 2.0, 4.0], [1.0, 3.0, 4.0]]])  # one bag of three instances at two strengths
+    values = np.array([[[1.0, 2.0, 4.0], [1.0, -3.0, 4.0]]])  # one bag of three instances at two strengths
     causes = np.array([[[False, True, False], [False, True, True]]])
-    assert attribution_in_cause(values, causes).tolist() == [[6.0, 7.0]]
+    np.testing.assert_allclose(share_in_cause(values, causes), [[6 / 7, 1 / 8]])
+
+
+def test_a_map_of_zeros_has_no_share():
+    masks = growing_cause()
+    assert (share_in_cause(np.zeros(masks.shape), masks) == 0).all()
 
 
 def test_a_cause_that_is_nowhere_is_refused():
     masks = growing_cause()
     masks[1] = False
     with pytest.raises(ValueError, match="sample 1 is nowhere"):
-        attribution_in_cause(np.zeros(masks.shape), masks)
+        share_in_cause(np.zeros(masks.shape), masks)
+
+
+def test_intervals_are_students():
+    values = np.array([0.1, 0.4, -0.2, 0.3, 0.5])
+    found, ends = mean_response(values), ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found["value"], found["n"]) == (pytest.approx(values.mean()), 5)
+    assert found["ci95"] == pytest.approx([ends.low, ends.high])
+    assert mean_response([1.0, 0.9, 0.2])["ci95"][1] == 1.0  # no correlation is higher
+
+
+def test_intervals_of_few_samples_cover_what_they_claim():
+    """95 of 100 intervals of three samples hold the mean that the samples were drawn around."""
+    drawn = np.random.default_rng(0).normal(0.1, 0.1, (2000, 3))
+    held = [low <= 0.1 <= high for low, high in (mean_response(values)["ci95"] for values in drawn)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize(("values", "word"), [([0.4], "too few"), ([0.4, 0.6], "too few"), ([0.5] * 4, "alike")])
+def test_where_there_is_no_interval_the_reason_is_said(values, word):
+    found = mean_response(values)
+    assert found["value"] == pytest.approx(np.mean(values))
+    assert found["ci95"] is None
+    assert word in found["reason"]
+
+
+def test_no_sample_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        mean_response([])
 
 
 def test_rows_are_of_all_samples_and_of_each_class():
@@ -87,9 +137,9 @@ def test_rows_are_of_all_samples_and_of_each_class():
     assert whole["ci95"][0] < 0.4 < whole["ci95"][1]
     assert whole["parameters"] == {"strengths": list(STRENGTHS)}
     assert by_place["size", "dog"]["value"] == pytest.approx(0.5 / 3)
-    # all samples respond alike: no interval is claimed
+    # two samples: no interval is claimed
     assert by_place["mass", None]["ci95"] is None
-    assert by_place["mass", None]["reason"] == "all resamples agree"
+    assert "too few" in by_place["mass", None]["reason"]
 
 
 def test_unaltered_data_say_why():
