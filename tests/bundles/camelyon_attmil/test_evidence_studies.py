@@ -194,7 +194,7 @@ def test_explanations_are_measured_on_held_out_bags(scripts, run, folder):
     module, parts = scripts("study.explanation_run"), scripts("study.bag_parts")
     sha256 = {name: parts.data_sha256(item.settings, folder, "phantoms") for name, item in settings.sets.items()}
     kept = module.ExplanationWorkshop(output, dict.fromkeys(settings.sets, folder), sha256, settings)
-    chosen = module.ExplanationRun("slides", scripts("study.grid").Run("phantoms", "gated_attention", 1))
+    chosen = module.ExplanationRun("slides", scripts("study.grid").Run("phantoms", "gated_attention", 0, fold=1))
     assert kept.is_done(chosen)
     result = kept.result(chosen)
     explained = settings.sets["slides"].settings
@@ -232,6 +232,31 @@ def test_explanations_are_measured_on_held_out_bags(scripts, run, folder):
     )
     assert set(refused["refused"]) == {"attention", "attention_rescaled", "lrp_attention"}
     assert {path.name for path in output.glob("*.png")} == {"methods.png", "curves.png"}
+
+
+def test_every_run_explains_other_bags(scripts):
+    module = scripts("study.explanation_run")
+    settings = scripts("study.explanation_settings").read_explanation_settings("bag-explanations")
+    of_slides = [module.explanation_run("slides", settings.sets["slides"], number).run for number in range(6)]
+    assert [(run.repeat, run.fold) for run in of_slides] == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0)]
+    of_digits = [module.explanation_run("mnist", settings.sets["mnist"], number).run for number in range(5)]
+    assert [(run.repeat, run.fold) for run in of_digits] == [(number, 0) for number in range(5)]
+    labels = np.tile([0, 1], settings.sets["mnist"].settings.test_bags // 2)
+    chosen = [module.chosen_bags(labels, 30, 30, run.repeat) for run in of_digits]
+    assert len(set(np.concatenate(chosen).tolist())) == 5 * 60
+    assert all(labels[bags].sum() == 30 for bags in chosen)
+    with pytest.raises(DataError, match="run 8 has no held-out bags of either label left to explain; raise test_bags"):
+        module.chosen_bags(labels, 30, 30, 7)
+
+
+def test_the_study_measures_the_methods_that_explaining_has(repository):
+    configs = repository / "bundles/camelyon_attmil/configs"
+    of_study = read_json(configs / "study.json")["bag-explanations"]["default"]["methods"]
+    own = read_json(configs / "explain.json")["explain"]["methods"]
+    both = set(of_study) & set(own)
+    assert {"attention", "lrp_epsilon", "lrp_detached", "lrp_attention", "instance_score"} <= both
+    for name in both:
+        assert of_study[name] == {key: value for key, value in own[name].items() if key not in ("model", "seed")}, name
 
 
 def test_settings_that_do_not_fit_are_named(scripts, run, tmp_path):

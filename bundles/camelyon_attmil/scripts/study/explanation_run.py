@@ -23,16 +23,17 @@ from scripts.study.bag_training import predict_bags
 from scripts.study.explanation_settings import ExplainedSet, ExplanationSettings
 from scripts.study.grid import Run
 from scripts.study.one_run import trained_network
+from shared.data.errors import DataError
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.bags.quality.bag_quality import BagQuality, bag_quality
 from shared.study.folder import StudyFolder
 
-__all__ = ["ExplanationRun", "ExplanationWorkshop", "do_explanation_run", "read_qualities"]
+__all__ = ["ExplanationRun", "ExplanationWorkshop", "do_explanation_run", "explanation_run", "read_qualities"]
 
 Values = dict[str, NDArray[np.float64]]
 
 # raised whenever the code of networks, training, explanations or their measures changes what is found
-VERSION = 1
+VERSION = 2
 WORDS = ("title", "minutes")
 
 
@@ -52,6 +53,16 @@ class ExplanationRun:
     def key(self) -> str:
         """Name of the run, and of its result's file."""
         return f"{self.name}/{self.run.key}"
+
+
+def explanation_run(name: str, explained: ExplainedSet, number: int) -> ExplanationRun:
+    """Return one of the training runs of a set; each explains bags that no other run explains.
+
+    Where bags are held out by folds, the runs hold out one fold after the other, and begin a new partition when all
+    have been; otherwise they draw training bags of their own and explain other ones of the same test bags.
+    """
+    repeat, fold = divmod(number, explained.settings.folds)
+    return ExplanationRun(name, Run(explained.condition, explained.model, repeat, fold))
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,8 @@ def do_explanation_run(workshop: ExplanationWorkshop, run: ExplanationRun) -> No
     }
     refused = refusals(methods, network.standardised(parts.test.of([0]).instances))
     methods = {name: method for name, method in methods.items() if name not in refused}
-    bags = chosen_bags(parts.test.labels.numpy(), explained.positive, explained.negative)
+    skipped = run.run.repeat if explained.settings.folds == 1 else 0
+    bags = chosen_bags(parts.test.labels.numpy(), explained.positive, explained.negative, skipped)
     qualities, seconds, values = [], [], []
     for bag in bags:
         quality, taken, of_bag = explained_bag(network, methods, parts, int(bag))
@@ -139,9 +151,24 @@ def refusals(methods: Mapping[str, BagAttribution], bag: torch.Tensor) -> dict[s
     return reasons
 
 
-def chosen_bags(labels: NDArray[np.int64], positive: int, negative: int) -> NDArray[np.intp]:
-    """Return the first bags of either label, at most so many, in ascending order."""
-    chosen = [np.flatnonzero(labels == 1)[:positive], np.flatnonzero(labels == 0)[:negative]]
+def chosen_bags(labels: NDArray[np.int64], positive: int, negative: int, skipped: int = 0) -> NDArray[np.intp]:
+    """Return bags of either label, at most so many, in ascending order.
+
+    Args:
+        labels: of the held-out bags, ``(B,)``.
+        positive: number of bags with evidence.
+        negative: number of bags without.
+        skipped: so many times the number are left to earlier runs.
+
+    Raises:
+        DataError: if none is left.
+    """
+    chosen = [
+        np.flatnonzero(labels == label)[skipped * count : (skipped + 1) * count]
+        for label, count in ((1, positive), (0, negative))
+    ]
+    if min(map(len, chosen)) == 0:
+        raise DataError(f"run {skipped + 1} has no held-out bags of either label left to explain; raise test_bags")
     return np.sort(np.concatenate(chosen))
 
 

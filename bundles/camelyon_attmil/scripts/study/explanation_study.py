@@ -8,10 +8,14 @@ from pathlib import Path
 from scripts.study.bag_parts import data_sha256
 from scripts.study.explanation_pictures import write_pictures
 from scripts.study.explanation_results import ExplanationResults
-from scripts.study.explanation_run import ExplanationRun, ExplanationWorkshop, do_explanation_run
+from scripts.study.explanation_run import (
+    ExplanationRun,
+    ExplanationWorkshop,
+    do_explanation_run,
+    explanation_run,
+)
 from scripts.study.explanation_settings import ExplanationSettings, read_explanation_settings
 from scripts.study.explanation_table import build_table, write_numbers
-from scripts.study.grid import Run
 from scripts.study.phantom_slides import phantom_folder
 from shared.study.page import write_table
 from shared.study.pool import Pool
@@ -46,7 +50,7 @@ def run_explanation_study(
     settings = read_explanation_settings(study, mode, seeds)
     workshop = _workshop(settings, data, output, workers, make=not table_only)
     runs = [
-        ExplanationRun(name, Run(explained.condition, explained.model, repeat))
+        explanation_run(name, explained, repeat)
         for repeat in range(max(explained.settings.repeats for explained in settings.sets.values()))
         for name, explained in settings.sets.items()
         if repeat < explained.settings.repeats
