@@ -48,11 +48,13 @@ class StagedFiles:
     Args:
         suffixes: of the files that are accepted, in small letters; one suffix alone decides how a file is read.
         alone: suffixes of files that are judged by themselves, because a folder of them means something else.
+        apart: suffixes of files that are judged together, but not in one folder with others.
         companions: whether a folder named like a file, without the suffix, belongs to it, as for MIRAX slides.
     """
 
     suffixes: Sequence[str]
     alone: Sequence[str] = ()
+    apart: Sequence[str] = ()
     companions: bool = False
 
     def describe(self) -> Mapping[str, Any]:
@@ -65,25 +67,26 @@ class StagedFiles:
         Raises:
             DataError: if an item is no file, or its suffix none of those that are accepted.
         """
-        together = folder / "together"
-        together.mkdir(parents=True)
+        folder.mkdir(parents=True)
         staged: list[Staged] = []
-        keys: list[str] = []
+        together: dict[Path, list[str]] = {}
         for item in items:
             suffix = item.source.suffix.lower()
             if not item.source.is_file() or suffix not in self.suffixes:
                 found = "a folder" if item.source.is_dir() else f"a file of kind '{suffix}'"
                 raise DataError(f"{item.key}: found {found}, expected a file of kind {', '.join(self.suffixes)}")
-            single = suffix in self.alone
-            place = folder / f"alone-{len(staged)}" if single else together
+            if suffix in self.alone:
+                place = folder / f"alone-{len(staged)}"
+            else:
+                place = folder / ("apart" if suffix in self.apart else "together")
             place.mkdir(exist_ok=True)
             link = place / f"{item.key}{suffix}"
             link.symlink_to(item.source.resolve())
             companion = item.source.with_suffix("")
             if self.companions and companion.is_dir():
                 link.with_suffix("").symlink_to(companion.resolve(), target_is_directory=True)
-            if single:
+            if suffix in self.alone:
                 staged.append(Staged(link, (item.key,)))
             else:
-                keys.append(item.key)
-        return [*staged, Staged(together, tuple(keys))] if keys else staged
+                together.setdefault(place, []).append(item.key)
+        return [*staged, *(Staged(place, tuple(keys)) for place, keys in together.items())]

@@ -188,4 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    # taking torch and its modules apart takes an interpreter seconds, for which a server that ends would wait
+    os._exit(code)

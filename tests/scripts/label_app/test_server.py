@@ -49,7 +49,9 @@ class Samples:
                 for cell in record["image"]:
                     archive.write(self.served.data / cell, f"cells/{Path(cell).name}")
             return path
-        return self.served.data / record["slide" if self.name == "camelyon_attmil" else "image"]
+        # of most slides the features, which a bundle takes as well, and which need not be computed anew
+        kind = {"camelyon_attmil": "slide" if number < 2 else "features"}.get(self.name, "image")
+        return self.served.data / record[kind]
 
     def attributes(self, number):
         record = self.records[number]
@@ -62,7 +64,10 @@ class Samples:
     def label(self, number):
         label = self.records[number]["label"]
         path = self.folder / f"label{number}.json"
-        said = dict(zip(FINDINGS, label, strict=True)) if isinstance(label, list) else CLASSES[self.name][label]
+        if isinstance(label, list):  # a person leaves out what is not known
+            said = {name: value for name, value in zip(FINDINGS, label, strict=True) if value is not None}
+        else:
+            said = CLASSES[self.name][label]
         path.write_text(json.dumps({"label": said}))
         return path
 

@@ -34,9 +34,19 @@ def test_kinds_that_mean_something_else_in_a_folder_are_alone(tmp_path):
     assert len({entry.source.parent for entry in staged[:2]}) == 2, "each in a folder of its own"
 
 
+def test_kinds_that_would_hide_others_are_apart(tmp_path):
+    items = [Item(f"k{i}", write(tmp_path / f"{i}{suffix}")) for i, suffix in enumerate([".tif", ".h5", ".tif", ".h5"])]
+    staged = StagedFiles([".tif", ".h5"], apart=[".h5"])(items, tmp_path / "out")
+    assert [entry.keys for entry in staged] == [("k0", "k2"), ("k1", "k3")]
+    assert [sorted(path.name for path in entry.source.iterdir()) for entry in staged] == [
+        ["k0.tif", "k2.tif"],
+        ["k1.h5", "k3.h5"],
+    ]
+
+
 def test_only_lone_files_give_no_empty_folder_to_judge(tmp_path):
-    staged = StagedFiles([".h5"], alone=[".h5"])([Item("a", write(tmp_path / "a.h5"))], tmp_path / "out")
-    assert [entry.source.name for entry in staged] == ["a.h5"]
+    staged = StagedFiles([".dcm"], alone=[".dcm"])([Item("a", write(tmp_path / "a.dcm"))], tmp_path / "out")
+    assert [entry.source.name for entry in staged] == ["a.dcm"]
 
 
 def test_the_folder_of_a_slide_comes_along(tmp_path):
