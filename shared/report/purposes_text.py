@@ -15,7 +15,11 @@ __all__ = ["purposes_markdown"]
 
 READING = (
     "One measure stands for each purpose; values with 95 % intervals; of several things that it was taken of, the "
-    "worst. “Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
+    "worst. Where the cause lies is judged by the top of the ranking (rank accuracy of maps, NDCG of instances): maps "
+    "that are zero on the background tie there, and an area under the curve counts each tie half. What a prediction "
+    "rests on is judged by the share of the attribution on the cause. The element tables of each run hold the other "
+    "measures beside these. "
+    "“Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
     "changes it, better than every control, beyond the interval of the difference, on ten samples at least. A method "
     "that failed a sanity check is never proposed. Methods of one bundle were measured on the same samples: what the "
     "intervals tell apart is apart, what they do not may yet be."

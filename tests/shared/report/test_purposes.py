@@ -92,6 +92,27 @@ def test_of_several_things_the_worst_counts():
     ]
 
 
+@pytest.mark.parametrize(
+    ("element", "leads", "other"),
+    [
+        ("localization", "rank_accuracy", "localisation_auc"),
+        ("localization", "instance_ndcg", "instance_auc"),
+        ("physical_attribution", "cause_share", "map_response"),
+    ],
+)
+def test_the_leading_measure_decides_whatever_the_others_say(element, leads, other):
+    """By the other measure LIME would be chosen."""
+    rows = [
+        element_row(measure, name, entry(value, value - 0.05, value + 0.05))
+        for measure, values in ((other, (0.9, 0.4)), (leads, (0.3, 0.7)))
+        for name, value in zip(("lime", "grad_cam"), values, strict=True)
+    ]
+    found = _choice(run(rows=rows), element)
+    assert (found.measure.name, found.best.title) == (leads, "grad cam")
+    alone = _choice(run(rows=rows[:2]), element)
+    assert (alone.measure.name, alone.best.title) == (other, "lime")
+
+
 def test_a_measure_of_controls_alone_leads_nowhere():
     rows = [
         element_row("noise_stability", "random_map", entry(0.1, 0.0, 0.2)),
