@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ResamplingGroups", "group_records"]
+__all__ = ["ResamplingGroups", "group_records", "whole_groups"]
 
 # a bootstrap over fewer groups draws nearly the same samples again and again, and its intervals are far too narrow
 MINIMUM_GROUPS = 10
@@ -22,7 +22,8 @@ class ResamplingGroups:
         groups: group of each sample ``(N,)``; ``None`` where single samples are drawn.
         by: the key of the records whose values are drawn, or ``sample``.
         n: number of groups, or of samples where single samples are drawn.
-        warning: why single samples are drawn although groups were asked for; else ``None``.
+        warning: why single samples are drawn although groups were asked for, or why the intervals of what is drawn are
+            too narrow; else ``None``.
     """
 
     groups: np.ndarray | None
@@ -67,3 +68,20 @@ def group_records(records: Sequence[Mapping[str, Any]], key: str | None) -> Resa
         )
         return ResamplingGroups(None, "sample", len(records), warning)
     return ResamplingGroups(groups, key, n)
+
+
+def whole_groups(groups: Sequence[str], by: str) -> ResamplingGroups:
+    """Say what a bootstrap draws that takes these groups whole however few there are.
+
+    Args:
+        groups: group of each of the N samples.
+        by: what a group is, ``patient`` for instance.
+
+    Example:
+        >>> whole_groups(["a", "a", "b"], "patient").to_json()["warning"]
+        'there are 2 patients only, and intervals from fewer than 10 are too narrow'
+    """
+    n = len(set(groups))
+    few = f"there {'is' if n == 1 else 'are'} {n} {by}{'' if n == 1 else 's'} only, and intervals from fewer than "
+    warning = f"{few}{MINIMUM_GROUPS} are too narrow" if n < MINIMUM_GROUPS else None
+    return ResamplingGroups(np.array(groups, dtype=str), by, n, warning)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ class ImageSamples:
         background: what cannot matter.
         distractor: structures drawn to mislead.
         shortcut: a mark that goes with a class without causing it.
+        resampled: what a bootstrap of these samples draws, for the file: ``by``, ``n`` and perhaps ``warning``;
+            ``None`` if that is not known, as of a subset.
 
     Raises:
         ValueError: if there is no image, or shapes differ.
@@ -41,6 +44,7 @@ class ImageSamples:
     background: Masks | None = None
     distractor: Masks | None = None
     shortcut: Masks | None = None
+    resampled: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         n, shape = len(self.images), (len(self.images), *self.images.shape[2:])

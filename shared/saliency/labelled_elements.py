@@ -102,11 +102,13 @@ class LabelledElements:
             further: rows of what is not measured on maps.
         """
         regions = self.regions.of(records, images.shape[2:])
+        drawn = group_records(records, self.group_key)
         samples = ImageSamples(
             images=images,
             targets=torch.tensor(list(targets)),
             labels=[None if (label := record.get("label")) is None else classes[label] for record in records],
-            groups=group_records(records, self.group_key).groups,
+            groups=drawn.groups,
+            resampled=drawn.to_json(),
             **regions,
         )
         return self.elements.write(samples, maps, further)

@@ -19,6 +19,7 @@ from scripts.slide_values import SlideValues
 from scripts.standardised_input import StandardisedInput
 from shared.evaluation.interpretability.file import FILE, row, write_interpretability
 from shared.evaluation.interpretability.physical import physical_rows
+from shared.evaluation.resampling_groups import whole_groups
 from shared.saliency.bags.bag_elements import BAG_MEASURES, BagElements, CheckedBags, unmeasured_rows
 from shared.saliency.bags.bag_measures import BagMeasures
 from shared.saliency.bags.base import BagAttribution
@@ -139,6 +140,9 @@ class SlideElements:
             unit="slide",
             model=describe_model(self.network),
             provenance=self.provenance,
+            resampled=whole_groups(
+                [str(record.get("patient", record["id"])) for record in self._records], "patient"
+            ).to_json(),
         )
 
     def _checked(

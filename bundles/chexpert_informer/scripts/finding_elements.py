@@ -49,11 +49,13 @@ def finding_samples(
         group_key: key of a record whose values are resampled as wholes.
     """
     findings = [finding for _, finding in cases]
+    drawn = group_records([images.records[index] for index, _ in cases], group_key)
     return ImageSamples(
         images=inputs,
         targets=torch.tensor(findings),
         labels=[images.classes[finding] for finding in findings],
-        groups=group_records([images.records[index] for index, _ in cases], group_key).groups,
+        groups=drawn.groups,
+        resampled=drawn.to_json(),
         **case_regions(originals, findings, images.marker_bit),
     )
 

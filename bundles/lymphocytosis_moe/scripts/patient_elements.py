@@ -19,6 +19,7 @@ from scripts.physical_quantities import patient_quantities
 from scripts.value_methods import RANDOM, UNTRAINED, ComparedValues, describe_values
 from shared.evaluation.interpretability.file import FILE, row, write_interpretability
 from shared.evaluation.interpretability.physical import physical_rows
+from shared.evaluation.resampling_groups import whole_groups
 from shared.saliency.bags.bag_elements import BAG_MEASURES, BagElements, unmeasured_rows
 from shared.saliency.bags.bag_measures import BagMeasures
 from shared.saliency.bags.quality.bag_quality import ordered_bag_quality
@@ -151,6 +152,7 @@ class PatientElements:
             unit="patient",
             model=describe_model(explained.network),
             provenance=self.provenance,
+            resampled=whole_groups([str(records[place]["id"]) for place in self._places], "patient").to_json(),
         )
 
     def _completeness(self) -> tuple[list[Row], dict[str, list[str]]]:

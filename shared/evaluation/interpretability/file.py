@@ -87,6 +87,7 @@ def write_interpretability(
     unit: str,
     model: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    resampled: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the file, atomically.
 
@@ -99,6 +100,8 @@ def write_interpretability(
         unit: what is explained, in the singular: cell, finding, slide.
         model: ``name``, ``parameters`` (their number) and what else describes it.
         provenance: as in the index of explanations.
+        resampled: what the bootstrap behind the intervals drew, and why they are not to be trusted if that is so:
+            :meth:`shared.evaluation.resampling_groups.ResamplingGroups.to_json`.
 
     Raises:
         ValueError: if a row is of a method that ``methods`` lacks, or two rows are of the same thing.
@@ -118,6 +121,8 @@ def write_interpretability(
         "rows": ready,
         "provenance": dict(provenance),
     }
+    if resampled is not None:
+        content["resampled"] = dict(resampled)
     write_json(path, json_ready(content))
     return Path(path)
 
@@ -137,6 +142,9 @@ def read_interpretability(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise DataError(
                 f"{path}: {key}: found {content.get(key)!r}, expected {kind.__name__}; run explaining again"
             )
+    if "resampled" in content and not _says_what_was_drawn(content["resampled"]):
+        found = content["resampled"]
+        raise DataError(f"{path}: resampled: found {found!r}, expected an object with by and n; run explaining again")
     for index, entry in enumerate(content["rows"]):
         _check_row(entry, content["methods"], f"{path}: rows[{index}]")
     return content
@@ -155,6 +163,15 @@ def _check_row(entry: Any, methods: Mapping[str, Any], place: str) -> None:
         raise DataError(f"{place}: value: found {value!r}, expected a number or null")
     if interval is not None and not _is_interval(interval):
         raise DataError(f"{place}: ci95: found {interval!r}, expected two numbers or nulls")
+
+
+def _says_what_was_drawn(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("by"), str)
+        and isinstance(entry.get("n"), int)
+        and isinstance(entry.get("warning", ""), str)
+    )
 
 
 def _is_interval(interval: Any) -> bool:

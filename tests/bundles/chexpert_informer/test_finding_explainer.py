@@ -211,6 +211,7 @@ def test_elements_are_measured_on_the_measured_findings(scripts, explain, record
     noted = NotedElements()
     index = explain(elements=scripts("finding_elements").FindingElements(noted, group_key=None))
     samples = noted.samples
+    assert samples.resampled == {"by": "sample", "n": 4}
     assert samples.targets.tolist() == [0, 1, 2, 4]
     assert samples.labels == [CLASSES[k] for k in (0, 1, 2, 4)]
     shown = scripts("explained_images").ExplainedImages(records, CLASSES, image_size=30)

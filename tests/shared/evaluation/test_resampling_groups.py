@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.evaluation.resampling_groups import group_records
+from shared.evaluation.resampling_groups import group_records, whole_groups
 
 RECORDS = [{"id": "a", "donor": "D1"}, {"id": "b", "donor": 2}, {"id": "c", "donor": "D1"}]
 
@@ -37,3 +37,11 @@ def test_a_record_without_the_key_is_named(lacking):
     assert drawn.groups is None
     assert (drawn.by, drawn.n) == ("sample", 4)
     assert "1 of 4 records have no 'donor', the first is 'd'" in drawn.to_json()["warning"]
+
+
+def test_groups_that_are_drawn_whole_are_counted_and_few_are_warned_of():
+    assert whole_groups([f"P{i // 2}" for i in range(20)], "patient").to_json() == {"by": "patient", "n": 10}
+    few = whole_groups([f"P{i // 2}" for i in range(18)], "patient")
+    assert (few.by, few.n, len(few.groups)) == ("patient", 9, 18)
+    assert few.to_json()["warning"].startswith("there are 9 patients only")
+    assert whole_groups(["a", "a"], "patient").warning.startswith("there is 1 patient only")

@@ -61,6 +61,17 @@ def test_samples_are_as_their_records_say(records):
     assert not samples.cause[1].any(), "its truth is not known"
     assert samples.distractor is None
     assert (noted.maps, noted.further) == (maps, [7])
+    assert samples.resampled == {"by": "donor", "n": 12}
+
+
+def test_samples_of_few_donors_carry_the_warning(records):
+    for place, record in enumerate(records):
+        record["donor"] = f"d{place % 4}"
+    noted = Noted()
+    LabelledElements(noted).write(torch.rand(20, 1, 4, 4), [0] * 20, records, CLASSES, {})
+    assert noted.samples.groups is None
+    assert "the samples are of 4 donors, too few to resample" in noted.samples.resampled["warning"]
+    assert noted.samples.subset(np.arange(3)).resampled is None
 
 
 def test_the_logit_of_a_samples_own_class_goes_with_its_quantities(records):

@@ -72,6 +72,21 @@ def test_a_malformed_row_is_named(tmp_path: Path, change: dict, said: str) -> No
         read_interpretability(path)
 
 
+def test_what_was_resampled_is_kept_with_its_warning(tmp_path: Path) -> None:
+    drawn = {"by": "sample", "n": 40, "warning": "the samples are of 3 donors"}
+    path = write_interpretability(tmp_path / "a.json", [], METHODS, **REST, resampled=drawn)
+    assert read_interpretability(path)["resampled"] == drawn
+    assert "resampled" not in read_interpretability(write_interpretability(tmp_path / "b.json", [], METHODS, **REST))
+
+
+@pytest.mark.parametrize("drawn", [None, "donor", {"by": "donor"}, {"by": "donor", "n": 3, "warning": 1}])
+def test_a_malformed_resampled_is_named(tmp_path: Path, drawn: object) -> None:
+    path = write_interpretability(tmp_path / "a.json", [], METHODS, **REST)
+    write_json(path, read_json(path) | {"resampled": drawn})
+    with pytest.raises(DataError, match="resampled: found"):
+        read_interpretability(path)
+
+
 def test_every_element_has_measures_of_its_own() -> None:
     assert len(ELEMENTS) == 5
     assert sum(len(measures_of(element)) for element in ELEMENTS) == len(MEASURES)
