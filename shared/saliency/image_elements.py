@@ -139,6 +139,7 @@ class ImageElements:
             unit=self.unit,
             model=describe_model(self.network),
             provenance=self.provenance,
+            resampled=samples.resampled,
         )
 
     def measure(
