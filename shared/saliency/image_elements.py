@@ -32,6 +32,7 @@ from shared.saliency.perturbation_curves import deletion_insertion, perturbation
 from shared.saliency.quality import MapQuality
 from shared.saliency.sanity.checks import SanityChecks
 from shared.saliency.sanity.explained import ExplainedImages
+from shared.saliency.sanity.shuffled import shuffled_likeness
 from shared.saliency.seed_stability import load_other_models, seed_stability
 from shared.saliency.transparency.description import describe_methods, describe_model
 from shared.saliency.transparency.report import measure_transparency
@@ -211,7 +212,8 @@ class ImageElements:
                 noise: dict[str, Any] = {"noise_level": self.noise_level, "draws": self.noise_draws, "seed": self.seed}
                 stable = noise_stability(method, images, targets, **noise, maps=own, batch_size=self.batch_size)
                 curves = deletion_insertion(self._probabilities, images, own, targets, sign=method.sign, **options)
-                quality = {"noise_stability": {"value": stable, "chance": np.zeros(len(stable))}}
+                unrelated = shuffled_likeness(own, seed=self.seed)["structural_similarity"]
+                quality = {"noise_stability": {"value": stable, "chance": unrelated}}
                 quality |= perturbation_quality(curves, random)
                 stated = {key: options[key] for key in ("steps", "blur_sigma")}
                 parameters = {"noise_stability": noise, "deletion_auc": stated, "insertion_auc": stated}

@@ -18,6 +18,7 @@ from shared.evaluation.interpretability.file import not_measured, row
 from shared.saliency.sanity.explained import Explained, Explanations
 from shared.saliency.sanity.likeness import likeness
 from shared.saliency.sanity.result import crossed_interval
+from shared.saliency.sanity.shuffled import shuffled_likeness
 from shared.training.weights import load_weights
 
 __all__ = ["load_other_models", "seed_stability"]
@@ -63,7 +64,8 @@ def seed_stability(
 
     The same samples, the same explained class. The number is the structural similarity of maps (of their magnitudes,
     where these are what counts), and the rank correlation of the values of a bag's instances: its mean over the other
-    networks and then over the samples. Both are resampled for the interval. The mean rank correlation of the maps is
+    networks and then over the samples (:func:`~shared.saliency.sanity.result.crossed_interval`). Its chance level is
+    the likeness of maps of different samples. The mean rank correlation of the maps is
     among ``parameters``.
 
     Args:
@@ -72,7 +74,7 @@ def seed_stability(
         others: networks of other trainings (:func:`load_other_models`), behind the same wrapper as ``network``.
         command: a command that trains another network, named in the reason where there is none.
         groups: patient or donor of each sample, if samples belong together.
-        seed: of the intervals.
+        seed: of pairs of samples.
 
     Returns:
         One row of the interpretability file for each method.
@@ -91,12 +93,13 @@ def seed_stability(
         kind = structural if structural in parts[0] else f"rank_correlation{suffix}"
         values = np.array([part[kind] for part in parts])  # (D, B)
         ranks = np.array([part[f"rank_correlation{suffix}"] for part in parts])
-        rows.append(_row(name, kind, values, ranks, groups, seed))
+        shuffled = shuffled_likeness(original[name], explained.signs[name], seed)[kind]
+        rows.append(_row(name, kind, values, ranks, groups, shuffled))
     return rows
 
 
 def _row(
-    name: str, kind: str, values: np.ndarray, ranks: np.ndarray, groups: ArrayLike | None, seed: int
+    name: str, kind: str, values: np.ndarray, ranks: np.ndarray, groups: ArrayLike | None, shuffled: np.ndarray
 ) -> dict[str, Any]:
     n = int(np.isfinite(values).any(axis=0).sum())
     parameters: dict[str, Any] = {
@@ -108,5 +111,7 @@ def _row(
         reason = "one of the two maps is constant for every sample: of a map that shows nothing nothing can be said"
         return not_measured("seed_stability", reason, name)
     parameters["rank_correlation"] = float(np.nanmean(ranks))
-    entry = crossed_interval(values, groups=groups, seed=seed).to_json()
-    return row("seed_stability", {**entry, "chance": 0.0, "n": n, "parameters": parameters}, name)
+    known = shuffled[np.isfinite(shuffled)]
+    chance = {"chance": float(known.mean())} if known.size else {}
+    entry = crossed_interval(values, groups=groups)
+    return row("seed_stability", {**entry, **chance, "n": n, "parameters": parameters}, name)

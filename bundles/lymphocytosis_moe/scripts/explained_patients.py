@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from scripts.networks import TwoExperts
 from scripts.value_methods import ComparedValues, few_cells
 from shared.saliency.noise import check_noise
 from shared.saliency.sanity.explained import Explained, Explanations
 
-__all__ = ["ExplainedPatients", "noisy_patients", "opposite_network"]
+__all__ = ["ExplainedPatients", "noisy_patients"]
 
 WHITE = 255
 
 
 class ExplainedPatients(Explained):
-    """The values of the cells of patients.
+    """The values of the cells of patients: of one logit, so that there is no other to compare with.
 
     Args:
         values: of cells, by the network that is explained.
@@ -43,28 +41,6 @@ class ExplainedPatients(Explained):
         values = self.values.of(network)
         found = [values(item) for item in self.items]
         return {name: [columns[name] for columns in found] for name in self.signs}
-
-    def explain_other(self, seed: int) -> Explanations:  # noqa: ARG002
-        """Return the values for the other class, see :func:`opposite_network`."""
-        return self.explain(opposite_network(self.network))
-
-
-def opposite_network(network: nn.Module) -> nn.Module:
-    """Return a copy of a network that says reactive where it says tumoral: its logit with the other sign.
-
-    Each expert's last layer is turned round. A mixture of experts that say the opposite says the opposite:
-    ``π σ(−a) + (1 − π) σ(−b) = 1 − P(tumoral)``.
-
-    Args:
-        network: left as it is.
-    """
-    flipped = copy.deepcopy(network)
-    experts = [flipped.image_expert, flipped.attribute_expert] if isinstance(flipped, TwoExperts) else [flipped]
-    with torch.no_grad():
-        for expert in experts:
-            for parameter in expert.get_submodule("head").parameters():
-                parameter.neg_()
-    return flipped
 
 
 def noisy_patients(

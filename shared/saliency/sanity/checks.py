@@ -45,7 +45,7 @@ class SanityChecks:
         stages: see :func:`~shared.saliency.sanity.randomisation.cascading_randomisation`.
         draws: see there.
         limit: likeness, from −1 to 1, above which a method fails.
-        seed: of draws, other classes and intervals.
+        seed: of draws, other classes and pairs of samples.
 
     Raises:
         ValueError: if the limit is out of its range.

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.base import Attribution, Sign, evaluation_mode
-from shared.saliency.sanity.layers import flip_logits
 
 __all__ = ["Explained", "ExplainedBags", "ExplainedImages", "Explanations", "Maps", "on_network"]
 
@@ -63,9 +62,9 @@ class Explained(ABC):
     def explain(self, network: nn.Module) -> Explanations:
         """Return the explanations of all samples by every method, of another network of the same layers."""
 
-    @abstractmethod
-    def explain_other(self, seed: int) -> Explanations:
-        """Return the explanations of the network for another logit of each sample than the explained one."""
+    def explain_other(self, seed: int) -> Explanations | None:  # noqa: ARG002
+        """Return the explanations for another logit of each sample than the explained one, ``None`` if there is one."""
+        return None
 
 
 class ExplainedImages(Explained):
@@ -105,16 +104,15 @@ class ExplainedImages(Explained):
         """Return the maps ``(B, H, W)`` by method, channels added up."""
         return self._maps(network, self.targets)
 
-    def explain_other(self, seed: int) -> Explanations:
+    def explain_other(self, seed: int) -> Explanations | None:
         """Return the maps ``(B, H, W)`` for another class of each image, drawn from all others (Sixt et al. 2020).
 
-        A network with one logit has its last layer turned round instead: its logit is then that of the other of two
-        classes (:func:`~shared.saliency.sanity.layers.flip_logits`).
+        ``None`` if the network has one logit.
         """
         with torch.no_grad(), evaluation_mode(self.network):
             classes = self.network(self.images[:1]).shape[1]
         if classes == 1:
-            return self._maps(flip_logits(self.network, self.forward), self.targets)
+            return None
         step = np.random.default_rng(seed).integers(1, classes, size=self.count)
         return self._maps(self.network, (self.targets + torch.from_numpy(step).to(self.targets)) % classes)
 
@@ -127,7 +125,7 @@ class ExplainedImages(Explained):
 
 
 class ExplainedBags(Explained):
-    """Bags that methods explain.
+    """Bags that methods explain: one logit of their model, so that there is no other to compare with.
 
     Args:
         methods: by name, all made for one model.
@@ -158,13 +156,6 @@ class ExplainedBags(Explained):
             name: [values.cpu().numpy() for values in self._values(method)]
             for name, method in on_network(self.methods, self.network, network).items()
         }
-
-    def explain_other(self, seed: int) -> Explanations:  # noqa: ARG002
-        """Return the values ``(N_b,)`` for the opposite of the explained logit.
-
-        The last layer is turned round (:func:`~shared.saliency.sanity.layers.flip_logits`): of two classes, the other.
-        """
-        return self.explain(flip_logits(self.network, self.forward))
 
     def _values(self, method: BagAttribution) -> tuple[Tensor, ...]:
         sizes: list[int] = self.lengths.tolist()

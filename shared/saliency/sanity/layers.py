@@ -11,7 +11,7 @@ from torch import nn
 
 from shared.saliency.base import evaluation_mode
 
-__all__ = ["flip_logits", "layers_from_logit", "redraw", "untrained_network"]
+__all__ = ["layers_from_logit", "redraw", "untrained_network"]
 
 Forward = Callable[[nn.Module], object]
 """Runs a network once, on few samples."""
@@ -103,33 +103,6 @@ def untrained_network(network: nn.Module, forward: Forward, seed: int = 0) -> nn
     fresh = copy.deepcopy(network)
     redraw(fresh, layers_from_logit(network, forward), seed)
     return fresh.eval()
-
-
-def flip_logits(network: nn.Module, forward: Forward) -> nn.Module:
-    """Return a copy of a network whose last layer says the opposite: weights and bias with the other sign.
-
-    Of a network with one logit the flipped one is that of the other of two classes. Where logits of instances are
-    pooled after the last layer, it is what every instance says that is turned round.
-
-    Args:
-        network: left as it is.
-        forward: runs it on few samples.
-
-    Raises:
-        TypeError: if the last layer is not linear.
-    """
-    name = layers_from_logit(network, forward)[0]
-    flipped = copy.deepcopy(network)
-    last = flipped.get_submodule(name)
-    if not isinstance(last, nn.Linear):
-        raise TypeError(
-            f"the last layer, {name!r}, is {type(last).__name__}: only a linear one can be turned round; name another "
-            "class to compare with"
-        )
-    with torch.no_grad():
-        for parameter in last.parameters(recurse=False):
-            parameter.neg_()
-    return flipped
 
 
 def _is_learnt(module: nn.Module) -> bool:

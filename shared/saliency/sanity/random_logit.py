@@ -8,8 +8,14 @@ from numpy.typing import ArrayLike
 from shared.saliency.sanity.explained import Explained, Explanations
 from shared.saliency.sanity.likeness import headline, likeness
 from shared.saliency.sanity.result import SanityResult
+from shared.saliency.sanity.shuffled import shuffled_likeness
 
-__all__ = ["random_logit"]
+__all__ = ["ONE_LOGIT", "random_logit"]
+
+ONE_LOGIT = (
+    "one logit: there is no other class to explain, and the opposite of the logit has the negative map of every method "
+    "that is linear in it by construction"
+)
 
 
 def random_logit(
@@ -24,19 +30,25 @@ def random_logit(
 
     Sixt, Granz and Landgraf 2020 ("When explanations lie: why many modified BP attributions fail", section 4): a map
     that stays the same when another logit is explained does not explain the class. The other class is drawn for each
-    sample; of one logit it is the logit's opposite (:meth:`Explained.explain_other`), whose explanation is the first
-    one's negative for every method that is linear in the logit: −1.
+    sample. Of one logit there is no other: the opposite of the logit has the negative map for every method that is
+    linear in it, so that the test could not fail, and it is not made.
 
     Args:
         explained: samples, methods and network.
         original: explanations of the network itself, of ``explained.explain(explained.network)``.
         limit: likeness above which a method fails.
         groups: patient or donor of each sample, if samples belong together.
-        seed: of the other classes and of the intervals.
+        seed: of the other classes and of pairs of samples.
 
     Returns:
         By method.
     """
+    others = explained.explain_other(seed)
+    if others is None:
+        return {
+            name: SanityResult("random_logit", name, headline(explained.signs[name]), {}, unmeasured=ONE_LOGIT)
+            for name in original
+        }
     return {
         name: SanityResult(
             check="random_logit",
@@ -49,7 +61,7 @@ def random_logit(
             stages=[{"logit": "another"}],
             limit=limit,
             groups=groups,
-            seed=seed,
+            shuffled=shuffled_likeness(original[name], explained.signs[name], seed),
         )
-        for name, maps in explained.explain_other(seed).items()
+        for name, maps in others.items()
     }

@@ -12,6 +12,7 @@ from shared.saliency.sanity.explained import Explained, Explanations
 from shared.saliency.sanity.layers import layers_from_logit, redraw
 from shared.saliency.sanity.likeness import headline, likeness
 from shared.saliency.sanity.result import SanityResult
+from shared.saliency.sanity.shuffled import shuffled_likeness
 
 __all__ = ["cascade_stages", "cascading_randomisation"]
 
@@ -34,10 +35,12 @@ def cascading_randomisation(
     2020 ("When explanations lie") found methods that depend on the lower layers only: these change at the last stages.
 
     Two choices decide the numbers. Likeness is computed map by map and then averaged, over draws and over samples,
-    because the mean of many maps is smoother than each. And what is judged is the rank correlation, whose level for
-    unrelated maps is 0: structural similarity of maps that are noise, or nothing over large areas, says little (Binder
-    et al. 2023, "Shortcomings of top-down randomization-based sanity checks"). It is given beside, as is the likeness
-    of magnitudes, which for what multiplies by the image stays high because of the image.
+    because the mean of many maps is smoother than each. And what is judged is the rank correlation: structural
+    similarity of maps that are noise, or nothing over large areas, says little (Binder et al. 2023, "Shortcomings of
+    top-down randomization-based sanity checks"). It is given beside, as is the likeness of magnitudes, which for what
+    multiplies by the image stays high because of the image. Neither is 0 for unrelated maps where the object sits in
+    the middle of each image: the level is measured on maps of different samples
+    (:func:`~shared.saliency.sanity.shuffled.shuffled_likeness`).
 
     The network that is explained is left as it is.
 
@@ -49,7 +52,7 @@ def cascading_randomisation(
         draws: number of draws of the random weights, each of which all stages continue.
         limit: likeness above which a method fails.
         groups: patient or donor of each sample, if samples belong together.
-        seed: of the draws and of the intervals.
+        seed: of the draws and of pairs of samples.
 
     Returns:
         By method.
@@ -79,7 +82,7 @@ def cascading_randomisation(
             stages=told,
             limit=limit,
             groups=groups,
-            seed=seed,
+            shuffled=shuffled_likeness(original[name], explained.signs[name], seed),
         )
         for name, parts in found.items()
     }

@@ -31,10 +31,7 @@ def test_everything_is_measured_or_says_why(elements, explained):
     checked = elements.check(explained, noisy_bags(explained, 0.02, 1), groups=["a", "b"])
     found = {(entry["measure"], entry["method"]): entry for entry in checked.rows}
     assert found["completeness_error", "shapley"]["value"] < 1e-9
-    assert found["random_logit", "shapley"]["value"] == pytest.approx(-1.0)
-    # attention is the same whatever is explained
-    assert found["random_logit", "attention"]["value"] == pytest.approx(1.0)
-    assert [sentence.split(":")[0] for sentence in checked.failed["attention"]] == ["Random logit"]
+    assert "one logit" in found["random_logit", "shapley"]["reason"]
     assert checked.satisfies["shapley"]
     assert "train again" in found["seed_stability", "shapley"]["reason"]
     assert found["noise_stability", "shapley"]["parameters"]["noise_level"] == 0.02

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
-from shared.saliency.sanity.layers import flip_logits, layers_from_logit, redraw, untrained_network
+from shared.saliency.sanity.layers import layers_from_logit, redraw, untrained_network
 
 
 class Tangled(nn.Module):
@@ -114,11 +114,3 @@ def test_an_untrained_network_shares_nothing_with_the_trained_one(network, image
 def test_settings_are_not_learnt():
     network = Tangled()
     assert untrained_network(network, run).settings.item() == 7.0
-
-
-def test_a_flipped_network_says_the_opposite(network, images):
-    network.eval()
-    flipped = flip_logits(network, lambda network: network(images[:1]))
-    assert torch.equal(flipped.eval()(images), -network(images))
-    with pytest.raises(TypeError, match="the last layer, '1', is BatchNorm1d"):
-        flip_logits(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)), run)
