@@ -17,6 +17,7 @@ from shared.evaluation.interpretability.measures import (
     Measure,
     measures_of,
 )
+from shared.evaluation.interpretability.verdict import LIMIT, SANITY_CHECKS, Verdict, sanity_verdict
 from shared.report.actionability import actionability_rows
 from shared.report.measures import Estimate, read_estimates, read_table
 from shared.report.sources import Sources
@@ -24,8 +25,8 @@ from shared.report.sources import Sources
 __all__ = ["ElementRow", "ElementTable", "Method", "element_tables", "methods_of"]
 
 READERS_MISSING = "no readers have been asked"
-#: likeness of maps that should have nothing in common: chance is what unrelated maps reach, and the best there is
-CHANCE_IS_IDEAL = ("cascading_randomisation", "random_logit")
+#: likeness of maps that should have nothing in common: no map is better in it than unrelated ones
+CHANCE_IS_IDEAL = SANITY_CHECKS
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ class ElementRow:
     def whole(self) -> bool:
         """Whether it is of all samples, of whatever class and size."""
         return self.label is None and self.size is None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What a sanity check says; ``None`` of other measures, and where nothing was measured."""
+        number = self.estimate
+        if self.measure.name not in SANITY_CHECKS or number.value is None:
+            return None
+        return sanity_verdict(number.value, number.interval, number.chance, self.parameters.get("limit", LIMIT))
 
     @property
     def against_chance(self) -> str | None:

@@ -1,9 +1,9 @@
 """Which explanation to use for which purpose, and how sure that is: one choice for each element of a run.
 
 A purpose is an element of interpretability, and a method is judged by one measure of it, the first in ``LEADING`` that
-was taken of at least one method of the run. Methods that failed a sanity check are never chosen. The best of the others
-is chosen if it beats chance and, where controls say something, every control; what it cannot be told apart from is
-named.
+was taken of at least one method of the run. Methods that failed a sanity check are never chosen; of one that is
+undecided in a check nothing is sure. The best of the others is chosen if it beats chance and, where controls say
+something, every control; what it cannot be told apart from is named.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.evaluation.interpretability.measures import ELEMENTS, MEASURES, Element, Measure
+from shared.evaluation.interpretability.verdict import LIMIT, SANITY_CHECKS, sanity_verdict
 from shared.evaluation.resampling_groups import MINIMUM_GROUPS
 from shared.evaluation.unpaired_difference import unpaired_difference
 from shared.report.elements import CHANCE_IS_IDEAL
@@ -85,12 +86,14 @@ class Choice:
         measure: what methods were judged by; ``None`` if nothing was measured.
         scores: of all methods, the best first; controls and failed ones among them.
         best: the best that is no control and failed no sanity check; ``None`` if there is none.
+        undecided: titles of the sanity checks that the best neither passed nor failed.
     """
 
     element: Element
     measure: Measure | None
     scores: tuple[Score, ...]
     best: Score | None
+    undecided: tuple[str, ...] = ()
 
     @property
     def purpose(self) -> str:
@@ -142,8 +145,25 @@ def choices(run: Run) -> list[Choice]:
     for element in ELEMENTS:
         measure, measured = scores(run, element)
         candidates = [score for score in measured if not score.method["control"] and not score.method["failed"]]
-        found.append(Choice(element, measure, tuple(measured), candidates[0] if candidates else None))
+        best = candidates[0] if candidates else None
+        undecided = () if best is None else _undecided(run, best.method["name"])
+        found.append(Choice(element, measure, tuple(measured), best, undecided))
     return found
+
+
+def _undecided(run: Run, method: str) -> tuple[str, ...]:
+    """Return the sanity checks that decide nothing of a method."""
+    return tuple(
+        MEASURES[row["measure"]].title
+        for table in run.card["elements"]
+        for row in table["rows"]
+        if row["measure"] in SANITY_CHECKS and row["method"] == method and row["value"] is not None
+        if row["label"] is None and row["size"] is None
+        if sanity_verdict(
+            row["value"], row["ci95"], row.get("chance"), (row.get("parameters") or {}).get("limit", LIMIT)
+        )
+        == "undecided"
+    )
 
 
 def scores(run: Run, element: Element) -> tuple[Measure | None, list[Score]]:

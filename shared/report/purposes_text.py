@@ -21,8 +21,9 @@ READING = (
     "measures beside these. "
     "“Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
     "changes it, better than every control, beyond the interval of the difference, on ten samples at least. A method "
-    "that failed a sanity check is never proposed. Methods of one bundle were measured on the same samples: what the "
-    "intervals tell apart is apart, what they do not may yet be."
+    "that failed a sanity check is never proposed; of one that a check neither passes nor fails, nothing is sure. "
+    "Methods of one bundle were measured on the same samples: what the intervals tell apart is apart, what they do not "
+    "may yet be."
 )
 
 
@@ -66,7 +67,11 @@ def _sure(choice: Choice) -> str:
     left_out = [f"better, but failed a sanity check: {failed}"] if failed else []
     if choice.doubts:
         return "; ".join([f"not: {', '.join(choice.doubts)}{counted}", *left_out])
-    parts = [f"shown on {n} samples only" if choice.few else f"sure{counted}"]
+    parts = [f"shown on {n} samples only"] if choice.few else []
+    if choice.undecided:
+        parts.insert(0, f"not sure{counted}: undecided in a sanity check ({' and '.join(choice.undecided)})")
+    elif not choice.few:
+        parts = [f"sure{counted}"]
     if choice.equals:
         parts.append(f"not told apart from {', '.join(score.title for score in choice.equals)}")
     return "; ".join([*parts, *left_out])

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.evaluation.interpretability.verdict import SANITY_CHECKS
 from shared.report.elements import ElementRow, ElementTable, Method
 from shared.report.flat_rows import flat_rows
 from shared.report.sources import Sources
 
 __all__ = ["CheckedMethod", "sanity_section"]
 
-CHECKS = ("cascading_randomisation", "random_logit")
+Stage = tuple[int, int, float | None]
+"""Of a cascade: layers that are randomised, layers in all, and the mean likeness there."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,24 @@ class CheckedMethod:
 
     @property
     def verdict(self) -> str:
-        """``failed``, ``passed``, ``control`` or ``not measured``."""
+        """``failed``, ``undecided``, ``passed``, ``control`` or ``not measured``: the worst of its checks."""
         if self.method.control:
             return "control"
-        if self.method.failed:
+        found = {row.verdict for row in self.checks} - {None}
+        if self.method.failed or "failed" in found:
             return "failed"
-        return "passed" if any(row.measured for row in self.checks) else "not measured"
+        if "undecided" in found:
+            return "undecided"
+        return "passed" if found else "not measured"
+
+    def stages(self, row: ElementRow) -> list[Stage]:
+        """Return the stages of a cascade, the last of which is judged; none of another check."""
+        kind = row.parameters.get("similarity")
+        return [
+            (stage["randomised"], stage["layers"], stage.get(kind))
+            for stage in row.parameters.get("stages", ())
+            if "randomised" in stage and "layers" in stage
+        ]
 
 
 def sanity_section(sources: Sources, elements: Sequence[ElementTable]) -> dict[str, Any] | None:
@@ -47,7 +61,7 @@ def sanity_section(sources: Sources, elements: Sequence[ElementTable]) -> dict[s
     methods = [
         CheckedMethod(
             method=method,
-            checks=[row for check in CHECKS for row in table.cells(check, method.name)],
+            checks=[row for check in SANITY_CHECKS for row in table.cells(check, method.name)],
             parameters=flat_rows(dict(method.parameters)),
         )
         for method in table.methods
@@ -55,5 +69,6 @@ def sanity_section(sources: Sources, elements: Sequence[ElementTable]) -> dict[s
     return {
         "methods": methods,
         "failed": [checked.method for checked in methods if checked.verdict == "failed"],
+        "undecided": [checked.method for checked in methods if checked.verdict == "undecided"],
         "model": flat_rows(dict(sources.interpretability["model"])),
     }

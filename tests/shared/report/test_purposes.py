@@ -148,3 +148,19 @@ def test_few_samples_are_not_called_sure():
 def test_a_better_method_that_failed_is_named():
     found = _localized((0.9, 0.85, 0.95), (0.7, 0.65, 0.75), failed=["lime"])
     assert "sure (N = 40); better, but failed a sanity check: lime" in purposes_markdown([found])
+
+
+@pytest.mark.parametrize(
+    ("likeness", "sure"),
+    [
+        ((0.1, 0.0, 0.3), "sure (N = 40)"),
+        ((0.63, 0.46, 0.78), "not sure (N = 40): undecided in a sanity check (Random logit)"),
+    ],
+)
+def test_what_a_sanity_check_does_not_decide_is_never_sure(likeness, sure):
+    numbers = entry(0.8, 0.75, 0.85, chance=0.5, n=40) | {"against_chance": "better"}
+    rows = [element_row("rank_accuracy", "lime", numbers)]
+    rows.append(element_row("random_logit", "lime", entry(*likeness) | {"parameters": {"limit": 0.5}}))
+    (line,) = (line for line in purposes_markdown([run(rows=rows)]).splitlines() if "where the cause lies |" in line)
+    assert "| lime |" in line
+    assert line.endswith(f"| {sure} |")

@@ -18,7 +18,7 @@ from shared.report.elements import element_tables
 from shared.report.sections import element_grids
 from shared.report.sources import FAILED_MARK, read_sources
 from tests.shared.report.edited_files import edited
-from tests.shared.report.element_files import write_rows
+from tests.shared.report.element_files import element_rows, write_rows
 from tests.shared.report.html_page import Page
 
 
@@ -164,10 +164,36 @@ def test_methods_stand_with_rule_and_verdict(interpreted):
     }
     assert found["LIME"][1] == "weights of a linear model of masked images"
     assert found["LIME"][-1] == "passed"
-    assert "Random logit: 0.20 (0.10 to 0.30)" in found["LIME"][3]
+    assert "Random logit: 0.20 (0.10 to 0.30): passed" in found["LIME"][3]
     assert found[f"Guided backpropagation {FAILED_MARK}"][-1] == "failed"
     assert found["Random map (control)"][-1] == "control"
     assert interpreted.row("parameters") == ["parameters", "61706"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "verdict"),
+    [((0.63, 0.46, 0.78), "undecided"), ((0.63, 0.55, 0.78), "failed"), ((0.25, 0.1, 0.4), "passed")],
+)
+def test_a_cascade_stands_with_its_stages_and_one_of_three_verdicts(four_classes, tmp_path, numbers, verdict):
+    value, *ends = numbers
+    stages = [
+        {"randomised": randomised, "layers": 9, "down_to": "head", "rank_correlation": likeness}
+        for randomised, likeness in ((3, 1.0), (6, None), (9, value))
+    ]
+    parameters = {"limit": 0.5, "draws": 2, "similarity": "rank_correlation", "stages": stages}
+    cascade = {"value": value, "ci95": ends, "chance": 0.31, "n": 16, "parameters": parameters}
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda _: None)
+    rows = [*element_rows(), row("cascading_randomisation", cascade, "lime")]
+    page = parsed(write_rows(eval_dir, rows))
+    cells = next(
+        cells
+        for found in page.rows
+        if (cells := [" ".join(cell.split()) for cell in found])[0].startswith("LIME") and len(cells) == 5
+    )
+    assert cells[-1] == verdict
+    assert f"different images 0.31: {verdict}" in cells[3]
+    assert f"3 of 9: 1.00; 6 of 9: undefined; 9 of 9: {value:.2f}" in cells[3]
+    assert ("1 of 2 methods undecided: LIME." in page.text) == (verdict == "undecided")
 
 
 def test_elements_stand_with_chance_and_what_was_not_measured(interpreted, page):
