@@ -152,6 +152,7 @@ def _values(sources: Sources) -> dict[str, Any]:
         "case_total": case_count(sources),
         "most_cases": MOST_CASES,
         "element_grids": sections.element_grids(elements),
+        "elements_resampled": sections.resampling_of(sources.interpretability),
         "quality": sections.quality_section(sources),
         "bag_quality": sections.bag_quality_section(sources),
         "marker": sections.marker_section(sources),

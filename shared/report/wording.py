@@ -13,6 +13,7 @@ __all__ = [
     "MAIN_ERRORS",
     "command",
     "confidence_in_words",
+    "failed_in_words",
     "measure_title",
     "method_notes",
 ]
@@ -154,3 +155,15 @@ def confidence_in_words(confidence: float) -> str:
         ('very high', 'moderate', 'very low')
     """
     return next((words for low, words in CONFIDENCE_WORDS if confidence >= low), CONFIDENCE_WORDS[-1][1])
+
+
+def failed_in_words(failed: Iterable[str], control: bool) -> list[str]:
+    """Return the sanity checks that a method failed as readers see them; of a control that is as it should be.
+
+    Example:
+        >>> failed_in_words(["Likeness 0.9 is not below 0.5."], control=False)
+        ['FAILED: Likeness 0.9 is not below 0.5.']
+        >>> failed_in_words(["Likeness 0.9 is not below 0.5."], control=True)
+        ['Control, as expected: Likeness 0.9 is not below 0.5.']
+    """
+    return [f"{'Control, as expected' if control else 'FAILED'}: {sentence}" for sentence in failed]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.evaluation.subgroups import excludes_zero, expected_by_chance, key_title
-from shared.report.card.fields import is_unknown
+from shared.report.card.fields import is_unknown, warning_of
 from shared.report.formats import number
 
 __all__ = [
@@ -169,20 +169,27 @@ def partitions(card: Mapping[str, Any]) -> str | None:
     return f"{sizes[:1].upper()}{sizes[1:]}. {level}"
 
 
+def _warning(card: Mapping[str, Any]) -> str | None:
+    """Return the warning of the intervals of results and subgroups; ``None`` if they may be trusted."""
+    return warning_of(_of(card, "data", "resampled"))
+
+
 def interval_method(card: Mapping[str, Any]) -> str | None:
     """How uncertainty is stated."""
     drawn = _of(card, "data", "resampled")
     if _of(card, "results") is None:
         return None
     by = f" over {drawn['n']} {drawn['by']}s" if drawn else ""
-    return f"95 % percentile bootstrap intervals{by}; shares of decisions have Wilson intervals."
+    how = f"95 % percentile bootstrap intervals{by}; shares of decisions have Wilson intervals."
+    return _sentences(how, _warning(card))
 
 
 def accuracy(card: Mapping[str, Any]) -> str | None:
     """Headline results with their intervals."""
     found = {entry["name"]: entry for entry in _of(card, "results", "numbers") or []}
     chosen = [found[name] for name in _of(card, "results", "headline") or [] if name in found]
-    return "; ".join(_measured(entry) for entry in chosen if entry["value"] is not None) or None
+    said = "; ".join(_measured(entry) for entry in chosen if entry["value"] is not None)
+    return _sentences(said, _warning(card)) if said and _warning(card) else said or None
 
 
 def _measured(entry: Mapping[str, Any]) -> str:
@@ -212,9 +219,10 @@ def subgroup_results(card: Mapping[str, Any]) -> str | None:
                     if excludes_zero(entry["ci95"]):
                         found.append(f"{key_title(key)} {group['name']}: {entry['title']} {entry['value']:+.3f}")
     listed = f": {'; '.join(found)}" if found else ""
-    return (
+    return _sentences(
         f"Measured by {', '.join(map(key_title, table))}. Of {compared} differences to all other samples, "
-        f"{len(found)} exclude 0{listed} (about {expected_by_chance(compared)} would by chance)."
+        f"{len(found)} exclude 0{listed} (about {expected_by_chance(compared)} would by chance).",
+        _warning(card),
     )
 
 
@@ -250,6 +258,7 @@ def explanations(card: Mapping[str, Any]) -> str | None:
     return _sentences(
         f"Methods: {', '.join(method['title'] for method in methods)}.",
         f"Measured against controls: {', '.join(measured)}." if measured else None,
+        warning_of(_of(card, "elements_resampled")) if measured else None,
         f"Failed a sanity check: {', '.join(failed)}." if failed else None,
     )
 

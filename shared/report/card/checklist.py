@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.report.card.answers import Answer
+from shared.report.card.fields import NOT_TRUSTED
 from shared.report.markdown import markdown_table, markdown_text
 
 __all__ = ["OPEN", "Checklist", "Item", "checklist_markdown", "filled_in"]
@@ -50,11 +51,16 @@ class Checklist:
 
 
 def filled_in(checklist: Checklist, card: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return status (``answered``, ``in part`` or ``open``) and answer of each item by its number."""
+    """Return status (``answered``, ``in part`` or ``open``) and answer of each item by its number.
+
+    An answer with intervals that are not to be trusted is one in part.
+    """
     answers = {item.number: item.answer(card) if item.answer else None for item in checklist.items}
     whole = {item.number: item.whole for item in checklist.items}
     return {
-        key: (OPEN, "") if answer is None else ("answered" if whole[key] else "in part", answer)
+        key: (OPEN, "")
+        if answer is None
+        else ("answered" if whole[key] and NOT_TRUSTED not in answer else "in part", answer)
         for key, answer in answers.items()
     }
 

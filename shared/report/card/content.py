@@ -54,6 +54,7 @@ def card_content(sources: Sources) -> dict[str, Any]:
         "further": _further(sources),
         "methods": [_method(method) for method in methods_of(sources)],
         "elements": [_element(table) for table in tables],
+        "elements_resampled": _elements_resampled(sources),
         "provenance": _provenance(sources),
     }
     ready = json_ready(content)
@@ -241,6 +242,15 @@ def _element(table: ElementTable) -> dict[str, Any]:
         "missing": table.missing,
         "rows": [element_row(row) for row in table.rows],
     }
+
+
+def _elements_resampled(sources: Sources) -> dict[str, Any]:
+    """Return what the bootstrap behind the intervals of explaining drew."""
+    if sources.interpretability is None:
+        return unknown("there is no interpretability.json")
+    return value_or_unknown(
+        sources.interpretability.get("resampled"), "interpretability.json does not say what was resampled"
+    )
 
 
 def _provenance(sources: Sources) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from shared.report.elements import ElementRow
 from shared.report.measures import Estimate
 from shared.report.wording import measure_title
 
-__all__ = ["element_row", "is_unknown", "number", "numbers", "unknown", "value_or_unknown"]
+__all__ = ["NOT_TRUSTED", "element_row", "is_unknown", "number", "numbers", "unknown", "value_or_unknown", "warning_of"]
 
+#: how a warning of intervals begins
+NOT_TRUSTED = "These intervals are not to be trusted as they stand"
 UNDEFINED = "not defined on these data"
 
 
@@ -27,6 +29,17 @@ def is_unknown(value: Any) -> bool:
 def value_or_unknown(value: Any, reason: str) -> Any:
     """Return the value, or where it is missing or empty the reason."""
     return unknown(reason) if value is None or value == "" or value == [] or value == {} else value
+
+
+def warning_of(resampled: Any) -> str | None:
+    """Return the sentence that warns of intervals, from what the card says was resampled; ``None`` without one.
+
+    Example:
+        >>> warning_of({"by": "sample", "n": 40, "warning": "the samples are of 3 donors"})
+        'These intervals are not to be trusted as they stand: the samples are of 3 donors.'
+    """
+    warning = resampled.get("warning") if isinstance(resampled, Mapping) and not is_unknown(resampled) else None
+    return f"{NOT_TRUSTED}: {str(warning).rstrip('.')}." if warning else None
 
 
 def number(estimate: Estimate, title: str | None = None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from shared.evaluation.interpretability.measures import MEASURES
 from shared.evaluation.subgroups import excludes_zero, key_title
-from shared.report.card.fields import is_unknown
+from shared.report.card.fields import is_unknown, warning_of
 from shared.report.formats import number
 from shared.report.markdown import markdown_table, markdown_text
+from shared.report.wording import failed_in_words
 
 __all__ = ["estimate_text", "model_card"]
 
@@ -42,6 +43,12 @@ def model_card(card: Mapping[str, Any]) -> str:
     """Return the model card; every text from the card is escaped."""
     parts = [_head, _data, _results, _calibration, _subgroups, _methods, _elements, _provenance, _open]
     return "\n".join(line for part in parts for line in part(card)).rstrip() + "\n"
+
+
+def _warned(resampled: Any) -> Iterable[str]:
+    """Yield a paragraph that warns of the intervals that follow, if they are not to be trusted."""
+    if warning := warning_of(resampled):
+        yield from ("", f"**Warning.** {markdown_text(warning)}")
 
 
 def _value(value: Any) -> str:
@@ -98,7 +105,9 @@ def _results(card: Mapping[str, Any]) -> Iterable[str]:
     top = results["headline"]
     ordered = sorted(results["numbers"], key=lambda entry: top.index(entry["name"]) if entry["name"] in top else 99)
     rows = [(entry["title"], estimate_text(entry)) for entry in ordered]
-    yield from ("With 95 % intervals.", "", *markdown_table(("measure", "value"), rows))
+    yield "With 95 % intervals."
+    yield from _warned(card["data"]["resampled"])
+    yield from ("", *markdown_table(("measure", "value"), rows))
 
 
 def _calibration(card: Mapping[str, Any]) -> Iterable[str]:
@@ -115,8 +124,8 @@ def _calibration(card: Mapping[str, Any]) -> Iterable[str]:
         for entry in after[:1]:
             first = before.get(entry["name"])
             rows.append((label, entry["title"], estimate_text(first) if first else "", estimate_text(entry)))
-    gap = [""] if card["calibration"]["words"] else []
-    yield from (*gap, *markdown_table(("of", "error", "before", "after"), rows))
+    yield from _warned(card["data"]["resampled"])
+    yield from ("", *markdown_table(("of", "error", "before", "after"), rows))
 
 
 def _subgroups(card: Mapping[str, Any]) -> Iterable[str]:
@@ -143,6 +152,8 @@ def _subgroups(card: Mapping[str, Any]) -> Iterable[str]:
                 for entry in group["metrics"]
             ]
     header = ("by", "group", "N", "measure", "value", "less that of all others")
+    if warned := list(_warned(card["data"]["resampled"])):
+        yield from (*warned[1:], "")
     yield from markdown_table(header, rows)
     yield from ("", "(*) excludes 0; of many differences, one in twenty does by chance.")
 
@@ -159,13 +170,14 @@ def _methods(card: Mapping[str, Any]) -> Iterable[str]:
     rows = []
     for method in card["methods"]:
         rule = "not stated" if is_unknown(method["rule"]) else method["rule"]
-        said = [*method["satisfies"], *(f"FAILED: {sentence}" for sentence in method["failed"])]
+        said = [*method["satisfies"], *failed_in_words(method["failed"], method["control"])]
         rows.append((method["title"], "control" if method["control"] else "", rule, " ".join(said)))
     yield from markdown_table(("method", "", "rule", "what it satisfies, what it failed"), rows)
 
 
 def _elements(card: Mapping[str, Any]) -> Iterable[str]:
     yield from ("", "## Interpretability")
+    yield from _warned(card["elements_resampled"])
     titles = {method["name"]: method["title"] for method in card["methods"]}
     for table in card["elements"]:
         yield from ("", f"### {markdown_text(table['title'])}", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from shared.evaluation.interpretability.file import not_measured, row, write_interpretability
 
@@ -53,7 +54,7 @@ def element_rows() -> list[dict]:
     return rows
 
 
-def write_rows(eval_dir: Path, rows: list[dict] | None = None, methods: dict | None = None) -> Path:
+def write_rows(eval_dir: Path, rows: list[dict] | None = None, methods: dict | None = None, **further: Any) -> Path:
     """Write the file; returns the folder."""
     write_interpretability(
         eval_dir / "interpretability.json",
@@ -63,5 +64,6 @@ def write_rows(eval_dir: Path, rows: list[dict] | None = None, methods: dict | N
         unit="cell",
         model={"name": "LeNet5", "parameters": 61706},
         provenance={"date": "2025-03-02T12:00:00+00:00", "seed": 7},
+        **further,
     )
     return eval_dir

@@ -135,6 +135,26 @@ def test_the_schema_refuses_what_leaves_something_unsaid(card, validator, spoil)
         validator.validate(spoiled)
 
 
+def test_what_explaining_resampled_is_in_the_card(explained, tmp_path, validator):
+    content = _read(card_content(read_sources(explained)))
+    assert content["elements_resampled"] == {
+        "value": None,
+        "reason": "interpretability.json does not say what was resampled",
+    }
+    drawn = {"by": "sample", "n": 40, "warning": "the samples are of 3 donors"}
+    eval_dir = edited(explained, tmp_path, "eval/interpretability.json", lambda c: c.update(resampled=drawn))
+    content = _read(card_content(read_sources(eval_dir)))
+    validator.validate(content)
+    assert content["elements_resampled"] == drawn
+    page = build_report(eval_dir).read_text("utf-8")
+    section = page.split('<section id="interpretability"')[1].split("</section>")[0]
+    assert "not to be trusted as they stand:</strong> the samples are of 3 donors." in section
+    assert "(see the warning above)" in section
+    del content["elements_resampled"]
+    with pytest.raises(ValidationError):
+        validator.validate(content)
+
+
 def test_subgroups_are_valid_and_name_what_divides_nothing(explained, tmp_path, validator):
     entry = {"value": 0.9, "ci95": [0.8, 0.95]}
     group = {"name": "F", "n": 40, "metrics": {"accuracy": entry}, "against_rest": {"accuracy": entry}}

@@ -89,6 +89,47 @@ def test_the_model_card_has_results_elements_and_what_is_open(card):
         assert part in text, part
 
 
+FEW = {"by": "sample", "n": 40, "warning": "the samples are of 3 donors, too few to resample"}
+NOT_TRUSTED = "These intervals are not to be trusted as they stand: the samples are of 3 donors, too few to resample."
+
+
+def test_a_warning_of_intervals_stands_wherever_they_do(card, four_classes, tmp_path):
+    assert "not to be trusted" not in model_card(card)
+    write_rows(bundle := edited(four_classes, tmp_path, "eval/metrics.json", lambda c: c.update(resampled=FEW)))
+    warned = card_content(read_sources(bundle))
+    text = model_card(warned)
+    for title, begin in (("Results", "| measure"), ("Calibration", "| of"), ("Subgroups", "")):
+        section = text.split(f"## {title}\n")[1].split("\n## ")[0]
+        if begin in section and "| --- |" in section:
+            assert section.index(NOT_TRUSTED) < section.index(begin), title
+    assert NOT_TRUSTED in text.split("## Results\n")[1].split("\n## ")[0]
+    assert NOT_TRUSTED not in text.split("## Interpretability\n")[1], "nothing is said of explaining"
+    for checklist, numbers in ((TRIPOD_AI, ("12e", "23a")), (CLAIM, ("28", "29", "36"))):
+        before, after = filled_in(checklist, card), filled_in(checklist, warned)
+        for number in numbers:
+            assert before[number][0] == "answered"
+            assert after[number][0] == "in part"
+            assert after[number][1].endswith(NOT_TRUSTED)
+
+
+def test_a_warning_of_explaining_stands_at_the_elements(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "configs/metadata.json", lambda content: None)
+    warned = card_content(read_sources(write_rows(eval_dir, resampled=FEW)))
+    text = model_card(warned)
+    assert NOT_TRUSTED in text.split("## Interpretability\n")[1].split("\n### ")[0]
+    assert text.count(NOT_TRUSTED) == 1
+    assert NOT_TRUSTED in filled_in(CLAIM, warned)["31"][1]
+
+
+def test_a_control_that_fails_is_as_expected(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "configs/metadata.json", lambda content: None)
+    control = METHODS["random_map"] | {"failed": ["Likeness 0.9 is not below 0.5."]}
+    text = model_card(card_content(read_sources(write_rows(eval_dir, methods=METHODS | {"random_map": control}))))
+    assert "Control, as expected: Likeness 0.9 is not below 0.5." in text
+    assert "FAILED: Likeness 0.9" not in text
+    assert "FAILED: Random logit" in text
+
+
 def test_texts_from_files_are_no_markup(four_classes, tmp_path):
     eval_dir = edited(four_classes, tmp_path, "configs/metadata.json", lambda content: content.update(name=HOSTILE))
     methods = {name: entry | {"title": f"{HOSTILE} {name}"} for name, entry in METHODS.items()}
