@@ -127,6 +127,7 @@ class SlideElements:
             [None if label is None else self.classes[label] for label in labels],
             [str(records[place].get("patient", records[place]["id"])) for place in own],
             self.seed,
+            logit=self.classes[-1],
         )
         asked = (*BAG_MEASURES, "froc")
         rows += unmeasured_rows(rows, methods, asked, {"froc": NO_PLACE}, NO_OUTLINES)

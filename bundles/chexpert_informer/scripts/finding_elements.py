@@ -169,5 +169,5 @@ def physical_relations(
         quantities: dict[str, Any] = {f"area of {name.replace('_', ' ')}": np.where(area > 0, area, np.nan)}
         if name == "cardiomegaly":
             quantities = {"heart-to-chest ratio": ratio} | quantities
-        rows += physical_rows(quantities, logits[f"logit_{name}"].to_numpy(), None, groups, seed)
+        rows += physical_rows(quantities, logits[f"logit_{name}"].to_numpy(), None, groups, seed, logit=name)
     return rows

@@ -143,6 +143,7 @@ class PatientElements:
             [outputs[place] for place in own],
             [None if label is None else self.classes[label] for label in labels],
             seed=self.seed,
+            logit=self.classes[-1],
         )
         return write_interpretability(
             self.output_dir / FILE,

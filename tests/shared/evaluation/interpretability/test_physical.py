@@ -21,7 +21,10 @@ def test_correlation_of_all_and_within_each_class():
         {"count, 10⁹/L": between, "area, µm²": within},
         outputs,
         ["reactive" if one == 0 else "tumoral" for one in label],
+        logit="tumoral",
     )
+    assert [place(row)[1] for row in rows] == ["reactive", "tumoral", None] * 2
+    assert all(row["parameters"] == {"logit": "tumoral"} for row in rows)
     found = {place(row): row for row in rows}
     assert found["count, 10⁹/L", None]["value"] == pytest.approx(spearmanr(between, outputs).statistic)
     assert found["count, 10⁹/L", None]["ci95"][0] > 0.5
@@ -34,14 +37,27 @@ def test_correlation_of_all_and_within_each_class():
     assert all(row["measure"] == "physical_correlation" and row["method"] is None for row in rows)
 
 
+def test_logits_of_different_classes_are_not_pooled():
+    """Each sample has the logit of its own class: within both the relation is perfect, and over all there is none."""
+    outputs = np.array([1.0, 2, 3, 4, 5, 101, 102, 103, 104, 105])
+    quantity = np.array([6.0, 7, 8, 9, 10, 1, 2, 3, 4, 5])
+    rows = physical_rows({"area": quantity}, outputs, ["a"] * 5 + ["b"] * 5)
+    assert [(*place(row), row["value"]) for row in rows] == [("area", "a", 1.0), ("area", "b", 1.0)]
+    (row,) = physical_rows({"area": quantity}, outputs, ["a"] * 5 + [None] * 5)
+    assert (*place(row), row["n"]) == ("area", "a", 5)
+    (row,) = physical_rows({"area": quantity}, outputs)
+    assert row["value"] is None
+    assert "classes of the samples are unknown" in row["reason"]
+
+
 def test_what_is_not_known_is_left_out_and_said():
     quantity = np.array([1.0, np.nan, 3.0, 2.0, 5.0])
-    (row,) = physical_rows({"area": quantity}, [0.1, 9.0, 0.3, 0.2, 0.5])
+    (row,) = physical_rows({"area": quantity}, [0.1, 9.0, 0.3, 0.2, 0.5], logit="a")
     assert (row["value"], row["n"]) == (1.0, 4)
-    (row,) = physical_rows({"area": [1.0, np.nan, np.nan]}, [1.0, 2.0, 3.0])
+    (row,) = physical_rows({"area": [1.0, np.nan, np.nan]}, [1.0, 2.0, 3.0], logit="a")
     assert row["value"] is None
     assert "known of 1 samples" in row["reason"]
-    (row,) = physical_rows({"area": [1.0] * 5}, range(5))
+    (row,) = physical_rows({"area": [1.0] * 5}, range(5), logit="a")
     assert "the quantity is the same in all 5" in row["reason"]
     (row,) = physical_rows({}, [1.0])
     assert "no physical measurement" in row["reason"]
