@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
 
-__all__ = ["LESION_KINDS", "Annotation", "Lesion", "Outline", "read_asap", "write_asap"]
+__all__ = ["LESION_KINDS", "Annotation", "Lesion", "Outline", "check_place", "read_asap", "write_asap"]
 
 #: groups of CAMELYON16 (and of ASAP's template for it), in lower case
 TUMOUR_GROUPS = ("_0", "_1", "tumor", "tumour", "metastases")
@@ -91,6 +91,25 @@ class Annotation:
         pieces = [piece for piece in shapely.get_parts(self.tumour) if piece.area > 0]
         lesions = [Lesion(piece.area * mpp**2, _extent(piece) * mpp, piece) for piece in pieces]
         return sorted(lesions, key=lambda lesion: -lesion.area_um2)
+
+
+def check_place(annotation: Annotation, size: tuple[int, int], file: str | os.PathLike[str]) -> None:
+    """Refuse an annotation of another slide, or of another level.
+
+    Args:
+        annotation: its outlines in pixels of level 0.
+        size: width and height of the slide in pixels of level 0.
+        file: of the annotation, for the message.
+
+    Raises:
+        DataError: if an outline of tumour reaches beyond the slide.
+    """
+    left, top, right, bottom = annotation.tumour.bounds
+    if left < 0 or top < 0 or right > size[0] or bottom > size[1]:
+        raise DataError(
+            f"{file}: outlines from x {left:.0f}, y {top:.0f} to x {right:.0f}, y {bottom:.0f}, on a slide of "
+            f"{size[0]} x {size[1]} pixels; expected pixels of level 0 of the same slide"
+        )
 
 
 def read_asap(

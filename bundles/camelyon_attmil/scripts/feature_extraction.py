@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from scripts.annotations import Annotation, read_asap
+from scripts.annotations import Annotation, check_place, read_asap
 from scripts.feature_file import FeatureAttributes, write_features
 from scripts.slide import Slide
 from scripts.slide_state import BrokenTile, FeatureParts, SlideState
@@ -27,6 +27,7 @@ from scripts.tissue import TissueDetection
 from scripts.work_division import Processes, divide
 from shared import __version__
 from shared.data.errors import DataError
+from shared.data.freed_memory import return_freed_memory
 from shared.data.preparation import fingerprint
 
 __all__ = ["FeatureExtraction", "feature_path"]
@@ -137,11 +138,14 @@ class FeatureExtraction:
             geometry = slide.tile_geometry(self.tile_size, self.mpp)
             coords = self.tiling(slide.size, geometry, self.tissue(slide))
             size, slide_mpp = slide.size, slide.mpp
+        if annotation is not None and source.annotation is not None:
+            check_place(annotation, size, source.annotation)
         if len(coords) == 0:
             raise DataError(
                 f"{source.path}: no tile of {geometry.level0_tile_size} pixels has a share of "
                 f"{self.tiling.tissue_share:g} of tissue; lower --tissue_share, or leave the slide out"
             )
+        return_freed_memory()  # that of the overview, before the readers start
         labels = _labels(source, annotation, coords, geometry.level0_tile_size)
         reader = TileReader(
             source.path,
@@ -205,6 +209,9 @@ class FeatureExtraction:
                 chosen = np.concatenate(tiles)
                 parts.add(batch.number + 1, np.concatenate(features), reader.coords[chosen], labels[chosen], broken)
                 features, tiles, broken = [], [], []
+                if state.attempts > 1:  # an interruption after progress says nothing against the slide
+                    state.attempts = 1
+                    state.write(parts.output)
             clock.lap("writing")
 
     def _key(self, source: SourceSlide) -> str:
@@ -241,7 +248,13 @@ def feature_path(output: Path, slide_id: str) -> Path:
 def _labels(
     source: SourceSlide, annotation: Annotation | None, coords: NDArray[np.int64], side: float
 ) -> NDArray[np.float32]:
-    return tumour_shares(coords, side, annotation, source.label, source.partly_annotated)
+    labels = tumour_shares(coords, side, annotation, source.label, source.partly_annotated)
+    if annotation is not None and source.label == 1 and not (labels > 0).any() and not np.isnan(labels).any():
+        raise DataError(
+            f"{source.annotation}: no outline of tumour lies on any of the {len(coords)} tiles with tissue; look "
+            "whether it is of this slide, or take the annotation out"
+        )
+    return labels
 
 
 def _broken(batch: TileBatch, corners: NDArray[np.int64]) -> list[BrokenTile]:

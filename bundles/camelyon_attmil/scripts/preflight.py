@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from scripts.annotations import read_asap
+from scripts.annotations import check_place, read_asap
 from scripts.slide import Slide
 from scripts.source_slide import Layout, SourceSlide
 from scripts.tiling import Tiling
@@ -149,7 +149,7 @@ class Preflight:
             report.tiles = len(coords)
             if annotation is not None:
                 report.lesions = len(annotation.lesions(slide.mpp))
-                self._check_place(annotation.tumour.bounds, slide, source)
+                check_place(annotation, slide.size, source.annotation or "")
             if len(coords) == 0:
                 raise DataError(f"{source.path}: no tile has enough tissue ({self.tiling.tissue_share:g})")
             chosen = np.unique(np.linspace(0, len(coords) - 1, self.samples).astype(np.int64))
@@ -162,13 +162,3 @@ class Preflight:
             if failed:
                 raise DataError(failed)
             report.tiles_per_second = len(chosen) / (time.perf_counter() - start)
-
-    @staticmethod
-    def _check_place(bounds: tuple[float, float, float, float], slide: Slide, source: SourceSlide) -> None:
-        """Refuse an annotation of another slide, or of another level."""
-        left, top, right, bottom = bounds
-        if left < 0 or top < 0 or right > slide.size[0] or bottom > slide.size[1]:
-            raise DataError(
-                f"{source.annotation}: outlines from x {left:.0f}, y {top:.0f} to x {right:.0f}, y {bottom:.0f}, on a "
-                f"slide of {slide.size[0]} x {slide.size[1]} pixels; expected pixels of level 0 of the same slide"
-            )

@@ -40,7 +40,7 @@ class SlideState:
         slide_id: name of the slide.
         key: hash of all that its features depend on.
         status: ``running``, ``done`` or ``failed``.
-        attempts: how often it was begun.
+        attempts: how often it was begun since features were last added.
         reason: why it failed.
         tiles: number of tiles with features.
         broken: tiles that could not be read.
@@ -88,6 +88,7 @@ class FeatureParts:
     """
 
     def __init__(self, output: Path, slide_id: str, key: str) -> None:
+        self.output = output
         self.folder = output / "state" / "parts" / safe_name(slide_id)
         self._key_file = self.folder / "key.json"
         if self.folder.exists() and not (self._key_file.is_file() and read_json(self._key_file) == key):

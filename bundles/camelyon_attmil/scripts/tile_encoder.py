@@ -65,7 +65,8 @@ class TileEncoder:
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Return features ``(n, E)``, float32, of images ``(n, T, T, 3)`` uint8 on the device."""
-        colours = (images.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
+        # in place: a batch of tiles takes 24 MiB, and each further copy of it as much
+        colours = images.permute(0, 3, 1, 2).float().div_(255).sub_(self._mean).div_(self._std)
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
             features = self.network(colours)
         if features.ndim == 4:

@@ -29,12 +29,18 @@ REASONS = {
     "no_polygon": "no_polygon.xml: no outline of tumour (0 outline(s) in all); draw it, or take the annotation out",
     "two_points": "annotation 'line' has 2 point(s), an area needs three",
     "not_xml": "not_xml.xml: not valid XML",
+    "another_slide": "slide of 512 x 448 pixels; expected pixels of level 0 of the same slide",
     "odd_label": "label 'perhaps', expected one of 0, normal, 1, tumor, tumour or nothing",
 }
 ASAP = '<?xml version="1.0"?><ASAP_Annotations><Annotations>{}</Annotations></ASAP_Annotations>'
 LINE = (
     '<Annotation Name="line" Type="Polygon" PartOfGroup="_0"><Coordinates><Coordinate Order="0" X="1" Y="1"/>'
     '<Coordinate Order="1" X="9" Y="9"/></Coordinates></Annotation>'
+)
+
+AREA = (
+    '<Annotation Name="area" Type="Polygon" PartOfGroup="_0"><Coordinates><Coordinate Order="0" X="100" Y="100"/>'
+    '<Coordinate Order="1" X="9000" Y="100"/><Coordinate Order="2" X="100" Y="9000"/></Coordinates></Annotation>'
 )
 
 
@@ -63,7 +69,13 @@ def source(write_stained, tmp_path_factory):
         (root / f"{name}.tif").write_bytes(whole[: int(size * len(whole))])
     add("no_mpp", "tumor", mpp=None)
     add("no_tissue", "tumor", rectangle=(0, 0, 0, 0))
-    for name, content in (("no_polygon", ASAP.format("")), ("two_points", ASAP.format(LINE)), ("not_xml", "<ASAP")):
+    annotations = {
+        "no_polygon": ASAP.format(""),
+        "two_points": ASAP.format(LINE),
+        "not_xml": "<ASAP",
+        "another_slide": ASAP.format(AREA),
+    }
+    for name, content in annotations.items():
         add(name, "tumor", f"{name}.xml")
         (root / f"{name}.xml").write_text(content)
     add("odd_label", "perhaps")
@@ -126,7 +138,7 @@ def test_feature_files_with_nan_or_of_another_encoder(source, prepared, tmp_path
     run(prepare(source, tmp_path / "out", features=features), tmp_path)
     reasons = pd.read_csv(tmp_path / "out" / "excluded.csv", dtype=str).set_index("item")["reason"]
     assert "good_2.h5: the features of 1 of" in reasons["good_2"]
-    assert "no_mpp.h5: no such feature file" in reasons["no_mpp"]
+    assert "no_tissue.h5: no such feature file" in reasons["no_tissue"]
     with h5py.File(features / "good_5.h5", "a") as file:
         file.attrs["encoder"] = "another one"
     line = last_line(prepare(source, tmp_path / "mixed", features=features), tmp_path)

@@ -95,12 +95,30 @@ def test_an_interrupted_slide_goes_on_where_it_was(scripts, extraction, encoder,
     state = extraction.extract(source, tmp_path)
     # 25 tiles were encoded, 20 of them kept: two parts of two batches of five
     assert network.images == 48 - 20
-    assert (state.status, state.attempts, state.tiles) == ("done", 2, whole.tiles)
+    assert (state.status, state.attempts, state.tiles) == ("done", 1, whole.tiles)
     np.testing.assert_array_equal(_bag(scripts, tmp_path).features, expected.features)
     np.testing.assert_array_equal(_bag(scripts, tmp_path).coords, expected.coords)
     network.images = 0
     extraction.extract(source, tmp_path)
     assert network.images == 0
+
+
+def test_interruptions_after_progress_do_not_count_against_a_slide(scripts, extraction, encoder, source, tmp_path):
+    encode, network = encoder.encode, encoder.network
+
+    def interrupted(images):
+        if network.images >= 10:
+            raise KeyboardInterrupt
+        return encode(images)
+
+    encoder.encode = interrupted
+    for _ in range(4):  # each adds a part of ten tiles, one more than the attempts that a slide has
+        network.images = 0
+        with pytest.raises(KeyboardInterrupt):
+            extraction.extract(source, tmp_path)
+    encoder.encode = encode
+    state = extraction.extract(source, tmp_path)
+    assert (state.status, state.tiles) == ("done", 48)
 
 
 def test_parts_of_other_settings_are_not_used(scripts, extraction, encoder, source, tmp_path):
@@ -189,6 +207,23 @@ def test_tile_labels_follow_the_annotation(scripts, extraction, source, tmp_path
     assert share[128, 128] == share[192, 192] == 1
     assert share[256, 128] == pytest.approx(0.5)
     assert sum(share.values()) * 64**2 == pytest.approx(160 * 128)
+
+
+@pytest.mark.parametrize(
+    ("corner", "reason"),
+    [
+        ((900, 700), "no outline of tumour lies on any of the 48 tiles with tissue"),
+        ((4000, 128), "expected pixels of level 0 of the same slide"),
+    ],
+)
+def test_an_annotation_of_another_slide_is_no_truth(scripts, extraction, source, tmp_path, corner, reason):
+    annotations = scripts("annotations")
+    square = np.array([[0, 0], [40, 0], [40, 30], [0, 30]], dtype=float) + corner
+    annotations.write_asap(tmp_path / "s1.xml", annotations.Annotation((annotations.Outline("_0", "_0", square),)))
+    state = extraction.extract(replace(source, label=1, annotation=tmp_path / "s1.xml"), tmp_path)
+    assert state.status == "failed"
+    assert "s1.xml" in state.reason
+    assert reason in state.reason
 
 
 def test_an_encoder_that_overflows_half_precision_fails_the_slide(extraction, encoder, source, tmp_path):

@@ -54,7 +54,8 @@ def phantom_folder(
     Args:
         output: folder of the study.
         drawing: ``normal`` and ``tumor``, numbers of slides; ``size``, width and height in pixels; ``tile_size``, side
-            of a tile in pixels; ``seed``. The rest is as in ``prepare.json``.
+            of a tile in pixels; ``seed``. All kinds of metastases are equally frequent. The rest is as in
+            ``prepare.json``.
         workers: processes.
         others: folders beside that of the study in which the same slides may be.
         make: whether to make them.
@@ -75,6 +76,7 @@ def phantom_folder(
     config.update(
         {
             "phantom#slides": {"normal": drawing["normal"], "tumor": drawing["tumor"], "test": 0},
+            "phantom#kinds": list(KINDS),
             "phantom#size": drawing["size"],
             "tile_size": drawing["tile_size"],
             "seed": drawing["seed"],
