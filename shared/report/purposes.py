@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.evaluation.interpretability.measures import ELEMENTS, MEASURES, Element, Measure
-from shared.evaluation.interpretability.verdict import LIMIT, SANITY_CHECKS, sanity_verdict
 from shared.evaluation.resampling_groups import MINIMUM_GROUPS
 from shared.evaluation.unpaired_difference import unpaired_difference
+from shared.report.card.undecided import undecided_checks
 from shared.report.elements import CHANCE_IS_IDEAL
 from shared.report.runs import Run
 
@@ -146,24 +146,9 @@ def choices(run: Run) -> list[Choice]:
         measure, measured = scores(run, element)
         candidates = [score for score in measured if not score.method["control"] and not score.method["failed"]]
         best = candidates[0] if candidates else None
-        undecided = () if best is None else _undecided(run, best.method["name"])
+        undecided = () if best is None else undecided_checks(run.card, best.method["name"])
         found.append(Choice(element, measure, tuple(measured), best, undecided))
     return found
-
-
-def _undecided(run: Run, method: str) -> tuple[str, ...]:
-    """Return the sanity checks that decide nothing of a method."""
-    return tuple(
-        MEASURES[row["measure"]].title
-        for table in run.card["elements"]
-        for row in table["rows"]
-        if row["measure"] in SANITY_CHECKS and row["method"] == method and row["value"] is not None
-        if row["label"] is None and row["size"] is None
-        if sanity_verdict(
-            row["value"], row["ci95"], row.get("chance"), (row.get("parameters") or {}).get("limit", LIMIT)
-        )
-        == "undecided"
-    )
 
 
 def scores(run: Run, element: Element) -> tuple[Measure | None, list[Score]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.evaluation.subgroups import excludes_zero, expected_by_chance, key_title
 from shared.report.card.fields import is_unknown, warning_of
+from shared.report.card.undecided import undecided_checks
 from shared.report.formats import number
 
 __all__ = [
@@ -249,17 +250,20 @@ def poor_input(card: Mapping[str, Any]) -> str | None:
 
 
 def explanations(card: Mapping[str, Any]) -> str | None:
-    """Methods of explanation, and those that failed a sanity check."""
+    """Methods of explanation, and those that failed a sanity check or are undecided in one."""
     methods = [method for method in card["methods"] if not method["control"]]
     if not methods:
         return None
     failed = [method["title"] for method in methods if method["failed"]]
+    others = [method for method in methods if not method["failed"]]
+    undecided = [method["title"] for method in others if undecided_checks(card, method["name"])]
     measured = [table["title"] for table in card["elements"] if table["missing"] is None]
     return _sentences(
         f"Methods: {', '.join(method['title'] for method in methods)}.",
         f"Measured against controls: {', '.join(measured)}." if measured else None,
         warning_of(_of(card, "elements_resampled")) if measured else None,
         f"Failed a sanity check: {', '.join(failed)}." if failed else None,
+        f"Undecided in a sanity check: {', '.join(undecided)}." if undecided else None,
     )
 
 

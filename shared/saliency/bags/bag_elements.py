@@ -118,6 +118,7 @@ class BagElements:
         rows += seed_stability(explained, report.original, others, command=command, groups=groups, seed=self.seed)
         parameters = {"noise_level": self.noise_level, "draws": self.noise_draws, "similarity": "rank_correlation"}
         for name, values in bag_noise_stability(explained, report.original, noisy).items():
+            # instances have no place in common with those of another bag: unrelated orders correlate by 0
             quality = {"noise_stability": {"value": values, "chance": np.zeros(len(values))}}
             rows += measure_rows(
                 name, quality, groups=groups, seed=self.seed, parameters={"noise_stability": parameters}

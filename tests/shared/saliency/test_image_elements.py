@@ -18,6 +18,7 @@ from shared.saliency.noise_stability import noise_stability
 from shared.saliency.overlap import iou_at, tune_threshold
 from shared.saliency.perturbation_curves import deletion_insertion
 from shared.saliency.sanity.checks import SanityChecks
+from shared.saliency.sanity.shuffled import shuffled_likeness
 from shared.saliency.untrained import UntrainedMap
 
 # what applies to images; the report adds the readers' study, evaluating what belongs to the model
@@ -105,6 +106,9 @@ def test_what_explains_again_is_measured_on_some_samples(measure, methods, sampl
     assert row["parameters"] == {"noise_level": 0.02, "draws": 2, "seed": 0}
     network.eval()
     maps = method.attribute(some.images, some.targets).sum(dim=1).numpy()
+    level = np.nanmean(shuffled_likeness(maps)["structural_similarity"])
+    assert row["chance"] == pytest.approx(level)
+    assert level != 0
     curves = deletion_insertion(lambda x: network(x).softmax(1), some.images, maps, some.targets, 4, blur_sigma=2.0)
     assert rows["deletion_auc", "gradient", None, None, None]["value"] == pytest.approx(curves.deletion_auc.mean())
     assert rows["insertion_auc", "gradient", None, None, None]["value"] == pytest.approx(curves.insertion_auc.mean())

@@ -40,6 +40,13 @@ def test_the_number_is_the_mean_structural_similarity_over_networks_and_samples(
                 expected.append(structural_similarity(change(first)[None], change(second)[None])[0])
         assert rows[name]["value"] == pytest.approx(np.mean(expected))
         assert rows[name]["n"] == 4
+        # all six pairs of the four images
+        pairs = [
+            structural_similarity(change(original[name][i])[None], change(original[name][j])[None])[0]
+            for i in range(4)
+            for j in range(i)
+        ]
+        assert rows[name]["chance"] == pytest.approx(np.mean(pairs))
     assert rows["guided"]["parameters"]["similarity"] == "structural_similarity_absolute"
     assert rows["edges"]["value"] == pytest.approx(1)
     assert rows["gradient"]["parameters"]["networks"] == 2

@@ -102,6 +102,15 @@ def test_maps_that_show_nothing_have_not_passed(network, images, targets):
     assert report.failed("blank") == []
 
 
+def test_likeness_stands_beside_that_of_different_images(network, images, targets):
+    explained = ExplainedImages({"gradient": InputXGradient(network)}, images, targets)
+    report = SanityChecks(stages=1, draws=1).run(explained)
+    maps = report.original["gradient"]
+    pairs = [by_rank([maps[i]], [maps[j]])[0] for i in range(4) for j in range(i)]
+    for row in report.rows():
+        assert row["chance"] == pytest.approx(np.mean(pairs))
+
+
 def test_bags(build, features):
     model = build("gated attention")
     methods = {
