@@ -101,12 +101,13 @@ class RepeatedTissue:
         draw = phantom_renderer(planned, seed, (4 * PIECE, 4 * PIECE), MPP, PhantomParameters())
         self.piece = draw(3 * PIECE // 2, 3 * PIECE // 2, PIECE, PIECE)
         self.low, self.high = (PIECE * round(share * side / PIECE) for share in (0.31, 0.69))
+        self.bottom = self.high - TILE  # a row less, or all batches would be full at some sizes and not at others
 
     def __call__(self, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """Return the pixels of a region, ``(height, width, 3)``."""
         columns, rows = x + np.arange(width), y + np.arange(height)
         pixels = np.full((height, width, 3), 243, dtype=np.uint8)
-        across, down = ((at >= self.low) & (at < self.high) for at in (columns, rows))
+        across, down = (columns >= self.low) & (columns < self.high), (rows >= self.low) & (rows < self.bottom)
         period = len(self.piece)
         pixels[np.ix_(down, across)] = self.piece[np.ix_(rows[down] % period, columns[across] % period)]
         return pixels
@@ -117,7 +118,7 @@ class RepeatedTissue:
         half = copy.copy(self)
         squares = self.piece.reshape(period // 2, 2, period // 2, 2, 3)
         half.piece = np.rint(squares.mean(axis=(1, 3))).astype(np.uint8)
-        half.low, half.high = self.low // 2, self.high // 2
+        half.low, half.high, half.bottom = self.low // 2, self.high // 2, self.bottom // 2
         return half
 
     def tiles(self, length: int) -> Iterator[bytes]:
@@ -126,7 +127,8 @@ class RepeatedTissue:
         for y, x in itertools.product(range(0, length, TILE), repeat=2):
             # where in the piece the tile begins, and which part of it is tissue
             phases = (x % len(self.piece), y % len(self.piece))
-            ends = tuple(int(np.clip(edge - at, 0, TILE)) for at in (x, y) for edge in (self.low, self.high))
+            edges = (self.low - x, self.high - x, self.low - y, self.bottom - y)
+            ends = tuple(int(np.clip(edge, 0, TILE)) for edge in edges)
             if (*phases, *ends) not in known:
                 file = io.BytesIO()
                 Image.fromarray(self(x, y, TILE, TILE)).save(file, "JPEG", quality=85, subsampling=2)

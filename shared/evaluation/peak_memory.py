@@ -41,8 +41,9 @@ def peak_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> f
 def tree_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any, interval: float = 0.05) -> float:
     """Return the memory of a fresh process and all that it starts, at its peak, in a computation.
 
-    Everything counts, also libraries and what ``prepare`` makes. Pages that several of the processes share are counted
-    once (the kernel's proportional set size, added up).
+    Everything counts, also libraries and what ``prepare`` makes. What several of the processes share is counted once:
+    memory of their own and shared memory by the kernel's proportional set size, libraries and other files as far as the
+    process has them that has most, whoever else on the system has them, too.
 
     Args:
         prepare: a function at a module's top level; called in the process, it returns the computation.
@@ -58,9 +59,9 @@ def tree_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any, inte
     with _fresh_process(_ROLLUP) as pool:
         root = pool.submit(os.getpid).result()
         computation = pool.submit(_compute, prepare, arguments)
-        peak = _proportional_size(root)
+        peak = _tree_size(root)
         while not wait([computation], timeout=interval).done:
-            peak = max(peak, _proportional_size(root))
+            peak = max(peak, _tree_size(root))
         computation.result()
     return peak / _KIB_PER_MIB
 
@@ -91,18 +92,25 @@ def _fresh_process(source: Path) -> ProcessPoolExecutor:
 
 
 def _compute(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> None:
+    # a process that was spawned spawns others; a program that a person starts does what the system does by default
+    multiprocessing.set_start_method(None, force=True)
     prepare(*arguments)()
 
 
-def _proportional_size(process: int) -> int:
-    """Return the proportional set size of a process and its descendants in KiB; of one that just ended, 0."""
-    folder = Path(f"/proc/{process}")
-    try:
-        size = _kibibytes("Pss", folder / "smaps_rollup")
-        children = [file.read_text(encoding="ascii").split() for file in folder.glob("task/*/children")]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return size + sum(_proportional_size(int(child)) for of_thread in children for child in of_thread)
+def _tree_size(root: int) -> int:
+    """Return the memory of a process and its descendants in KiB; see :func:`tree_memory`."""
+    own, files, waiting = 0, 0, [root]
+    while waiting:
+        folder = Path(f"/proc/{waiting.pop()}")
+        try:
+            sizes = _sizes(folder / "smaps_rollup")
+            children = [file.read_text(encoding="ascii").split() for file in folder.glob("task/*/children")]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it just ended
+        own += sizes["Pss_Anon"] + sizes["Pss_Shmem"]
+        files = max(files, sizes["Rss"] - sizes["Anonymous"] - sizes["Pss_Shmem"])
+        waiting += [int(child) for of_thread in children for child in of_thread]
+    return own + files
 
 
 def _rise(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> float:
@@ -115,9 +123,19 @@ def _rise(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...])
     return (_kibibytes("VmHWM") - before) / _KIB_PER_MIB
 
 
-def _kibibytes(field: str, file: Path = _STATUS) -> int:
-    """Return a field of a process's status in KiB."""
-    for line in file.read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1])
-    raise OSError(f"{file} has no field {field}")
+def _kibibytes(field: str) -> int:
+    """Return a field of this process's status in KiB.
+
+    Raises:
+        OSError: if there is no such field.
+    """
+    sizes = _sizes(_STATUS)
+    if field not in sizes:
+        raise OSError(f"{_STATUS} has no field {field}")
+    return sizes[field]
+
+
+def _sizes(file: Path) -> dict[str, int]:
+    """Return the fields of a file of ``/proc`` that are sizes, in KiB."""
+    rows = [line.split() for line in file.read_text(encoding="ascii").splitlines()]
+    return {row[0].removesuffix(":"): int(row[1]) for row in rows if len(row) == 3 and row[2] == "kB"}
