@@ -75,6 +75,12 @@ class ElementRow:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def title(self) -> str:
+        """The measure's name, with the tolerance where it was taken with one."""
+        radius = self.parameters.get("radius")
+        return f"{self.measure.title} (within {radius:.3g} px)" if radius else self.measure.title
+
+    @property
     def measured(self) -> bool:
         """Whether there is a number."""
         return self.estimate.value is not None

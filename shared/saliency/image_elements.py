@@ -81,6 +81,7 @@ class ImageElements:
         perturbation_steps: see :func:`shared.saliency.perturbation_curves.deletion_insertion`.
         perturbation_blur: standard deviation of the blur in which pixels disappear, pixels.
         pointing_radius: tolerance of the pointing game, pixels.
+        variants: which variant of the phantoms marks a ``distractor`` or a ``shortcut``.
         batch_size: images at once.
         seed: of draws and intervals.
         provenance: where weights and data come from.
@@ -103,6 +104,7 @@ class ImageElements:
     perturbation_steps: int = 10
     perturbation_blur: float = 5.0
     pointing_radius: float = 0.0
+    variants: Mapping[str, str] = field(default_factory=dict)
     batch_size: int = 64
     seed: int = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -197,6 +199,7 @@ class ImageElements:
             sign=self.methods[name].sign,
             radius=self.pointing_radius,
             known=known,
+            variants=self.variants,
         )
 
     def _perturbed(self, samples: ImageSamples, maps: Mapping[str, Maps]) -> list[Row]:

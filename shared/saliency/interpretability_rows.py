@@ -23,9 +23,9 @@ _REASONS = {
     "iou": "no threshold: it is chosen on validation samples with masks of the cause, and there are none",
     "background_share": "no masks of the background",
     "edge_agreement": "no images were given",
-    "distractor_share": "no masks of distractors: only generated data have them",
-    "shortcut_share": "no masks of a shortcut: only generated data have them",
 }
+#: what a share is on that only some data have
+_MARKS = {"distractor_share": "distractor", "shortcut_share": "shortcut"}
 #: measures of a region: a sample without one is counted, and is no fault of its map
 _OF_REGIONS = (*_OF_MASKS, "iou", "background_share", "distractor_share", "shortcut_share")
 #: measures that can differ with the size of the lesion
@@ -50,6 +50,7 @@ def map_rows(
     sign: Sign = "signed",
     radius: float = 0.0,
     known: MapQuality | None = None,
+    variants: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Measure one method's maps, and return the rows of every measure that needs only maps and masks.
 
@@ -71,14 +72,18 @@ def map_rows(
         sign: what of a map is measured.
         radius: tolerance of the pointing game in pixels.
         known: measures of the same samples that were taken already, on another grid for instance: they replace those
-            taken here.
+            taken here; but for the pointing game with a tolerance, which is one in pixels of the maps.
+        variants: which variant of the phantoms marks a ``distractor`` or a ``shortcut``, for the reader of data that
+            mark none.
 
     Raises:
         ValueError: as :func:`shared.saliency.map_measures.map_measures`.
     """
-    given = {"images": images, "background": background, "distractor": distractor, "shortcut": shortcut}
+    given = {"images": images, "background": background}
+    marks = {"distractor": distractor, "shortcut": shortcut}
+    given |= {mark: region for mark, region in marks.items() if region is not None and np.any(region)}
     quality = map_measures(maps, masks=masks, tuned=tuned, sign=sign, radius=radius, **given)
-    quality |= known or {}
+    quality |= {measure: part for measure, part in (known or {}).items() if measure != "pointing_game" or not radius}
     if sizes is None and masks is not None:
         area = pixel_rows(np.asarray(masks)).sum(axis=1, dtype=np.float64)
         sizes = np.where(area > 0, area, np.nan)
@@ -86,8 +91,17 @@ def map_rows(
     if tuned is not None:
         parameters["iou"] = {"quantile": tuned.quantile, "iou_of_choice": tuned.iou, "n_of_choice": tuned.n}
     rows = measure_rows(name, quality, labels=labels, sizes=sizes, groups=groups, seed=seed, parameters=parameters)
-    absent = [not_measured(measure, reason, name) for measure, reason in _REASONS.items() if measure not in quality]
+    reasons = _REASONS | {measure: _unmarked(mark, variants or {}) for measure, mark in _MARKS.items()}
+    absent = [not_measured(measure, reason, name) for measure, reason in reasons.items() if measure not in quality]
     return rows + absent
+
+
+def _unmarked(mark: str, variants: Mapping[str, str]) -> str:
+    reason = f"the data mark no {mark}"
+    if mark not in variants:
+        return reason
+    variant = variants[mark]
+    return f"{reason}; phantoms of the variant '{variant}' do (prepare with --phantom --variant {variant})"
 
 
 def measure_rows(

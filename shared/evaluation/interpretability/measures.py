@@ -75,7 +75,7 @@ MEASURES: Mapping[str, Measure] = _named(
     ),
     Measure(
         "pointing_game", "localization", "Pointing game", "higher",
-        "How often the highest pixel lies in the cause, within the tolerance.",
+        "How often the highest pixel lies in the cause, or no farther from it than the tolerance that is stated.",
     ),
     Measure(
         "iou", "localization", "IoU", "higher",

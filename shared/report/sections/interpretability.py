@@ -17,11 +17,13 @@ class ElementColumn:
 
     Attributes:
         measure: what was measured.
+        title: its name, with the tolerance where it was taken with one.
         of: of which of several things; ``None`` where there is one.
         chance: what chance reaches, where that is the same for all methods.
     """
 
     measure: Measure
+    title: str
     of: str | None
     chance: float | None
 
@@ -53,7 +55,9 @@ def element_grids(elements: Sequence[ElementTable]) -> list[ElementGrid]:
 def _grid(table: ElementTable) -> ElementGrid:
     rows = [row for row in table.rows if row.method is not None and row.whole and row.measured]
     places = [(measure, of) for measure in table.measures for of in _things(rows, measure)]
-    columns = [ElementColumn(measure, of, _common_chance(rows, measure, of)) for measure, of in places]
+    columns = [
+        ElementColumn(measure, _title(rows, measure), of, _common_chance(rows, measure, of)) for measure, of in places
+    ]
     methods = []
     for method in table.methods:
         cells = [_cell(table, measure, of, method) for measure, of in places]
@@ -67,6 +71,10 @@ def _grid(table: ElementTable) -> ElementGrid:
 def _things(rows: Sequence[ElementRow], measure: Measure) -> list[str | None]:
     """Return what a measure was taken of, each once."""
     return list(dict.fromkeys(row.of for row in rows if row.measure is measure))
+
+
+def _title(rows: Sequence[ElementRow], measure: Measure) -> str:
+    return next(row.title for row in rows if row.measure is measure)
 
 
 def _cell(table: ElementTable, measure: Measure, of: str | None, method: Method) -> ElementRow | None:

@@ -196,6 +196,22 @@ def test_a_cascade_stands_with_its_stages_and_one_of_three_verdicts(four_classes
     assert ("1 of 2 methods undecided: LIME." in page.text) == (verdict == "undecided")
 
 
+def test_the_tolerance_of_the_pointing_game_and_the_logit_stand_beside_the_numbers(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "eval/metrics.json", lambda _: None)
+    entry = {"value": 0.5, "ci95": [0.4, 0.6], "n": 12}
+    rows = [
+        row("pointing_game", entry | {"parameters": {"radius": 2.24}}, "lime"),
+        row("pointing_game", entry | {"parameters": {"radius": 2.24}}, "lime", label="monocyte"),
+        row("physical_correlation", entry | {"parameters": {"logit": "tumoral"}}, of="age"),
+    ]
+    page = parsed(write_rows(eval_dir, rows))
+    found = [[" ".join(cell.split()) for cell in cells] for cells in page.rows]
+    head = next(cells for cells in found if cells[0] == "Method" and cells[1].startswith("Pointing game"))
+    assert head[1].startswith("Pointing game (within 2.24 px)")
+    assert any("Pointing game (within 2.24 px)" in cells and "monocyte" in cells for cells in found)
+    assert any(cells[0].endswith("age, logit of tumoral") for cells in found)
+
+
 def test_elements_stand_with_chance_and_what_was_not_measured(interpreted, page):
     rows = [[" ".join(cell.split()) for cell in row] for row in interpreted.rows]
     head = next(row for row in rows if row[0] == "Method" and "Localisation AUC" in row[1])

@@ -91,6 +91,36 @@ def test_sign_decides_what_of_a_map_counts():
     assert of(absolute, "localisation_auc")["value"] > 0.9
 
 
+def test_data_without_marks_name_the_variant_that_has_them():
+    """Whether no region is given, or one that is nowhere."""
+    maps, _, masks = sample()
+    for nowhere in (None, np.zeros_like(masks)):
+        rows = map_rows(
+            "lime",
+            maps,
+            distractor=nowhere,
+            shortcut=nowhere,
+            labels=["a", "b"] * 12,
+            variants={"shortcut": "text"},
+        )
+        assert of(rows, "distractor_share")["reason"] == "the data mark no distractor"
+        reason = of(rows, "shortcut_share")["reason"]
+        assert reason.startswith("the data mark no shortcut; phantoms of the variant 'text' do")
+        assert "--variant text" in reason
+        assert sum(row["measure"] == "shortcut_share" for row in rows) == 1
+
+
+def test_a_tolerance_in_pixels_is_not_one_of_another_grid():
+    maps, _, masks = sample()
+    elsewhere = {"value": np.full(24, 0.125), "chance": np.full(24, 0.1)}
+    known = {"pointing_game": elsewhere, "rank_accuracy": elsewhere}
+    strict = map_rows("lime", maps, masks=masks, known=known)
+    tolerant = map_rows("lime", maps, masks=masks, known=known, radius=2.0)
+    assert of(strict, "pointing_game")["value"] == of(tolerant, "rank_accuracy")["value"] == 0.125
+    expected = map_measures(maps, masks=masks, radius=2.0)["pointing_game"]["value"]
+    assert of(tolerant, "pointing_game")["value"] == pytest.approx(np.nanmean(expected))
+
+
 def test_rows_of_classes_and_of_thirds_of_size():
     maps, images, masks = sample()
     labels = [None, *(["a", "b"] * 12)[:23]]
