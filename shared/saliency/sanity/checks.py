@@ -39,7 +39,8 @@ class SanityReport:
 class SanityChecks:
     """Cascading randomisation and the random-logit test, with the settings of a config.
 
-    They cost ``1 + stages * draws`` explanations of each sample by each method, besides the original ones.
+    They cost ``stages + draws`` explanations of each sample by each method, besides the original ones. The interval
+    is Student's over draws, among others: with two, methods are undecided that four would decide.
 
     Args:
         stages: see :func:`~shared.saliency.sanity.randomisation.cascading_randomisation`.
@@ -51,7 +52,7 @@ class SanityChecks:
         ValueError: if the limit is out of its range.
     """
 
-    def __init__(self, stages: int | None = 3, draws: int = 2, limit: float = 0.5, seed: int = 0) -> None:
+    def __init__(self, stages: int | None = 3, draws: int = 4, limit: float = 0.5, seed: int = 0) -> None:
         if not -1 <= limit <= 1:
             raise ValueError(f"limit must be a likeness in [-1, 1], found {limit}")
         self.stages = stages

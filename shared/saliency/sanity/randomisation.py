@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +22,7 @@ def cascading_randomisation(
     original: Explanations,
     *,
     stages: int | None = 3,
-    draws: int = 2,
+    draws: int = 4,
     limit: float = 0.5,
     groups: ArrayLike | None = None,
     seed: int = 0,
@@ -49,7 +49,8 @@ def cascading_randomisation(
         original: explanations of the network itself, of ``explained.explain(explained.network)``.
         stages: number of stages at which maps are compared, evenly spaced over the layers, the last one with all of
             them randomised; ``None`` for every layer.
-        draws: number of draws of the random weights, each of which all stages continue.
+        draws: number of draws of the random weights with which the last stage, which is judged, is computed; the
+            stages before it, which are shown, with the first of them.
         limit: likeness above which a method fails.
         groups: patient or donor of each sample, if samples belong together.
         seed: of the draws and of pairs of samples.
@@ -67,9 +68,10 @@ def cascading_randomisation(
     found: dict[str, list[list[dict[str, np.ndarray]]]] = {name: [[] for _ in ends] for name in original}
     for draw in range(draws):
         network, start = copy.deepcopy(explained.network), 0
-        for stage, end in enumerate(ends):
-            redraw(network, layers[start:end], seed=seed + draw)
-            start = end
+        # what a layer is redrawn to depends on its name and the seed: all at once is the end of the cascade
+        for stage in range(len(ends)) if draw == 0 else (len(ends) - 1,):
+            redraw(network, layers[start : ends[stage]], seed=seed + draw)
+            start = ends[stage]
             for name, maps in explained.explain(network).items():
                 found[name][stage].append(likeness(original[name], maps, explained.signs[name]))
     told = [{"randomised": end, "layers": len(layers), "down_to": layers[end - 1] or "(the network)"} for end in ends]
@@ -78,7 +80,7 @@ def cascading_randomisation(
             check="cascading_randomisation",
             method=name,
             headline=headline(explained.signs[name]),
-            likeness={kind: np.array([[draw[kind] for draw in stage] for stage in parts]) for kind in parts[0][0]},
+            likeness={kind: _array(parts, kind, explained.count) for kind in parts[0][0]},
             stages=told,
             limit=limit,
             groups=groups,
@@ -86,6 +88,14 @@ def cascading_randomisation(
         )
         for name, parts in found.items()
     }
+
+
+def _array(parts: Sequence[Sequence[Mapping[str, np.ndarray]]], kind: str, count: int) -> np.ndarray:
+    """Return the likeness ``(S, D, B)``; NaN where a stage was not computed with a draw."""
+    values = np.full((len(parts), len(parts[-1]), count), np.nan)
+    for stage, draws in enumerate(parts):
+        values[stage, : len(draws)] = [draw[kind] for draw in draws]
+    return values
 
 
 def cascade_stages(layers: int, stages: int | None) -> Sequence[int]:

@@ -36,7 +36,8 @@ class SanityResult:
         headline: key of ``likeness`` that the check judges: ``rank_correlation``, or ``rank_correlation_absolute``
             where a map's magnitude counts.
         likeness: by kind, ``(S, D, B)``: of the map of each of B samples to that of each of D draws at each of S
-            stages, the last of which is judged; NaN where a map is constant, so that nothing can be said.
+            stages, the last of which is judged; NaN where a map is constant, so that nothing can be said, or a stage
+            was not computed with a draw.
         stages: of the stages, what they are.
         limit: likeness above which the method fails.
         groups: patient or donor of each sample ``(B,)``, if samples belong together.
