@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shared.evaluation.interpretability.measures import ELEMENT_TITLES, ELEMENTS
+from shared.report.card.fields import warning_of
 from shared.report.card.model_card import estimate_text
 from shared.report.formats import DASH
 from shared.report.markdown import markdown_table, markdown_text
 from shared.report.purposes import Choice, Score, choices
 from shared.report.runs import Run
+from shared.report.wording import failed_in_words
 
 __all__ = ["purposes_markdown"]
 
@@ -21,9 +23,9 @@ READING = (
     "measures beside these. "
     "“Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
     "changes it, better than every control, beyond the interval of the difference, on ten samples at least. A method "
-    "that failed a sanity check is never proposed; of one that a check neither passes nor fails, nothing is sure. "
-    "Methods of one bundle were measured on the same samples: what the intervals tell apart is apart, what they do not "
-    "may yet be."
+    "that failed a sanity check is never proposed; of one that a check neither passes nor fails, and of intervals that "
+    "are not to be trusted, nothing is sure. Methods of one bundle were measured on the same samples: what the "
+    "intervals tell apart is apart, what they do not may yet be."
 )
 
 
@@ -39,13 +41,14 @@ def purposes_markdown(runs: Sequence[Run]) -> str:
         "",
         READING,
         "",
+        *_warnings(runs),
         *markdown_table(header, chosen),
         "",
         "### Every method",
         "",
         *_measures(found),
         "",
-        *markdown_table(("bundle", "method", *titles, "failed"), methods),
+        *markdown_table(("bundle", "method", *titles, "failed sanity checks"), methods),
     ]
     return "\n".join(lines) + "\n"
 
@@ -57,10 +60,28 @@ def _chosen(run: Run, choice: Choice) -> tuple[str, ...]:
     if choice.best is None:
         return run.name, choice.purpose, "none", choice.measure.title, "", "every method failed a sanity check"
     use = choice.best.title if not choice.doubts else f"none (the best: {choice.best.title})"
-    return run.name, choice.purpose, use, choice.measure.title, _number(choice.best), _sure(choice)
+    return (
+        run.name,
+        choice.purpose,
+        use,
+        choice.measure.title,
+        _number(choice.best),
+        _sure(choice, _warning(run) is not None),
+    )
 
 
-def _sure(choice: Choice) -> str:
+def _warning(run: Run) -> str | None:
+    """Return why the intervals of a run's elements are not to be trusted; ``None`` if they may be."""
+    return warning_of(run.card.get("elements_resampled"))
+
+
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """Return a line for each run whose intervals are not to be trusted, and an empty one below."""
+    found = [f"- **Warning.** {markdown_text(f'{run.name}: {said}')}" for run in runs if (said := _warning(run))]
+    return [*found, ""] if found else []
+
+
+def _sure(choice: Choice, warned: bool) -> str:
     n = choice.best.entry.get("n") if choice.best else None
     counted = "" if n is None else f" (N = {n})"
     failed = ", ".join(score.title for score in choice.failed)
@@ -68,8 +89,10 @@ def _sure(choice: Choice) -> str:
     if choice.doubts:
         return "; ".join([f"not: {', '.join(choice.doubts)}{counted}", *left_out])
     parts = [f"shown on {n} samples only"] if choice.few else []
-    if choice.undecided:
-        parts.insert(0, f"not sure{counted}: undecided in a sanity check ({' and '.join(choice.undecided)})")
+    unsure = [f"undecided in a sanity check ({' and '.join(choice.undecided)})"] if choice.undecided else []
+    unsure += ["intervals not to be trusted, see the warning"] if warned else []
+    if unsure:
+        parts.insert(0, f"not sure{counted}: {', '.join(unsure)}")
     elif not choice.few:
         parts = [f"sure{counted}"]
     if choice.equals:
@@ -88,7 +111,7 @@ def _methods(run: Run, of_run: Sequence[Choice]) -> Iterable[tuple[str, ...]]:
         for choice in of_run:
             own = next((score for score in choice.scores if score.method["name"] == name), None)
             cells.append(DASH if own is None else _number(own))
-        yield run.name, method["title"], *cells, " ".join(method["failed"])
+        yield run.name, method["title"], *cells, " ".join(failed_in_words(method["failed"], method["control"]))
 
 
 def _measures(found: Sequence[tuple[Run, Sequence[Choice]]]) -> Iterable[str]:

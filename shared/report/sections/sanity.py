@@ -33,11 +33,15 @@ class CheckedMethod:
 
     @property
     def verdict(self) -> str:
-        """``failed``, ``undecided``, ``passed``, ``control`` or ``not measured``: the worst of its checks."""
-        if self.method.control:
-            return "control"
+        """``failed``, ``undecided``, ``passed`` or ``not measured``: the worst of its checks.
+
+        Of a control it is ``control``, and ``control, as expected`` if it failed: it is there to fail.
+        """
         found = {row.verdict for row in self.checks} - {None}
-        if self.method.failed or "failed" in found:
+        failed = bool(self.method.failed) or "failed" in found
+        if self.method.control:
+            return "control, as expected" if failed else "control"
+        if failed:
             return "failed"
         if "undecided" in found:
             return "undecided"

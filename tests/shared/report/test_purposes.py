@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shared.report.purposes import choices
@@ -137,6 +139,26 @@ def test_the_tables_say_what_to_use_and_how_sure():
     assert (
         "| cells | what changes the prediction when it is taken away or put in | \u2013 |  |  | not measured |" in text
     )
+
+
+def test_intervals_that_are_not_to_be_trusted_make_nothing_sure():
+    found = _localized((0.80, 0.78, 0.82), (0.70, 0.68, 0.72), bundle="cells", name="cells")
+    drawn = {"by": "sample", "n": 40, "warning": "the samples are of 3 donors"}
+    warned = replace(found, name="few donors", card={**found.card, "elements_resampled": drawn})
+    text = purposes_markdown([found, warned])
+    lines = [line for line in text.splitlines() if "where the cause lies |" in line]
+    assert lines[0].endswith("| sure (N = 40) |")
+    assert lines[1].endswith("| not sure (N = 40): intervals not to be trusted, see the warning |")
+    said = "These intervals are not to be trusted as they stand: the samples are of 3 donors."
+    assert f"- **Warning.** few donors: {said}\n\n| bundle" in text
+    assert text.count("**Warning.**") == 1
+
+
+def test_a_control_that_fails_is_as_expected():
+    rows = [element_row("pointing_game", name, entry(0.5, 0.4, 0.6)) for name in ("lime", "random_map")]
+    text = purposes_markdown([run(rows=rows, failed=["lime", "random_map"])])
+    assert "| FAILED: Likeness 0.9 is not below 0.5. |" in text
+    assert "| Control, as expected: Likeness 0.9 is not below 0.5. |" in text
 
 
 def test_few_samples_are_not_called_sure():

@@ -18,7 +18,7 @@ from shared.report.elements import element_tables
 from shared.report.sections import element_grids
 from shared.report.sources import FAILED_MARK, read_sources
 from tests.shared.report.edited_files import edited
-from tests.shared.report.element_files import element_rows, write_rows
+from tests.shared.report.element_files import METHODS, element_rows, write_rows
 from tests.shared.report.html_page import Page
 
 
@@ -168,6 +168,17 @@ def test_methods_stand_with_rule_and_verdict(interpreted):
     assert found[f"Guided backpropagation {FAILED_MARK}"][-1] == "failed"
     assert found["Random map (control)"][-1] == "control"
     assert interpreted.row("parameters") == ["parameters", "61706"]
+
+
+def test_a_control_that_fails_is_as_expected(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "configs/metadata.json", lambda _: None)
+    alike = [row("random_logit", {"value": 0.97, "ci95": [0.95, 0.99], "n": 40}, name) for name in METHODS]
+    page = parsed(write_rows(eval_dir, alike))
+    rows = [[" ".join(cell.split()) for cell in found] for found in page.rows]
+    (said,) = (cells for cells in rows if cells[0] == "Random map (control)" and len(cells) == 5)
+    assert said[-1] == "control, as expected"
+    assert any(cell.endswith("(0.95 to 0.99): as expected of a control") for cell in said)
+    assert not any("failed" in cell for cell in said)
 
 
 @pytest.mark.parametrize(
