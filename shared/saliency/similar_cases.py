@@ -127,8 +127,8 @@ class SimilarCases:
                 returns its path in the index; ``None`` for no pictures.
 
         Returns:
-            For each sample, the nearest case first: ``id``, ``label``, ``similarity`` and ``image_png``; also
-            ``candidates`` and ``of`` (numbers of training cases that were compared, and that there are) if not all were.
+            For each sample, the nearest case first: ``id``, ``label``, ``similarity`` and ``image_png``; if not all
+            training cases were compared, ``candidates`` and ``of``, how many were and how many there are.
         """
         if len(items) == 0:
             return []

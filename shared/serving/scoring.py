@@ -59,7 +59,9 @@ def score(bundle: ServedBundle, items: Sequence[Item], work_dir: Path, seed: int
         decisions = Counter(decision for row in rows for decision in row["decision"].values())
     else:
         indices = [bundle.classes.index(row["prediction"]) for row in rows]
-        metrics = classification_metrics(np.array(truth), indices, bundle.classes, probabilities, seed=seed, groups=groups)
+        metrics = classification_metrics(
+            np.array(truth), indices, bundle.classes, probabilities, seed=seed, groups=groups
+        )
         decisions = Counter(row["decision"] for row in rows)
     content = {"n": len(rows), "metrics": metrics, "decisions": dict(decisions)}
     return {**json_ready(content), "refused": judged["refused"], "model": judged["model"]}
