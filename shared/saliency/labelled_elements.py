@@ -63,7 +63,9 @@ class TuningSamples:
             return None
         chosen = [self.records[drawn[place]] for place in right]
         regions = self.regions.of(chosen, images.shape[2:])
-        return ImageSamples(images[torch.from_numpy(right)], targets[right], [None] * len(chosen), **regions)
+        return ImageSamples(
+            images[torch.from_numpy(right)], targets[right], [None] * len(chosen), resampled=None, **regions
+        )
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class CellSamples:
             targets=torch.tensor(explained),
             labels=[self.classes[target] for target in explained],
             groups=np.array(groups),
+            resampled=None,
             **known,
         )
 
