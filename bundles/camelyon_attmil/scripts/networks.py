@@ -163,11 +163,15 @@ def assemble(
         options: further arguments of the pooling operator.
 
     Raises:
-        DataError: if there is no network of that name, or its operator does not take these options.
+        DataError: if there is no network of that name, its operator does not take these options, or ``standardise`` is
+            neither true nor false.
     """
     operators = {**EMBEDDING_LEVEL, **INSTANCE_LEVEL}
     if name not in operators:
         raise DataError(f"network_name: scripts.networks has no {name!r}; known: {', '.join(operators)}")
+    if not isinstance(standardise, bool):
+        # on a command line "false" is a text, which counts as true
+        raise DataError(f"standardise: found {standardise!r}, expected --standardise True or --standardise False")
     if encoder is not None:
         in_features, size = None, _size(encoder)
     elif in_features is None:

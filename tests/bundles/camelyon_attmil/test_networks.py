@@ -226,6 +226,10 @@ class TestRefused:
         with pytest.raises(DataError, match=r"network_name: scripts.networks has no 'Nothing'; known: attention, "):
             networks.assemble("Nothing")
 
+    def test_a_text_that_means_false(self, networks):
+        with pytest.raises(DataError, match="standardise: found 'false', expected --standardise True or"):
+            networks.assemble("attention", standardise="false")
+
     def test_unknown_option(self, build):
         with pytest.raises(DataError, match="pooling_options: max_embedding has no option k; its options: none"):
             build("max_embedding", options={"k": 3})
