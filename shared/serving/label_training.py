@@ -30,7 +30,7 @@ from shared.serving.station import open_station, run_opened, run_station
 from shared.training.best_model import BestModel
 from shared.training.start import data_error_behind
 
-__all__ = ["LabelTraining", "train_on_labels"]
+__all__ = ["LabelTraining", "calibrate", "train_on_labels"]
 
 TRAINING = ("train",)
 CALIBRATING = ("train", "calibrate")
@@ -121,7 +121,7 @@ def train_on_labels(
         "from_scratch": settings.from_scratch,
         "seed": settings.seed,
     }
-    if (reason := _calibrate(bundle, places, len(sections["validation"]))) is not None:
+    if (reason := calibrate(bundle, places, len(sections["validation"]))) is not None:
         PROGRESS.info(f"{bundle.name}: trained, but the model that was there is still served: {reason}")
         return {**result, "served": False, "reason": reason}
     result |= {"served": True, "weights_sha256": sha256_file(work_dir / "models" / "model.pt")}
@@ -203,8 +203,17 @@ def _training(bundle: ServedBundle, places: Mapping[str, Any], settings: LabelTr
     return workflow
 
 
-def _calibrate(bundle: ServedBundle, places: Mapping[str, Any], validation_samples: int) -> str | None:
-    """Calibrate the new weights; return why that is not possible, if it is not."""
+def calibrate(bundle: ServedBundle, places: Mapping[str, Any], validation_samples: int) -> str | None:
+    """Calibrate new weights.
+
+    Args:
+        bundle: whose weights they are.
+        places: folders of data and weights, as overrides of the config.
+        validation_samples: number of labelled samples to calibrate on.
+
+    Returns:
+        Why that is not possible; ``None`` if it is done.
+    """
     if validation_samples < (needed := bundle.settings["calibration_samples"]):
         return f"{validation_samples} labelled samples for validation, calibrating needs {needed}; label more"
     try:
