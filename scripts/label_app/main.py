@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from lib.bundle_worker import BundleWorker
 from lib.errors import RequestError, StartError, WorkerError
+from lib.infers.batch_judging import BatchJudging
 from lib.infers.bundle_infer import BundleInfer
 from lib.labelled import datastore_input
 from lib.parameters import InferParameters
@@ -100,6 +101,10 @@ class BundleApp(MONAILabelApp):
         """Return the measure of labels against predictions."""
         return {"agreement": LabelAgreement(self._tasks, self.settings.archive)}
 
+    def init_batch_infer(self) -> Callable[..., Any]:
+        """Return what judges many images."""
+        return BatchJudging(self._tasks)
+
     def start(self) -> None:
         """Start all workers, and make sure that each has a model that it can use.
 
@@ -137,41 +142,19 @@ class BundleApp(MONAILabelApp):
         return self._tasks[model]
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
-        """Answer for an image of the datastore, as MONAI Label's batches ask.
+        """Answer for an image of the datastore. MONAI Label's own would read any file that a request names.
 
         Args:
-            request: ``model``, ``image``, the parameters of an answer, and ``save_label`` with ``label_tag`` to keep
-                the prediction as a label that is not final.
+            request: ``model`` and ``image``.
             datastore: that has the image; None for the app's own.
 
         Raises:
             RequestError: if the request cannot be answered.
         """
-        store = datastore or self.datastore()
-        parameters = {key: value for key, value in request.items() if not key.startswith("_") and key not in OWN_KEYS}
-        given = datastore_input(store, str(request.get("image")))
-        task = self.infer_task(str(request.get("model")))
-        _, said = task({"input": given, "parameters": InferParameters.of_json(parameters)})
-        label_id = None
-        if request.get("save_label") is True:
-            tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
-            if tag == DefaultLabelTag.FINAL.value:
-                raise RequestError("label_tag: a prediction is no final label")
-            label_id = _save_prediction(store, given.name, tag, task.model.name, said)
-        return {"label": label_id, "tag": DefaultLabelTag.ORIGINAL.value, "file": None, "params": said}
+        given = datastore_input(datastore or self.datastore(), str(request.get("image")))
+        _, said = self.infer_task(str(request.get("model")))({"input": given, "parameters": InferParameters()})
+        return {"label": None, "tag": DefaultLabelTag.ORIGINAL.value, "file": None, "params": said}
 
     def infer_wsi(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Answer for a slide as a whole, not tile by tile."""
         return self.infer(request, datastore)
-
-
-OWN_KEYS = ("model", "image", "timeout", "session")
-
-
-def _save_prediction(store: Datastore, image: str, tag: str, model: str, said: dict[str, Any]) -> str:
-    with tempfile.TemporaryDirectory(prefix="label-prediction-") as folder:
-        place = Path(folder) / "prediction.json"
-        content = {"label": said["prediction"], "model": model, "confidence": said["confidence"]}
-        place.write_text(json.dumps(content), encoding="utf-8")
-        label_id: str = store.save_label(image, str(place), tag, {"model": model, "weights": said["model"]})
-    return label_id

@@ -1,8 +1,8 @@
 """The server: MONAI Label's endpoints, with this app's own where a request brings files, names or work.
 
 Given to MONAI Label as ``--uvicorn_app server:app``. What is left out of MONAI Label's own server: uploading and
-deleting weights (calibration belongs to them: they are exchanged by training), the proxy and the viewer of DICOMweb
-servers unless the datastore is one, and reloading the app.
+deleting weights (calibration belongs to them: they are exchanged by training), starting all trainings at once, the
+proxy and the viewer of DICOMweb servers unless the datastore is one, and reloading the app.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from lib.authentication import repair_token_check
 from lib.endpoints import datastore as own_datastore
 from lib.endpoints import infer as own_infer
 from lib.endpoints import session as own_session
+from lib.endpoints import tasks as own_tasks
 from lib.errors import RequestError, StartError, WorkerError
 from lib.limits import OwnPages, UploadLimit
 from lib.served_models import find_models
 from lib.settings import AppSettings
 from monailabel.config import settings
 from monailabel.endpoints import (
-    activelearning,
     batch_infer,
     datastore,
     info,
@@ -61,23 +61,24 @@ def read_settings() -> AppSettings:
     return found
 
 
-def in_threads(router: APIRouter) -> APIRouter:
-    """Return a router whose endpoints do not keep the server waiting while they work.
+def routes_of(router: APIRouter, *methods: str) -> APIRouter:
+    """Return those of MONAI Label's endpoints that have only some methods, as ones that run in threads.
 
-    MONAI Label declares them as coroutines that never wait for anything: each would stop all others.
+    MONAI Label declares its endpoints as coroutines that never wait for anything: each would stop all others.
     """
-    threaded = APIRouter()
+    chosen = APIRouter()
     for route in router.routes:
         assert isinstance(route, APIRoute)
-        threaded.add_api_route(
-            route.path,
-            _plain(route.endpoint),
-            methods=list(route.methods),
-            tags=router.tags,
-            summary=route.summary,
-            include_in_schema=route.include_in_schema,
-        )
-    return threaded
+        if route.methods <= set(methods):
+            chosen.add_api_route(
+                route.path,
+                _plain(route.endpoint),
+                methods=sorted(route.methods),
+                tags=router.tags,
+                summary=route.summary,
+                include_in_schema=route.include_in_schema,
+            )
+    return chosen
 
 
 def _plain(endpoint: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,18 +88,6 @@ def _plain(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     run.__name__ = endpoint.__name__
     run.__signature__ = inspect.signature(endpoint)  # type: ignore[attr-defined]
     return run
-
-
-def only_reading(router: APIRouter) -> APIRouter:
-    """Return a router without the endpoints that change something."""
-    reading = APIRouter()
-    for route in router.routes:
-        assert isinstance(route, APIRoute)
-        if route.methods <= {"GET", "HEAD"}:
-            reading.add_api_route(
-                route.path, route.endpoint, methods=list(route.methods), tags=router.tags, summary=route.summary
-            )
-    return reading
 
 
 @asynccontextmanager
@@ -124,12 +113,14 @@ def make_app() -> FastAPI:
     if settings.MONAI_LABEL_AUTH_ENABLE:
         made.include_router(login.router)
     # of two routes for one path the first counts
-    for own in (own_infer, own_session, own_datastore):
+    for own in (own_infer, own_session, own_datastore, own_tasks):
         made.include_router(own.router)
+    # one after another, as the datastore needs it
     made.include_router(datastore.router)
-    made.include_router(only_reading(model.router))
-    for part in (info, batch_infer, train, activelearning, scoring, logs):
-        made.include_router(in_threads(part.router))
+    for part in (info, model, logs):
+        made.include_router(routes_of(part.router, "GET", "HEAD"))
+    for part in (batch_infer, train, scoring):
+        made.include_router(routes_of(part.router, "GET", "DELETE"))
     if settings.MONAI_LABEL_STUDIES.startswith(("http://", "https://")):
         made.include_router(ohif.router)
         made.include_router(proxy.router)

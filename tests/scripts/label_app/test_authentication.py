@@ -123,8 +123,8 @@ def test_roles(server, tokens, who, allowed):
         "infer": ("POST", f"/infer/{NAME}?image=none", None),
         "next": ("POST", "/activelearning/random", b"{}"),
         "upload": ("PUT", "/datastore/image", None),
-        "score": ("POST", "/scoring/agreement?run_sync=true", b'{"model": "none"}'),
-        "train": ("POST", f"/train/{NAME}?run_sync=true", b"{}"),
+        "score": ("POST", "/scoring/agreement", b'{"model": "none"}'),
+        "train": ("POST", "/train/none", b"{}"),
     }
     found = {name: status(server, method, path, token, body) for name, (method, path, body) in asked.items()}
     assert {name for name, code in found.items() if code != 403} == set(allowed), found

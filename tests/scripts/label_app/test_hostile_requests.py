@@ -229,12 +229,31 @@ def test_the_server_s_own_page_may_ask(server):
     assert server.http("GET", "/info/", headers={"Origin": server.url})[0] == 200
 
 
-@pytest.mark.parametrize("settings", [{"max_epochs": "$1"}, {"max_epochs": 0}, {"train#batch_size": 1}, {"seed": 1.5}])
-def test_settings_of_a_training_are_numbers(server, settings):
-    status, _, body = server.http(
-        "POST", f"/train/{NAME}?run_sync=true", json.dumps(settings).encode(), {"Content-Type": "application/json"}
-    )
-    assert status in (400, 422), body
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        (f"/train/{NAME}", {"max_epochs": "$__import__('os').getpid()"}), (f"/train/{NAME}", {"max_epochs": 0}),
+        (f"/train/{NAME}", {"seed": 1.5}), (f"/train/{NAME}", {"train#batch_size": 1}),
+        # modules would be imported from there
+        (f"/train/{NAME}", {"bundle_path": "/tmp"}), ("/scoring/agreement", {"bundle_path": "/tmp"}),
+        (f"/batch/infer/{NAME}", {"bundle_path": "/tmp"}), (f"/batch/infer/{NAME}", {"label_tag": "../x"}),
+        ("/activelearning/uncertainty", {"candidates": "all"}), ("/activelearning/uncertainty", {"strategy": "x"}),
+    ],
+)  # fmt: skip
+def test_what_starts_work_takes_known_settings_only(server, path, params):
+    kind = {"Content-Type": "application/json"}
+    status, _, body = server.http("POST", path, json.dumps(params).encode(), kind)
+    assert status == 400, body
+    assert json.loads(body)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/train/nothing", b"{}"), ("/batch/infer/nothing", b"{}"), ("/scoring/agreement", b'{"model": "nothing"}'),
+     ("/train/", b"{}"), ("/scoring/", b"{}"), ("/activelearning/nothing", b"{}")],
+)  # fmt: skip
+def test_work_that_there_is_not(server, path, body):
+    assert server.http("POST", path, body, {"Content-Type": "application/json"})[0] in (400, 404, 405)
 
 
 def test_a_worker_that_is_killed_is_named_and_comes_back(server, cell):

@@ -234,5 +234,21 @@ def test_a_patient_of_a_session_and_parallel_requests(tmp_path_factory, tmp_path
             together = list(pool.map(ask, requests * 2))
         assert together == alone * 2
         assert len({json.dumps(answer["probabilities"]) for answer in alone}) == len(requests), "no two are alike"
+
+        for index in range(3):
+            server.call("upload_image", samples[names[0]].file(index), f"cell{index}", {})
+        (tmp_path / "broken.npy").write_bytes(b"no array")
+        server.call("upload_image", tmp_path / "broken.npy", "broken", {})
+        status, _, body = server.http("POST", f"/batch/infer/{names[0]}?run_sync=true")
+        assert status == 200, body
+        batch = json.loads(body)
+        for index in range(3):
+            said = next(answer for request, answer in zip(requests, alone, strict=True) if request == (names[0], index))
+            assert batch[f"cell{index}"]["prediction"] == said["prediction"]
+            assert batch[f"cell{index}"]["probabilities"] == pytest.approx(said["probabilities"], abs=1e-5)
+        assert "broken" in batch["broken"]["refused"]
+        labels = {name: entry["labels"] for name, entry in server.call("datastore")["objects"].items()}
+        assert {name for name, found in labels.items() if "original" in found} == {"cell0", "cell1", "cell2"}
+        assert not any("final" in found for found in labels.values()), "a prediction is no label that a person gave"
     finally:
         server.stop()

@@ -15,13 +15,10 @@ from lib.bundle_worker import BundleWorker
 from lib.errors import RequestError
 from lib.infers.bundle_infer import BundleInfer
 from lib.labelled import labelled_items
-from lib.parameters import IGNORED
 
 __all__ = ["LabelTrain"]
 
 SETTINGS = ("max_epochs", "seed", "from_scratch")
-#: of MONAI Label's own requests, which are not the bundle's
-OWN = {*IGNORED, "model", "name", "pretrained", "train_batch_size", "val_batch_size", "local_rank", "bundle_path"}
 
 
 class LabelTrain(TrainTask):
@@ -62,8 +59,6 @@ class LabelTrain(TrainTask):
             RequestError: if there are no labels of this bundle, or too few for the new model to be served.
         """
         settings = {key: request[key] for key in SETTINGS if key in request}
-        if unknown := sorted(request.keys() - settings.keys() - OWN):
-            raise RequestError(f"train: unknown setting {unknown[0]!r}; expected {', '.join(SETTINGS)}")
         settings.setdefault("max_epochs", self.config()["max_epochs"])
         asked = self.infer.worker
         worker = BundleWorker(asked.bundle, asked.python, asked.repository, asked.timeout)
