@@ -27,7 +27,7 @@ from shared.report.comparison_text import comparison_html, comparison_markdown, 
 from shared.report.purposes_text import purposes_markdown  # noqa: E402
 from shared.report.runs import name_runs, read_run  # noqa: E402
 from shared.report.sources import find_folders  # noqa: E402
-from shared.report.trade_off import read_trade_off  # noqa: E402
+from shared.report.trade_off_study import read_trade_off  # noqa: E402
 from shared.report.trade_off_text import trade_off_html, trade_off_markdown  # noqa: E402
 
 

@@ -151,11 +151,17 @@ def choices(run: Run) -> list[Choice]:
     return found
 
 
-def scores(run: Run, element: Element) -> tuple[Measure | None, list[Score]]:
-    """Return the leading measure of an element in this run, and every method by it, the best first."""
+def scores(run: Run, element: Element, measures: Sequence[str] | None = None) -> tuple[Measure | None, list[Score]]:
+    """Return the leading measure of an element in this run, and every method by it, the best first.
+
+    Args:
+        run: whose methods are compared.
+        element: the element.
+        measures: in the order of preference, by default those of ``LEADING``.
+    """
     (table,) = (table for table in run.card["elements"] if table["element"] == element)
     rows = [row for row in table["rows"] if row["method"] and row["label"] is None and row["size"] is None]
-    for name in LEADING[element]:
+    for name in LEADING[element] if measures is None else measures:
         of_methods: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             if row["measure"] == name and row["value"] is not None:

@@ -1,38 +1,34 @@
-"""Result against explanation quality over several models: points from runs, and from the tables of studies."""
+"""Result against explanation quality over several models: what a point of the picture is, and points from runs.
+
+Points from the tables of studies are in :mod:`shared.report.trade_off_study`.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from shared.data.errors import DataError
 from shared.evaluation.interpretability.measures import MEASURES
-from shared.report.card.fields import is_unknown
-from shared.report.purposes import scores
-from shared.report.runs import Run, name_runs, read_run
+from shared.report.card.fields import is_unknown, warning_of
+from shared.report.card.undecided import undecided_checks
+from shared.report.purposes import LEADING, Score, scores
+from shared.report.runs import Run, name_runs
 
-__all__ = ["Model", "Point", "TradeOff", "read_trade_off", "trade_off_of_runs"]
+__all__ = ["Model", "Point", "TradeOff", "trade_off_of_runs"]
 
-STUDY_TABLE = "table.csv"
-#: what a study's table calls them, the most telling first
-RESULTS = ("macro f1", "macro f1 on phantoms", "roc auc", "balanced accuracy", "accuracy")
-QUALITIES = ("localisation auc", "instance auc", "rank accuracy", "ndcg", "relevance mass", "pointing game")
-#: columns that name the method of an explanation; the others name the model
-METHOD_COLUMNS = ("method", "condition")
-UNTRAINED = "untrained network"
+#: what a result that knows nothing reaches, of results whose chance level does not depend on the data
+RESULT_CHANCE = {"roc_auc": 0.5, "macro_roc_auc": 0.5, "roc auc": 0.5}
 
 
 @dataclass(frozen=True)
 class Point:
-    """A number with its 95 % interval, ``None`` where there is none."""
+    """A number with its 95 % interval and what chance reaches, ``None`` where there is none."""
 
     value: float
     interval: tuple[float, float] | None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,9 @@ class Model:
         qualities: title of the method to the quality of its explanations; empty if none was measured.
         controls: titles of methods that are controls.
         failed: titles of methods that failed a sanity check.
+        undecided: titles of methods that a sanity check neither passed nor failed.
         untrained: whether it is a control itself, with random weights.
+        missing: why the quality of no explanation was measured; ``None`` where one was.
     """
 
     name: str
@@ -53,13 +51,48 @@ class Model:
     qualities: Mapping[str, Point]
     controls: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+    undecided: frozenset[str] = frozenset()
     untrained: bool = False
+    missing: str | None = None
 
     @property
     def best(self) -> str | None:
         """Method of the highest quality that is no control and failed no sanity check."""
-        chosen = {name: point for name, point in self.qualities.items() if name not in self.controls | self.failed}
-        return max(chosen, key=lambda name: chosen[name].value) if chosen else None
+        return self._highest(self.controls | self.failed)
+
+    @property
+    def shown(self) -> str | None:
+        """The best method; where all failed a sanity check, the highest of these, which must be marked."""
+        return self.best or self._highest(self.controls)
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a reader must know before the best method's number is taken for what it seems to be."""
+        shown = self.shown
+        if shown is None:
+            return [self.missing or "not measured"]
+        found = []
+        if shown in self.failed:
+            found.append("failed a sanity check, as did every method of this model")
+        higher = [name for name in self._of_methods(self.failed) if self.qualities[name].value > self._value(shown)]
+        if shown not in self.failed and higher:
+            found.append(f"higher, but failed a sanity check: {', '.join(higher)}")
+        if shown in self.undecided:
+            found.append("undecided in a sanity check")
+        better = [name for name in self._of_methods(self.controls) if self.qualities[name].value >= self._value(shown)]
+        if better:
+            found.append(f"no higher than the control {', '.join(better)}")
+        return found
+
+    def _value(self, method: str) -> float:
+        return self.qualities[method].value
+
+    def _of_methods(self, group: frozenset[str]) -> list[str]:
+        return [name for name in self.qualities if name in group]
+
+    def _highest(self, without: frozenset[str]) -> str | None:
+        chosen = [name for name in self.qualities if name not in without]
+        return max(chosen, key=self._value, default=None)
 
 
 @dataclass(frozen=True)
@@ -71,66 +104,83 @@ class TradeOff:
         result: title of the result.
         quality: title of the quality of explanations; the higher, the better.
         models: at least one.
+        notes: what holds for all of it, in sentences.
     """
 
     title: str
     result: str
     quality: str
     models: tuple[Model, ...]
-
-
-def read_trade_off(paths: Sequence[str | os.PathLike[str]]) -> list[TradeOff]:
-    """Read models from folders of studies and from runs; runs of one bundle stand together.
-
-    Args:
-        paths: folders with a ``table.csv`` of a study, evaluation folders, bundles or cards.
-
-    Raises:
-        DataError: if one is none of these, or none tells of results.
-    """
-    studies = [Path(path) for path in paths if (Path(path) / STUDY_TABLE).is_file()]
-    runs = [read_run(path) for path in paths if Path(path) not in studies]
-    found = [part for study in studies for part in _of_study(study)]
-    return [*found, *trade_off_of_runs(runs)]
+    notes: tuple[str, ...] = ()
 
 
 def trade_off_of_runs(runs: Sequence[Run], named: bool = False) -> list[TradeOff]:
     """Set runs of one bundle together: the first headline result against the leading measure of localization.
+
+    Runs may have been explained by methods of different kinds, maps or values of instances: the measure is the one that
+    the most runs have, of equals the leading one. A run without it stands with its result, and why it has none.
 
     Args:
         runs: of one or several bundles.
         named: whether their names tell them apart already.
 
     Raises:
-        DataError: if a run has no result.
+        DataError: if a run has no result, or runs of a bundle have different results.
     """
     found = []
     for bundle in dict.fromkeys(str(run.card["bundle"]) for run in runs):
         same = [run for run in runs if run.card["bundle"] == bundle]
         same = same if named else name_runs(same)
-        models, results, qualities = [], set(), set()
-        for run in same:
-            result = _headline(run)
-            measure, by_method = scores(run, "localization")
-            results.add(str(result["title"]))
-            if measure is not None:
-                qualities.add(measure.title)
-            models.append(
-                Model(
-                    name=run.name,
-                    result=_point(result),
-                    qualities={score.title: _point(score.entry) for score in by_method},
-                    controls=frozenset(score.title for score in by_method if score.method["control"]),
-                    failed=frozenset(score.title for score in by_method if score.method["failed"]),
-                )
-            )
-        if len(results) > 1 or len(qualities) > 1:
+        headlines = [_headline(run) for run in same]
+        titles = sorted({str(entry["title"]) for entry in headlines})
+        if len(titles) > 1:
             raise DataError(
-                f"{bundle}: the runs are measured differently ({', '.join(sorted(results | qualities))}); evaluate and "
-                "explain them with the same settings"
+                f"{bundle}: the runs are measured differently ({', '.join(titles)}); evaluate them with the same "
+                "settings"
             )
-        quality = next(iter(qualities), MEASURES["localisation_auc"].title)
-        found.append(TradeOff(bundle, next(iter(results)), quality, tuple(models)))
+        name = _common_measure(same)
+        models = [_model(run, entry, name) for run, entry in zip(same, headlines, strict=True)]
+        found.append(TradeOff(bundle, titles[0], MEASURES[name].title, tuple(models), tuple(_notes(same))))
+    return found
+
+
+def _common_measure(runs: Sequence[Run]) -> str:
+    """Return the measure of localization that the most runs have, the first of equals."""
+    names = LEADING["localization"]
+    having = {name: sum(scores(run, "localization", [name])[0] is not None for run in runs) for name in names}
+    return max(names, key=lambda name: having[name])
+
+
+def _model(run: Run, result: Mapping[str, Any], measure: str) -> Model:
+    known, by_method = scores(run, "localization", [measure])
+    return Model(
+        name=run.name,
+        result=_point(result, RESULT_CHANCE.get(str(result["name"]))),
+        qualities={score.title: _point(score.entry, score.entry.get("chance")) for score in by_method},
+        controls=frozenset(score.title for score in by_method if score.method["control"]),
+        failed=frozenset(score.title for score in by_method if score.method["failed"] and not score.method["control"]),
+        undecided=frozenset(score.title for score in by_method if _undecided(run, score)),
+        missing=None if known is not None else _why_missing(run, measure),
+    )
+
+
+def _undecided(run: Run, score: Score) -> bool:
+    return not score.method["control"] and bool(undecided_checks(run.card, score.method["name"]))
+
+
+def _why_missing(run: Run, measure: str) -> str:
+    (table,) = (table for table in run.card["elements"] if table["element"] == "localization")
+    reasons = dict.fromkeys(row["reason"] for row in table["rows"] if row["measure"] == measure and row.get("reason"))
+    said = "; ".join(map(str, reasons)) or table["missing"] or f"{MEASURES[measure].title} was not taken"
+    return said if said.lower().startswith("not measured") else f"not measured: {said}"
+
+
+def _notes(runs: Sequence[Run]) -> list[str]:
+    """Return what must be known of all intervals."""
+    found = []
+    for run in runs:
+        drawn = {"result": run.card["data"].get("resampled"), "explanations": run.card.get("elements_resampled")}
+        found += [f"{run.name}, {what}: {said}" for what, entry in drawn.items() if (said := warning_of(entry))]
     return found
 
 
@@ -144,74 +194,6 @@ def _headline(run: Run) -> Mapping[str, Any]:
     return entry
 
 
-def _point(entry: Mapping[str, Any]) -> Point:
-    return Point(float(entry["value"]), None if not entry["ci95"] else (entry["ci95"][0], entry["ci95"][1]))
-
-
-def _of_study(folder: Path) -> list[TradeOff]:
-    """Return what each section of a study's table tells; where qualities stand in none, the results alone."""
-    path = folder / STUDY_TABLE
-    table = pd.read_csv(path, dtype={"measure": str, "section": str}, low_memory=False)
-    missing = {"section", "measure", "value", "low", "high"} - set(table.columns)
-    if missing:
-        raise DataError(f"{path}: columns {', '.join(sorted(missing))} are missing; expected the table of a study")
-    table = table[table["value"].notna()]
-    sections = [part for _, part in table.groupby("section", sort=False)]
-    whole = [_of_section(folder.name, part) for part in sections]
-    with_quality = [part for part in whole if part is not None and any(model.qualities for model in part.models)]
-    found = with_quality or [part for part in whole if part is not None][:1]
-    if not found:
-        raise DataError(f"{path}: no section has one of the results {', '.join(RESULTS)}")
-    return found
-
-
-def _of_section(study: str, section: pd.DataFrame) -> TradeOff | None:
-    measures = {str(name).lower(): str(name) for name in section["measure"].unique()}
-    result = next((measures[name] for name in RESULTS if name in measures), None)
-    quality = next((measures[name] for name in QUALITIES if name in measures), None)
-    if result is None:
-        return None
-    described = list(section.columns[1 : list(section.columns).index("measure")])
-    method = next((name for name in METHOD_COLUMNS if name in described and quality is not None), None)
-    by = [name for name in described if name != method and section[name].notna().any()]
-    if method is not None:
-        # a network with random weights is a model of its own, and stands in the column of the methods
-        section = section.assign(**{UNTRAINED: section[method].str.endswith(f", {UNTRAINED}").fillna(False)})
-        section[method] = section[method].str.removesuffix(f", {UNTRAINED}")
-        by = [*by, UNTRAINED]
-    models = []
-    for key, rows in section.groupby(by, sort=False, dropna=False):
-        results = rows[rows["measure"] == result]
-        if not results.empty:
-            values = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
-            untrained = bool(values.pop(UNTRAINED, False))
-            qualities = {} if method is None else _qualities(rows[rows["measure"] == quality], method)
-            models.append(
-                Model(
-                    name=_named(values) + (f", {UNTRAINED}" if untrained else ""),
-                    result=_row_point(results.iloc[0]),
-                    qualities=qualities,
-                    controls=frozenset(name for name in qualities if "(control)" in name),
-                    untrained=untrained,
-                )
-            )
-    title = f"{study}: {section['section'].iloc[0]}"
-    return None if not models else TradeOff(title, result, quality or "quality of explanations", tuple(models))
-
-
-def _qualities(rows: pd.DataFrame, method: str) -> dict[str, Point]:
-    return {str(row[method]): _row_point(row) for _, row in rows.iterrows()}
-
-
-def _row_point(row: pd.Series) -> Point:
-    ends = (row["low"], row["high"])
-    return Point(float(row["value"]), None if any(map(pd.isna, ends)) else (float(ends[0]), float(ends[1])))
-
-
-def _named(values: Mapping[str, Any]) -> str:
-    """Name a model by what tells it from others: texts as they are, numbers with their column."""
-    parts = []
-    for column, value in values.items():
-        if not pd.isna(value):
-            parts.append(f"{column} {value:g}" if isinstance(value, int | float) else str(value))
-    return ", ".join(parts)
+def _point(entry: Mapping[str, Any], chance: float | None) -> Point:
+    interval = None if not entry["ci95"] else (float(entry["ci95"][0]), float(entry["ci95"][1]))
+    return Point(float(entry["value"]), interval, chance)

@@ -10,9 +10,8 @@ from shared.report.card.content import card_content
 from shared.report.card.write import CARD, read_card
 from shared.report.runs import Run
 from shared.report.sources import Sources
-from shared.report.trade_off import TradeOff, trade_off_of_runs
-from shared.report.trade_off_figure import trade_off_figure
-from shared.report.trade_off_text import trade_off_header, trade_off_rows
+from shared.report.trade_off import trade_off_of_runs
+from shared.report.trade_off_text import trade_off_part
 
 __all__ = ["trade_off_section"]
 
@@ -36,7 +35,7 @@ def trade_off_section(sources: Sources) -> dict[str, Any] | None:
         parts = trade_off_of_runs([*runs, *others], named=True)
     except DataError as error:
         left_out.append(str(error))
-    return {"parts": [_part(part, f"tradeoff{i}") for i, part in enumerate(parts)], "left_out": left_out}
+    return {"parts": [trade_off_part(part, f"tradeoff{i}") for i, part in enumerate(parts)], "left_out": left_out}
 
 
 def _others(sources: Sources, left_out: list[str]) -> Iterator[Run]:
@@ -51,12 +50,3 @@ def _others(sources: Sources, left_out: list[str]) -> Iterator[Run]:
             continue
         if card["bundle"] == sources.bundle:
             yield Run(path.parent.name, card, path)
-
-
-def _part(part: TradeOff, name: str) -> dict[str, Any]:
-    return {
-        "title": part.title,
-        "figure": trade_off_figure(part, name),
-        "header": trade_off_header(part),
-        "rows": trade_off_rows(part),
-    }

@@ -12,8 +12,9 @@ from shared.report.build import build_report
 from shared.report.card.write import write_card
 from shared.report.sections.trade_off import trade_off_section
 from shared.report.sources import read_sources
-from shared.report.trade_off import read_trade_off, trade_off_of_runs
+from shared.report.trade_off import trade_off_of_runs
 from shared.report.trade_off_figure import trade_off_figure
+from shared.report.trade_off_study import read_trade_off
 from shared.report.trade_off_text import trade_off_html, trade_off_markdown
 from tests.shared.report.element_files import write_rows
 from tests.shared.report.html_page import Page
@@ -39,10 +40,58 @@ def test_runs_of_one_bundle_stand_together():
 
 def test_runs_that_are_measured_differently_are_not_mixed():
     other = run("b", {"accuracy": entry(0.9, 0.8, 1.0)})
-    with pytest.raises(DataError, match=r"cells: the runs are measured differently \(Localisation AUC, accuracy"):
+    with pytest.raises(DataError, match=r"cells: the runs are measured differently \(accuracy, macro f1\)"):
         trade_off_of_runs([_run("a", 0.7, 0.9), other])
     with pytest.raises(DataError, match="no result to set against explanations"):
         trade_off_of_runs([run("c")])
+
+
+def test_the_measure_is_the_one_that_the_most_runs_have():
+    """A model that explains cells only is set beside those that explain cells and pixels; one of attributes alone."""
+    both = [
+        element_row(measure, "lime", entry(value, value - 0.1, value + 0.1, chance=0.3))
+        for measure, value in (("rank_accuracy", 0.9), ("instance_ndcg", 0.7))
+    ]
+    cells = [element_row("instance_ndcg", "lime", entry(0.8, 0.7, 0.9, chance=0.3))]
+    result = {"roc_auc": entry(0.9, 0.8, 1.0)}
+    (found,) = trade_off_of_runs(
+        [run("network", result, both), run("coefficients", result, cells), run("attributes", result)]
+    )
+    assert found.quality == "NDCG of instances"
+    assert [model.best for model in found.models] == ["lime", "lime", None]
+    assert found.models[0].qualities["lime"].value == 0.7
+    assert (found.models[0].result.chance, found.models[0].qualities["lime"].chance) == (0.5, 0.3)
+    assert found.models[2].caveats == ["not measured: NDCG of instances was not taken"]
+    drawing = trade_off_figure(found, "t")
+    assert "attributes 0.900, explanations not measured" in drawing
+    # chance of result and of quality
+    assert drawing.count("stroke-dasharray") >= 2
+
+
+def test_what_limits_a_number_stands_beside_it():
+    failed = _run("a", 0.7, 0.9, failed=["lime", "grad_cam"])
+    rows = [element_row("rank_accuracy", name, entry(0.5, 0.4, 0.6)) for name in ("lime", "random_map")]
+    rows.append(element_row("random_logit", "lime", entry(0.63, 0.46, 0.78) | {"parameters": {"limit": 0.5}}))
+    undecided = run("b", {"macro_f1": entry(0.8, 0.7, 0.9)}, rows)
+    (alone,) = trade_off_of_runs([failed])
+    assert (alone.models[0].best, alone.models[0].shown) == (None, "lime")
+    assert alone.models[0].caveats[0] == "failed a sanity check, as did every method of this model"
+    assert "lime (failed a sanity check)" in trade_off_figure(alone, "t")
+    (found,) = trade_off_of_runs([undecided])
+    assert found.models[0].caveats == ["undecided in a sanity check", "no higher than the control random map"]
+    (higher,) = trade_off_of_runs([_run("c", 0.7, 0.9, failed=["lime"])])
+    assert higher.models[0].caveats[0] == "higher, but failed a sanity check: lime"
+
+
+def test_intervals_of_few_donors_are_warned_of():
+    given = _run("a", 0.7, 0.9)
+    drawn = {"by": "sample", "n": 40, "warning": "the samples are of 3 donors"}
+    given.card["data"]["resampled"] = drawn
+    given.card["elements_resampled"] = drawn
+    (found,) = trade_off_of_runs([given])
+    assert [note.split(":")[0] for note in found.notes] == ["a, result", "a, explanations"]
+    assert "the samples are of 3 donors" in Page(trade_off_html([found])).text
+    assert "the samples are of 3 donors" in trade_off_markdown([found])
 
 
 def _study(folder, rows):
@@ -72,15 +121,16 @@ def study(tmp_path):
 
 def test_models_are_read_from_the_table_of_a_study(study):
     (found,) = read_trade_off([study])
-    assert (found.result, found.quality) == ("macro F1 on phantoms", "localisation AUC")
+    assert (found.result, found.quality) == ("macro F1 on phantoms", "rank accuracy")
+    assert "does not say which methods failed" in found.notes[0]
     assert [(model.name, model.result.value, model.best, model.untrained) for model in found.models] == [
         ("LeNet5, dropout 0.5", 0.8, "SmoothGrad", False),
         ("AlexNet, dropout 0.25", 0.9, "SmoothGrad", False),
         ("LeNet5, untrained network", 0.15, "SmoothGrad", True),
     ]
     first = found.models[0]
-    assert first.qualities["SmoothGrad"].value == 0.86
-    assert first.qualities["SmoothGrad"].interval == pytest.approx((0.84, 0.88))
+    assert first.qualities["SmoothGrad"].value == pytest.approx(0.56)
+    assert first.qualities["SmoothGrad"].interval == pytest.approx((0.46, 0.66))
     assert first.controls == {"random map (control)"}
 
 
@@ -92,7 +142,10 @@ def test_a_study_without_qualities_has_results_alone(tmp_path):
     (found,) = read_trade_off([_study(tmp_path, rows)])
     assert [(model.name, model.best) for model in found.models] == [("features", None), ("CNN", None)]
     assert trade_off_figure(found, "t") is None
-    assert "| CNN | 0.900 \\[0.800, 0.950\\] |  | not measured |" in trade_off_markdown([found])
+    assert (
+        "| CNN | 0.900 \\[0.800, 0.950\\], chance 0.500 |  | not measured | not measured: the study's table"
+        in trade_off_markdown([found])
+    )
 
 
 def test_what_is_no_table_of_a_study_is_named(tmp_path):
@@ -107,7 +160,7 @@ def test_what_is_no_table_of_a_study_is_named(tmp_path):
 def test_the_picture_shows_every_model_and_says_its_numbers(study):
     parts = read_trade_off([study])
     drawing = trade_off_figure(parts[0], "t")
-    assert "LeNet5, dropout 0.5 0.800 and 0.860" in drawing
+    assert "LeNet5, dropout 0.5 0.800 and 0.560" in drawing
     for label in ("LeNet5, dropout 0.5: SmoothGrad", "AlexNet, dropout 0.25: SmoothGrad", "LeNet5, untrained network"):
         assert label in drawing
     page = Page(trade_off_html(parts))
