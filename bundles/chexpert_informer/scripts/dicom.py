@@ -13,14 +13,30 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
+from pydicom.sr.codedict import codes
+from pydicom.uid import UID
 
 from shared.data.errors import DataError
 
-__all__ = ["DicomHeader", "is_dicom", "read_dicom", "read_header"]
+__all__ = ["HEADER", "DicomHeader", "header_of", "is_dicom", "read_dicom", "read_header"]
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_HEADER = ("PatientID", "PatientAge", "PatientSex", "ViewPosition", "Modality", "SOPInstanceUID", "StudyInstanceUID")
+_TEXTS = ("PatientID", "PatientAge", "PatientSex", "ViewPosition", "SOPInstanceUID", "StudyInstanceUID")
+#: what :func:`header_of` looks at
+HEADER = (*_TEXTS, "ViewCodeSequence")
+# views by their codes in context group 4010, "DX View", and by those of the time before SNOMED CT
+_VIEWS = {
+    (codes.cid4010.PosteroAnterior.value, "SCT"): "PA",
+    (codes.cid4010.AnteroPosterior.value, "SCT"): "AP",
+    (codes.cid4010.LateralProjection.value, "SCT"): "LATERAL",
+    (codes.cid4010.LeftLateral.value, "SCT"): "LL",
+    (codes.cid4010.RightLateral.value, "SCT"): "RL",
+    ("R-10214", "SRT"): "PA",
+    ("R-10206", "SRT"): "AP",
+    ("R-10236", "SRT"): "LL",
+    ("R-10232", "SRT"): "RL",
+}
 # what pydicom raises for values, elements or pixel data that do not go together
 _FAULTS = (AttributeError, KeyError, ValueError, TypeError, NotImplementedError, RuntimeError, EOFError, IndexError)
 
@@ -32,13 +48,15 @@ class DicomHeader:
     Args:
         patient: PatientID.
         instance: SOPInstanceUID.
-        view: ViewPosition, such as ``PA``, ``AP`` or ``LL``, in capitals.
+        study: StudyInstanceUID.
+        view: ViewPosition, such as ``PA``, ``AP`` or ``LL``, in capitals, or what ViewCodeSequence says in its place.
         age: PatientAge, years.
         sex: ``F`` or ``M``.
     """
 
     patient: str | None
     instance: str | None
+    study: str | None
     view: str | None
     age: float | None
     sex: str | None
@@ -61,13 +79,18 @@ def read_header(path: str | os.PathLike[str]) -> DicomHeader:
     Raises:
         DataError: if the file is missing or no DICOM file.
     """
-    content = _read(Path(path), stop_before_pixels=True, specific_tags=list(_HEADER))
-    text = {name: str(content.get(name) or "").strip() for name in _HEADER}
+    return header_of(_read(Path(path), stop_before_pixels=True, specific_tags=list(HEADER)))
+
+
+def header_of(content: Dataset) -> DicomHeader:
+    """Return what a header says, read from a file or received from an archive."""
+    text = {name: str(content.get(name) or "").strip() for name in _TEXTS}
     sex = text["PatientSex"].upper()
     return DicomHeader(
         patient=text["PatientID"] or None,
         instance=text["SOPInstanceUID"] or None,
-        view=text["ViewPosition"].upper() or None,
+        study=text["StudyInstanceUID"] or None,
+        view=text["ViewPosition"].upper() or _coded_view(content),
         age=_age(text["PatientAge"]),
         sex=sex if sex in ("F", "M") else None,
     )
@@ -135,16 +158,35 @@ def _decode(file: Path, content: Dataset) -> NDArray[np.generic]:
     try:
         return content.pixel_array
     except _FAULTS as error:
-        compressed = syntax is not None and getattr(syntax, "is_compressed", False)
         advice = (
-            "install a decoder (pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg) or decompress the file"
-            if compressed
-            else "the file may be cut short or its header wrong: export it anew"
+            "the file may be cut short or its header wrong: export it anew"
+            if _has_decoder(syntax)
+            else "install a decoder (pip install python-gdcm; pip install pylibjpeg-openjpeg for HTJ2K), or decompress "
+            "the file"
         )
         reason = " ".join(str(error).split())  # pydicom lists decoders line by line
         raise DataError(
             f"{file}: pixel data (transfer syntax {name}) cannot be decoded ({reason}); {advice}"
         ) from error
+
+
+def _has_decoder(syntax: UID | None) -> bool:
+    """Return whether an installed package reads a transfer syntax, as far as it is known."""
+    if syntax is None or not syntax.is_compressed:
+        return True
+    try:
+        return bool(get_decoder(syntax).is_available)
+    except NotImplementedError:
+        return False
+
+
+def _coded_view(content: Dataset) -> str | None:
+    """Return the view that ViewCodeSequence codes, ``OTHER`` for one that is none of chest X-rays."""
+    items = content.get("ViewCodeSequence") or []
+    if len(items) != 1:
+        return None
+    code = (str(items[0].get("CodeValue") or ""), str(items[0].get("CodingSchemeDesignator") or ""))
+    return _VIEWS.get(code, "OTHER") if code[0] else None
 
 
 def _age(text: str) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import uuid
+import secrets
 from pathlib import Path
 
 import pydicom
@@ -13,9 +13,13 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
+from scripts.dicom_uids import hashed_uid
 from shared.data.errors import DataError
 
-__all__ = ["Pseudonyms", "read_identity"]
+__all__ = ["KEY_VARIABLE", "Pseudonyms", "pseudonyms", "read_identity"]
+
+#: environment variable of the secret, which a command line would show to others
+KEY_VARIABLE = "DICOM_PSEUDONYM_KEY"
 
 #: without these nothing can refer to an image
 REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -32,6 +36,7 @@ IMAGE = (
     "PatientOrientation",
     "Laterality",
     "BurnedInAnnotation",
+    *("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
     "SpecificCharacterSet",
 )
 UTF_8 = "ISO_IR 192"
@@ -109,9 +114,20 @@ class Pseudonyms:
 
     def uid(self, uid: str) -> UID:
         """Return the pseudonym of a UID."""
-        digest = bytearray(self._hash("uid", str(uid))[:16])
-        digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80
-        return UID(f"2.25.{uuid.UUID(bytes=bytes(digest)).int}")
+        return hashed_uid(self._hash("uid", str(uid)))
 
     def _hash(self, kind: str, text: str) -> bytes:
         return hmac.digest(self._key, f"{kind}:{text}".encode(), hashlib.sha256)
+
+
+def pseudonyms(deidentify: bool, key: str | None = None) -> Pseudonyms | None:
+    """Return the pseudonyms of a run; None if results name whom their images name.
+
+    Args:
+        deidentify: whether results name nobody.
+        key: secret of the pseudonyms; without it that of the environment variable :data:`KEY_VARIABLE`, without that
+            one which is drawn, used once and forgotten.
+    """
+    if not deidentify:
+        return None
+    return Pseudonyms(key or os.environ.get(KEY_VARIABLE) or secrets.token_hex(32))

@@ -34,6 +34,8 @@ class DicomLayout:
             its SOPInstanceUID; the five findings; and if there are such ``patient``, ``age``, ``sex`` and ``view``,
             which come before what the file says.
         frontal: values of ViewPosition that are frontal.
+        unknown_patient: ``exclude`` images of nobody, since data are split by patient, or ``keep`` them: each study
+            then counts as a patient of its own.
     """
 
     table: str = "labels.csv"
@@ -44,6 +46,7 @@ class DicomLayout:
         )
     )
     frontal: tuple[str, ...] = ("PA", "AP")
+    unknown_patient: str = "exclude"
 
     def fits(self, source: Path) -> bool:
         """Return whether a folder holds a DICOM file."""
@@ -117,6 +120,8 @@ class DicomLayout:
     def _image(self, path: Path, place: str, header: DicomHeader, row: _Row) -> SourceImage:
         said = row.person
         patient = said.get("patient") or header.patient
+        if not patient and self.unknown_patient == "keep" and header.study:
+            patient = f"unknown, study {header.study}"
         if not patient:
             raise DataError(f"{place}: no PatientID and no patient in {self.table}; images are split by patient")
         view = (said.get("view") or header.view or "").upper()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import ignite.distributed as idist
 import pandas as pd
 import torch
-from highdicom import UID
 from ignite.engine import Engine, Events
 from pydicom.dataset import Dataset
 
@@ -21,11 +20,12 @@ from scripts.dicom_codes import FINDING_CODES
 from scripts.dicom_identity import Pseudonyms, read_identity
 from scripts.dicom_overlay import overlay_instance, overlay_pixels
 from scripts.dicom_report import FindingResult, report_instance
+from scripts.dicom_uids import ResultUids
 from scripts.explained_images import ExplainedImages
 from scripts.findings_table import FindingsWriter
 from shared.data.errors import DataError
 from shared.data.file_names import safe_name
-from shared.data.files import atomic_path, sha256_file
+from shared.data.files import atomic_folder, atomic_path
 from shared.saliency.base import Attribution
 from shared.saliency.titles import method_title
 
@@ -50,11 +50,10 @@ class DicomWriter:
         method_name: its name, as configs call it.
         device: device of the network.
         output_dir: where to write.
-        model_file: the weights, named by their hash.
+        uids: of the results.
         metadata: content of the bundle's ``metadata.json``.
         drawn: of which findings an overlay is drawn.
-        deidentify: whether results name nobody; see :class:`scripts.dicom_identity.Pseudonyms`.
-        pseudonym_key: secret of the pseudonyms; ``None`` draws one that is used once and forgotten.
+        pseudonyms: that results name in place of a patient; ``None`` if they name whom their images name.
         series_number: of the overlays; the report's is one more.
 
     Raises:
@@ -70,11 +69,10 @@ class DicomWriter:
         method_name: str,
         device: torch.device | str,
         output_dir: str | os.PathLike[str],
-        model_file: str | os.PathLike[str],
+        uids: ResultUids,
         metadata: Mapping[str, Any],
         drawn: Drawn = "present_or_flagged",
-        deidentify: bool = False,
-        pseudonym_key: str | None = None,
+        pseudonyms: Pseudonyms | None = None,
         series_number: int = 9901,
     ) -> None:
         if drawn not in get_args(Drawn):
@@ -89,10 +87,10 @@ class DicomWriter:
         self.method_name = method_name
         self.device = torch.device(device)
         self.folder = Path(output_dir) / "dicom"
-        self.model_file = Path(model_file)
+        self.uids = uids
         self.metadata = metadata
         self.drawn = drawn
-        self.pseudonyms = Pseudonyms(pseudonym_key or secrets.token_hex(32)) if deidentify else None
+        self.pseudonyms = pseudonyms
         self.series_number = series_number
 
     def attach(self, engine: Engine) -> None:
@@ -111,8 +109,8 @@ class DicomWriter:
             raise DataError("no image is a DICOM file; leave dicom.json out of --config_file")
         # it tells of every module that it copies
         logging.getLogger("highdicom").setLevel(logging.WARNING)
-        weights = sha256_file(self.model_file)
-        rows = [self._write(number, place, table.iloc[place], weights) for number, place in enumerate(places, start=1)]
+        moment = datetime.now().astimezone()
+        rows = [self._write(number, place, table.iloc[place], moment) for number, place in enumerate(places, start=1)]
         index = pd.DataFrame(rows)
         with atomic_path(self.folder / "index.csv") as temporary:
             index.to_csv(temporary, index=False)
@@ -122,7 +120,7 @@ class DicomWriter:
             + (f", none of {len(index) - written}: see index.csv" if written < len(index) else "")
         )
 
-    def _write(self, number: int, place: int, row: pd.Series, weights: str) -> dict[str, Any]:
+    def _write(self, number: int, place: int, row: pd.Series, moment: datetime) -> dict[str, Any]:
         """Write the results of one image; return its row of the index."""
         record = self.images.records[place]
         # a name made of the source's would tell what the header does not
@@ -132,22 +130,46 @@ class DicomWriter:
             source = read_identity(record["image"])
             if self.pseudonyms:
                 source = self.pseudonyms(source)
+            results = [self._result(finding, row) for finding in self.images.classes]
+            overlays, report = self._instances(place, source, results, moment)
         except DataError as error:
             return entry | {"folder": "", "reason": str(error)}
-        results = [self._result(finding, row) for finding in self.images.classes]
-        overlays = self._overlays(place, source, results)
-        report = report_instance(
-            source,
-            results,
-            overlays,
-            weights_sha256=weights,
-            intended_use=str(self.metadata["intended_use"]),
-            series_number=self.series_number + 1,
-        )
-        for file, content in [*((f"overlay_{key}", image) for key, image in overlays.items()), ("report", report)]:
-            with atomic_path(self.folder / name / f"{file}.dcm") as temporary:
-                content.save_as(temporary, enforce_file_format=True)
+        # as a whole: overlays of an earlier run, of findings that are not drawn now, go
+        with atomic_folder(self.folder / name) as folder:
+            for file, content in {
+                **{f"overlay_{key}": image for key, image in overlays.items()},
+                "report": report,
+            }.items():
+                content.save_as(folder / f"{file}.dcm", enforce_file_format=True)
         return entry | {"overlays": len(overlays)}
+
+    def _instances(
+        self, place: int, source: Dataset, results: Sequence[FindingResult], moment: datetime
+    ) -> tuple[dict[str, Dataset], Dataset]:
+        """Return the overlays of one image, by the names of their findings, and its report.
+
+        Raises:
+            DataError: if no valid result can take over what the image's header says.
+        """
+        try:
+            overlays = self._overlays(place, source, results, moment)
+            report = report_instance(
+                source,
+                results,
+                overlays,
+                uids=self.uids,
+                intended_use=str(self.metadata["intended_use"]),
+                series_number=self.series_number + 1,
+                moment=moment,
+            )
+        except DataError:
+            raise
+        except (ValueError, TypeError, KeyError) as error:  # of highdicom, which writes nothing invalid
+            raise DataError(
+                f"{self.images.records[place]['image']}: no valid DICOM result can take over its header ({error}); "
+                "correct the header where the image is archived"
+            ) from error
+        return overlays, report
 
     @staticmethod
     def _result(finding: str, row: pd.Series) -> FindingResult:
@@ -161,14 +183,17 @@ class DicomWriter:
             reason=str(row[f"reason_{finding}"]),
         )
 
-    def _overlays(self, place: int, source: Dataset, results: Sequence[FindingResult]) -> dict[str, Dataset]:
+    def _overlays(
+        self, place: int, source: Dataset, results: Sequence[FindingResult], moment: datetime
+    ) -> dict[str, Dataset]:
         """Return the overlays of the findings that are drawn, by their names."""
         drawn = [k for k, one in enumerate(results) if self.drawn == "all" or one.present or one.alarm]
         if self.drawn == "none" or not drawn:
             return {}
         original = self.images.original(place)
         maps = original.restore(self._maps(place))  # (K, H, W)
-        series, overlays = UID(), {}
+        image = str(source.SOPInstanceUID)
+        series, overlays = self.uids.uid(image, "overlay series"), {}
         for number, finding in enumerate(drawn, start=1):
             result = results[finding]
             title = method_title(self.method_name)
@@ -181,9 +206,11 @@ class DicomWriter:
                 source,
                 overlay_pixels(original.grey, maps[finding], lines),
                 description=f"Saliency map ({title}) of {result.name} over the source image, text above it",
+                uid=self.uids.uid(image, f"overlay {result.name}"),
                 series=series,
                 series_number=self.series_number,
                 number=number,
+                moment=moment,
             )
         return overlays
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 from highdicom import UID
 from highdicom.sc import ConversionTypeValues, SCImage
@@ -11,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
+from scripts.dicom_dates import date_result
 from shared import __version__
 from shared.saliency.colours import blend
 
@@ -19,6 +22,7 @@ __all__ = ["MANUFACTURER", "overlay_instance", "overlay_pixels"]
 MANUFACTURER = "monai-explainable-bundles"
 #: height of a line of text, as a share of the image's width, and in pixels at least
 LINE_SHARE, SMALLEST_LINE = 1 / 36, 11
+LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
 def overlay_pixels(
@@ -63,9 +67,11 @@ def overlay_instance(
     pixels: NDArray[np.uint8],
     *,
     description: str,
+    uid: UID,
     series: UID,
     series_number: int,
     number: int,
+    moment: datetime,
 ) -> SCImage:
     """Return a Secondary Capture of the same study, derived from the source image.
 
@@ -73,9 +79,11 @@ def overlay_instance(
         source: header of the source image, see :mod:`scripts.dicom_identity`: patient and study are its own.
         pixels: red, green and blue, ``(H, W, 3)``.
         description: how the image was derived.
+        uid: of the instance.
         series: UID of the series of overlays.
         series_number: of that series.
         number: of the instance in it.
+        moment: when it was made.
     """
     image = SCImage.from_ref_dataset(
         source,
@@ -87,7 +95,7 @@ def overlay_instance(
         patient_orientation=("L", "F"),
         series_instance_uid=series,
         series_number=series_number,
-        sop_instance_uid=UID(),
+        sop_instance_uid=uid,
         instance_number=number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="chexpert_informer",
@@ -108,4 +116,9 @@ def overlay_instance(
     purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = code.value, "DCM", code.meaning
     reference.PurposeOfReferenceCodeSequence = [purpose]
     image.SourceImageSequence = [reference]
+    # what was lossy once is so in all that is derived from it (PS3.3, C.7.6.1.1.5)
+    for name in LOSSY:
+        if name in source:
+            setattr(image, name, source[name].value)
+    date_result(image, source, moment)
     return image

@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from highdicom import UID
 from highdicom.sr import (
@@ -29,11 +30,15 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from scripts import dicom_codes as concepts
+from scripts.dicom_dates import date_result
 from scripts.dicom_overlay import MANUFACTURER
+from scripts.dicom_uids import ResultUids
 from shared import __version__
 
-__all__ = ["FindingResult", "report_instance"]
+__all__ = ["REPORT", "FindingResult", "report_instance"]
 
+#: kind of the report's own UID, see :class:`scripts.dicom_uids.ResultUids`
+REPORT = "report"
 #: of the software as a device, the same in every report
 DEVICE = UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_DNS, 'chexpert-informer.monai-explainable-bundles').int}")
 
@@ -66,9 +71,10 @@ def report_instance(
     results: Sequence[FindingResult],
     overlays: Mapping[str, Dataset],
     *,
-    weights_sha256: str,
+    uids: ResultUids,
     intended_use: str,
     series_number: int,
+    moment: datetime,
 ) -> ComprehensiveSR:
     """Return the report: a measurement group for each finding, which refers to the source image and to its overlay.
 
@@ -80,14 +86,18 @@ def report_instance(
         source: header of the source image, see :mod:`scripts.dicom_identity`: patient and study are its own.
         results: of the findings.
         overlays: Secondary Capture of a finding, by its name.
-        weights_sha256: hash of the weights.
+        uids: of results.
         intended_use: what the results may be used for.
         series_number: of the report's series.
+        moment: when it was made.
     """
     algorithm = AlgorithmIdentification(
         name="chexpert_informer",
         version=__version__,
-        parameters=[f"weights_sha256={weights_sha256}", f"intended_use={intended_use}"],
+        parameters=[
+            *(f"{name}={uids.made_with[name]}" for name in ("weights_sha256", "calibration_sha256")),
+            f"intended_use={intended_use}",
+        ],
         manufacturer=MANUFACTURER,
     )
     observer = ObserverContext(
@@ -99,15 +109,15 @@ def report_instance(
     content = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=concepts.CHEST_X_RAY,
-        imaging_measurements=[_group(source, result, overlays.get(result.name), algorithm) for result in results],
+        imaging_measurements=[_group(source, result, overlays.get(result.name), algorithm, uids) for result in results],
         title=codes.DCM.ImagingMeasurementReport,
     )
     report = ComprehensiveSR(
         evidence=[source, *overlays.values()],
         content=content,
-        series_instance_uid=UID(),
+        series_instance_uid=uids.uid(source.SOPInstanceUID, "report series"),
         series_number=series_number,
-        sop_instance_uid=UID(),
+        sop_instance_uid=uids.uid(source.SOPInstanceUID, REPORT),
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name="chexpert_informer",
@@ -118,11 +128,16 @@ def report_instance(
         is_verified=False,
     )
     report.CodingSchemeIdentificationSequence = [concepts.private_scheme()]
+    date_result(report, source, moment)
     return report
 
 
 def _group(
-    source: Dataset, result: FindingResult, overlay: Dataset | None, algorithm: AlgorithmIdentification
+    source: Dataset,
+    result: FindingResult,
+    overlay: Dataset | None,
+    algorithm: AlgorithmIdentification,
+    uids: ResultUids,
 ) -> MeasurementsAndQualitativeEvaluations:
     numbers = [(concepts.PROBABILITY, result.probability), (concepts.CONFIDENCE, result.confidence)]
     if not math.isnan(result.distinctiveness):
@@ -133,7 +148,9 @@ def _group(
         (concepts.DECISION, concepts.DEFER if result.alarm else concepts.ACCEPT),
     ]
     group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=result.name),
+        tracking_identifier=TrackingIdentifier(
+            uid=uids.uid(source.SOPInstanceUID, f"tracked {result.name}"), identifier=result.name
+        ),
         finding_type=concepts.FINDING_CODES[result.name],
         algorithm_id=algorithm,
         measurements=[Measurement(name=name, value=value, unit=codes.UCUM.NoUnits) for name, value in numbers],

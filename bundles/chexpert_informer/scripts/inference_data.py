@@ -11,6 +11,7 @@ from typing import Any
 
 from scripts.chest_image import PICTURES, read_chest_image
 from scripts.dicom import is_dicom
+from scripts.dicom_layout import DicomLayout
 from scripts.image_check import ImageCheck
 from scripts.image_selection import ImageSelection
 from scripts.prepare import NOUNS, image_records
@@ -82,6 +83,8 @@ def inference_records(
             # nothing is learned here: neither an unknown label nor a healthy patient is a reason to leave an image out
             selection = replace(selection, uncertain="mask", without_finding="keep")
             layout = recognise(source, layouts)[1]
+            if isinstance(layout, DicomLayout):
+                layout = replace(layout, unknown_patient="keep")
             records, excluded = image_records(layout, selection, check, source, settings["workers"], False)
         else:
             records, excluded = _plain_images(source, replace(check, read=True), settings["workers"])

@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEGLossless, RLELossless
+from pydicom.uid import HTJ2KLossless, RLELossless
 
 from shared.data.errors import DataError
 
@@ -134,18 +134,66 @@ def test_a_bad_file_is_named_with_what_is_wrong(dicom, write_dicom, tmp_path, ki
         dicom.read_dicom(tmp_path / "a.dcm")
 
 
-def test_compressed_without_a_decoder(dicom, write_dicom, tmp_path):
-    """Lossless JPEG of a kind that no package of the requirements decodes."""
+def _compress(path, syntax):
+    gdcm = pytest.importorskip("gdcm", reason="not installed: pip install python-gdcm")
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "expected"),
+    [
+        ("JPEGLosslessProcess14", "1.2.840.10008.1.2.4.57"),
+        ("JPEGLosslessProcess14_1", "1.2.840.10008.1.2.4.70"),
+        ("JPEGLSLossless", "1.2.840.10008.1.2.4.80"),
+        ("JPEG2000Lossless", "1.2.840.10008.1.2.4.90"),
+        ("RLELossless", "1.2.840.10008.1.2.5"),
+    ],
+)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_what_archives_compress_with_loses_nothing(dicom, write_dicom, tmp_path, syntax, expected, bits):
+    pixels = write_dicom(tmp_path / "a.dcm", 3, bits)
+    _compress(tmp_path / "a.dcm", syntax)
+    assert pydicom.dcmread(tmp_path / "a.dcm").file_meta.TransferSyntaxUID == expected
+    np.testing.assert_array_equal(dicom.read_dicom(tmp_path / "a.dcm"), pixels)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "advice"), [(HTJ2KLossless, "install a decoder"), (RLELossless, "may be cut short")]
+)
+def test_compressed_and_not_to_be_decoded(dicom, write_dicom, tmp_path, syntax, advice):
+    """A way of compressing that no package of the requirements decodes, and damage to one that is known."""
     write_dicom(tmp_path / "a.dcm", 3)
     content = pydicom.dcmread(tmp_path / "a.dcm")
-    content.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8" + bytes(64) + b"\xff\xd9"])
-    content.file_meta.TransferSyntaxUID = JPEGLossless
+    content.PixelData = pydicom.encaps.encapsulate([bytes(64)])
+    content.file_meta.TransferSyntaxUID = syntax
     content["PixelData"].is_undefined_length = True
     pydicom.dcmwrite(tmp_path / "a.dcm", content)
-    with pytest.raises(
-        DataError, match=r"a\.dcm: .*JPEG Lossless.*cannot be decoded .*install a decoder \(pip install"
-    ):
+    with pytest.raises(DataError, match=rf"a\.dcm: .*{syntax.name[:8]}.*cannot be decoded .*{advice}"):
         dicom.read_dicom(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(
+    ("code", "scheme", "view"),
+    [("272479007", "SCT", "PA"), ("R-10206", "SRT", "AP"), ("399173006", "SCT", "LL"), ("399351005", "SCT", "OTHER")],
+)
+def test_the_coded_view_counts_where_there_is_no_other(dicom, write_dicom, tmp_path, code, scheme, view):
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, scheme, "a view"
+    write_dicom(tmp_path / "a.dcm", 3, ViewPosition=None, ViewCodeSequence=Sequence([item]))
+    write_dicom(tmp_path / "b.dcm", 3, ViewPosition="RL", ViewCodeSequence=Sequence([item]))
+    assert dicom.read_header(tmp_path / "a.dcm").view == view
+    assert dicom.read_header(tmp_path / "b.dcm").view == "RL"
 
 
 def test_what_is_no_dicom(dicom, tmp_path):

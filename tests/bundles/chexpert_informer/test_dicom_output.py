@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,8 @@ import pandas as pd
 import pydicom
 import pytest
 import torch
+from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.valuerep import DA, TM
 
 from shared.data.errors import DataError
 from shared.saliency.input_gradient import InputXGradient
@@ -57,7 +61,7 @@ def write_source():
 def write_results(scripts, tmp_path):
     """Run the writer on some files; returns the folder, and the index as a table."""
 
-    def write(*paths, **options):
+    def write(*paths, deidentify=False, key=None, version=1, **options):
         torch.manual_seed(0)
         network = scripts("networks").ChestNetwork(5, init_features=4, growth_rate=4, block_config=(1, 1)).eval()
         torch.save(network.state_dict(), tmp_path / "model.pt")
@@ -69,21 +73,29 @@ def write_results(scripts, tmp_path):
             table[f"prediction_{name}"], table[f"alarm_{name}"] = int(name in PRESENT), int(name in FLAGGED)
             table[f"reason_{name}"] = f"because of {name}, größer"
         images = scripts("explained_images").ExplainedImages(records, CLASSES, 32)
+        (tmp_path / "calibration.json").write_text(str(version))
+        method = InputXGradient(network)
+        uids = scripts("dicom_uids").ResultUids.of(tmp_path / "model.pt", tmp_path / "calibration.json", method)
         writer = scripts("dicom_output").DicomWriter(
             SimpleNamespace(table=table),
             images,
-            InputXGradient(network),
+            method,
             "input_x_gradient",
             "cpu",
             tmp_path / "out",
-            tmp_path / "model.pt",
+            uids,
             {"intended_use": "Research."},
+            pseudonyms=scripts("dicom_identity").pseudonyms(deidentify, key),
             **options,
         )
         writer(None)
-        return tmp_path / "out" / "dicom", pd.read_csv(tmp_path / "out" / "dicom" / "index.csv", keep_default_na=False)
+        return tmp_path / "out" / "dicom", read_index(tmp_path / "out" / "dicom")
 
     return write
+
+
+def read_index(folder):
+    return pd.read_csv(folder / "index.csv", keep_default_na=False, dtype={"folder": str})
 
 
 def results(folder, index, row=0):
@@ -194,7 +206,7 @@ def test_an_image_that_nothing_can_refer_to_is_left_out_with_the_reason(write_so
 
 
 def test_without_identity(write_source, write_results, scripts, tmp_path):
-    folder, _ = write_results(write_source(tmp_path / "Doe.dcm"), deidentify=True, pseudonym_key="secret")
+    folder, _ = write_results(write_source(tmp_path / "Doe.dcm"), deidentify=True, key="secret")
     assert [path.name for path in folder.iterdir() if path.is_dir()] == ["00001"]
     own = folder / "00001"
     files = [pydicom.dcmread(path) for path in sorted(own.iterdir())]
@@ -212,6 +224,101 @@ def test_without_identity(write_source, write_results, scripts, tmp_path):
         assert pydicom.uid.UID(file.StudyInstanceUID).is_valid
     assert files[0].SourceImageSequence[0].ReferencedSOPInstanceUID == pseudonyms.uid("1.2.3.4.5.6.7")
     assert pseudonyms.uid("1.2.3") != scripts("dicom_identity").Pseudonyms("other").uid("1.2.3")
+
+
+def test_a_repeat_has_the_same_uids_and_leaves_nothing_of_the_run_before(write_source, write_results, tmp_path):
+    def uids(folder):
+        files = [pydicom.dcmread(path) for path in sorted(folder.rglob("*.dcm"))]
+        return [(file.SOPInstanceUID, file.SeriesInstanceUID) for file in files]
+
+    source = write_source(tmp_path / "a.dcm")
+    folder, _ = write_results(source, drawn="all")
+    assert len(uids(folder)) == 6
+    first = uids(write_results(source)[0])
+    assert len({instance for instance, _ in first}) == len(first) == 3
+    assert uids(write_results(source)[0]) == first
+    tracked = groups(pydicom.dcmread(next(folder.rglob("report.dcm"))))
+    assert len(tracked) == 5
+    again = uids(write_results(source, version=2)[0])
+    assert not {uid for pair in again for uid in pair} & {uid for pair in first for uid in pair}, "another calibration"
+    hidden = uids(write_results(source, deidentify=True, key="secret")[0])
+    assert hidden != first
+    assert uids(write_results(source, deidentify=True, key="secret")[0]) == hidden
+    assert uids(write_results(source, deidentify=True, key="other")[0]) != hidden
+
+
+def test_dates_are_in_the_zone_that_the_image_states(write_source, write_results, tmp_path):
+    before = datetime.now(UTC).replace(microsecond=0)
+    east = write_source(tmp_path / "a.dcm", TimezoneOffsetFromUTC="+0530")
+    west = write_source(tmp_path / "b.dcm", SOPInstanceUID="1.2.3.4.5.6.8", TimezoneOffsetFromUTC="-0330")
+    silent = write_source(tmp_path / "c.dcm", SOPInstanceUID="1.2.3.4.5.6.9")
+    folder, index = write_results(east, west, silent)
+    for row, (zone, hours) in enumerate((("+0530", 5.5), ("-0330", -3.5), (None, None))):
+        report, overlays = results(folder, index, row)
+        for file in (report, *overlays.values()):
+            assert file.get("TimezoneOffsetFromUTC") == zone
+            local = None if hours is None else timezone(timedelta(hours=hours))
+            for date, time in (("ContentDate", "ContentTime"), ("InstanceCreationDate", "InstanceCreationTime")):
+                said = datetime.combine(DA(file[date].value), TM(file[time].value))
+                said = said.astimezone() if local is None else said.replace(tzinfo=local)
+                assert before <= said <= datetime.now(UTC)
+
+
+def test_names_in_several_character_sets(write_source, write_results, tmp_path):
+    """PS3.5, H.3.1: a Japanese name in its three groups."""
+    name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+    source = write_source(tmp_path / "a.dcm", SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName=name)
+    assert "山田".encode() not in source.read_bytes()
+    folder, index = write_results(source)
+    report, overlays = results(folder, index)
+    for file in (report, *overlays.values()):
+        assert (file.SpecificCharacterSet, str(file.PatientName)) == ("ISO_IR 192", name)
+
+
+def test_a_patient_without_an_id_and_whose_number_it_is(write_source, write_results, tmp_path):
+    nobody = write_source(tmp_path / "a.dcm", PatientID="", PatientName="")
+    issued = write_source(tmp_path / "b.dcm", SOPInstanceUID="1.2.3.4.5.6.8", IssuerOfPatientID="ISSUER")
+    folder, index = write_results(nobody, issued)
+    report, overlays = results(folder, index, 0)
+    for file in (report, *overlays.values()):
+        assert (str(file.PatientID or ""), str(file.PatientName or "")) == ("", "")
+    report, overlays = results(folder, index, 1)
+    assert {file.IssuerOfPatientID for file in (report, *overlays.values())} == {"ISSUER"}
+    folder, index = write_results(nobody, deidentify=True)
+    report, _ = results(folder, index)
+    assert str(report.PatientID or "") == ""
+
+
+def test_lossy_once_lossy_ever(write_source, write_results, tmp_path):
+    lossy = {"LossyImageCompression": "01", "LossyImageCompressionRatio": "12"}
+    for options in ({}, {"deidentify": True}):
+        folder, index = write_results(write_source(tmp_path / "a.dcm", **lossy), **options)
+        for image in results(folder, index)[1].values():
+            assert (image.LossyImageCompression, float(image.LossyImageCompressionRatio)) == ("01", 12)
+
+
+def test_a_header_that_no_valid_result_can_have_stops_nothing_else(write_source, write_results, tmp_path):
+    with pytest.warns(UserWarning, match="Invalid value"):
+        bad = write_source(tmp_path / "a.dcm", PatientSex="unknown")
+    good = write_source(tmp_path / "b.dcm", SOPInstanceUID="1.2.3.4.5.6.8")
+    _, index = write_results(bad, good)
+    assert index["overlays"].tolist() == [0, 2]
+    assert re.search(r"a\.dcm: no valid DICOM result can take over its header \(.*unknown", index["reason"][0])
+
+
+def test_nothing_is_compressed_and_every_overlay_refers_to_its_image(write_source, write_results, tmp_path):
+    folder, index = write_results(write_source(tmp_path / "a.dcm"))
+    report, overlays = results(folder, index)
+    for file in (report, *overlays.values()):
+        assert file.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        assert file.file_meta.MediaStorageSOPInstanceUID == file.SOPInstanceUID
+    assert sorted(int(image.InstanceNumber) for image in overlays.values()) == [1, 2]
+    assert {image.SeriesNumber for image in overlays.values()} == {9901}
+    assert report.SeriesNumber == 9902
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    assert study.StudyInstanceUID == "1.2.3.4.5"
+    series = {str(item.SeriesInstanceUID) for item in study.ReferencedSeriesSequence}
+    assert series == {"1.2.3.4.5.6", *(str(image.SeriesInstanceUID) for image in overlays.values())}
 
 
 def test_identity_in_the_pixels_cannot_be_removed(write_source, write_results, tmp_path):
