@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
@@ -22,6 +23,16 @@ __all__ = ["IMAGE_SUFFIXES", "array_names", "read_arrays", "read_image"]
 _TIFF = (".tif", ".tiff")
 _PICTURE = (".png", ".jpg", ".jpeg", ".bmp")
 IMAGE_SUFFIXES = (".npy", *_TIFF, *_PICTURE)
+# what the readers raise for files that are cut short, of another kind, or too large to be one image
+_FAULTS = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    MemoryError,
+    Image.DecompressionBombError,
+    tifffile.TiffFileError,
+)
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -41,16 +52,25 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
         if suffix == ".npy":
             return np.load(file, allow_pickle=False)
         if suffix in _TIFF:
-            return np.asarray(tifffile.imread(file))
+            return _read_tiff(file)
         if suffix in _PICTURE:
             with Image.open(file) as picture:
                 return np.asarray(picture)
-    except (OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError, tifffile.TiffFileError) as error:
+    except _FAULTS as error:
         raise DataError(
             f"{file}: cannot be read as {suffix} ({error}); {file.stat().st_size} bytes found, the file may be cut "
             "short or of another kind: copy it anew"
         ) from error
     raise DataError(f"{file}: unknown kind of image '{suffix}'; expected one of {', '.join(IMAGE_SUFFIXES)}")
+
+
+def _read_tiff(file: Path) -> NDArray[Any]:
+    """Read the first image, if it is not one that unpacks to more than Pillow would read of a picture."""
+    with tifffile.TiffFile(file) as content:
+        shape = content.series[0].shape if content.series else ()
+        if Image.MAX_IMAGE_PIXELS and math.prod(shape) > (most := 2 * Image.MAX_IMAGE_PIXELS):
+            raise ValueError(f"{' x '.join(map(str, shape))} values, expected at most {most} in all")
+        return np.asarray(content.asarray())
 
 
 def array_names(path: str | os.PathLike[str]) -> list[str]:

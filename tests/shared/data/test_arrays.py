@@ -74,3 +74,20 @@ def test_a_picture_that_would_fill_the_memory_is_a_data_error(tmp_path, image, m
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(DataError, match="exceeds limit of 40 pixels"):
         read_image(tmp_path / "image.png")
+
+
+def test_a_tiff_that_would_fill_the_memory_is_a_data_error(tmp_path, image, monkeypatch):
+    """Before anything is unpacked: a few kB may hold billions of zeros."""
+    tifffile.imwrite(tmp_path / "image.tif", image, compression="zlib")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DataError, match="12 x 9 values, expected at most 40 in all"):
+        read_image(tmp_path / "image.tif")
+
+
+def test_an_array_file_that_says_more_than_it_holds_is_a_data_error(tmp_path):
+    with (tmp_path / "image.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "<f8", "fortran_order": False, "shape": (1_000_000, 1_000_000)}
+        )
+    with pytest.raises(DataError, match=r"image\.npy: cannot be read as \.npy"):
+        read_image(tmp_path / "image.npy")
