@@ -105,6 +105,7 @@ class Metastasis:
         cell_scale: size of its cells relative to the usual.
         angle: by which its texture is turned.
         shift: of its texture, pixels.
+        contrast: share of its colours in what is seen; the rest is the tissue that it grew into.
     """
 
     kind: str
@@ -113,6 +114,7 @@ class Metastasis:
     cell_scale: float
     angle: float
     shift: tuple[float, float]
+    contrast: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ def _metastases(
     if kind == "macro":
         blob = _macrometastasis(rng, node, layers[0], parameters)
         island = _inside(rng, blob, 0.16 * min(blob.half), 0.1) if rng.uniform() < lesions.island else None
-        return (_metastasis(rng, kind, blob, island, lesions.cell_scale.draw(rng)),)
+        return (_metastasis(rng, kind, blob, island, lesions.cell_scale.draw(rng), lesions.contrast),)
     least, most = lesions.micro_count if kind == "micro" else lesions.itc_count
     spread = lesions.micro if kind == "micro" else lesions.itc
     scale = lesions.cell_scale.draw(rng)
@@ -315,7 +317,7 @@ def _metastases(
             for other in found
         )
         if clear and apart:
-            found.append(_metastasis(rng, kind, blob, None, scale))
+            found.append(_metastasis(rng, kind, blob, None, scale, lesions.contrast))
     if not found:
         raise ValueError(
             f"no metastasis of the kind '{kind}' fits into a node of {node.extent / 1000:.2f} mm; make the slides "
@@ -361,7 +363,7 @@ def _placed(
 
 
 def _metastasis(
-    rng: np.random.Generator, kind: str, outline: Blob, island: Blob | None, cell_scale: float
+    rng: np.random.Generator, kind: str, outline: Blob, island: Blob | None, cell_scale: float, contrast: float
 ) -> Metastasis:
     shift = (float(rng.uniform(0, 1024)), float(rng.uniform(0, 1024)))
-    return Metastasis(kind, outline, island, cell_scale, float(rng.uniform(0, 2 * np.pi)), shift)
+    return Metastasis(kind, outline, island, cell_scale, float(rng.uniform(0, 2 * np.pi)), shift, contrast)

@@ -55,6 +55,11 @@ class Lesions:
         roughness: relative deviation of an outline from a circle.
         island: probability that a macrometastasis encloses an island of lymphoid tissue, annotated as exclusion.
         cell_scale: size of tumour cells relative to the usual.
+        contrast: by how much of its colours tumour replaces those of the tissue that it grew into: 1 stands out as a
+            carcinoma does, below that it is faint.
+
+    Raises:
+        ValueError: if the contrast is not above 0 and at most 1.
     """
 
     macro: Spread = Spread(0.86, 0.04, 0.78, 0.93)
@@ -65,6 +70,11 @@ class Lesions:
     roughness: float = 0.13
     island: float = 0.5
     cell_scale: Spread = Spread(1.0, 0.08, 0.85, 1.2)
+    contrast: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.contrast <= 1:
+            raise ValueError(f"lesions.contrast: found {self.contrast}, expected a number above 0 and at most 1")
 
 
 @dataclass(frozen=True)

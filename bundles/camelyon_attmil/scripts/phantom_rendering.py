@@ -129,7 +129,7 @@ class SlideRenderer:
                 wall = 5 + 0.2 * min(vessel.half)
                 lay(grid.weight(_deeper(vessel.depth, -wall), 1.0), lambda: tissue("stroma"))
                 lay(grid.weight(vessel.depth, 0.8), np.zeros((2, 1, 1), dtype=np.float32))
-        self._lay_metastases(grid, lay, ragged, lambda: tissue("lymphoid"))
+        self._lay_metastases(grid, amounts, lay, ragged, lambda: tissue("lymphoid"))
         self._spoil(grid, amounts)
         return amounts
 
@@ -154,13 +154,20 @@ class SlideRenderer:
             lay(grid.weight(_deeper(follicle.depth, 0.4 * min(follicle.half)), 8.0), centre)
 
     def _lay_metastases(
-        self, grid: _Grid, lay: Callable[..., None], ragged: Floats, lymphoid: Callable[[], Floats]
+        self,
+        grid: _Grid,
+        amounts: Floats,
+        lay: Callable[..., None],
+        ragged: Floats,
+        lymphoid: Callable[[], Floats],
     ) -> None:
+        """Lay tumour over the tissue that it grew into, in place."""
         texture = tissue_textures(self.mpp, self.seed)["tumour"]
         for lesion in self.anatomy.metastases:
             weight = grid.weight(lesion.outline.depth, 1.5, 1.5 * ragged)
             if weight is None:
                 continue
+            before = amounts.copy() if lesion.contrast < 1 else None
             columns, rows = grid.pixels()
             lay(weight, turned_look_up(texture, columns, rows, lesion.angle, lesion.cell_scale, lesion.shift))
             # lumina and clefts of a moderately differentiated carcinoma
@@ -168,6 +175,8 @@ class SlideRenderer:
             lay(weight * lumen, np.zeros((2, 1, 1), dtype=np.float32))
             if lesion.island is not None:
                 lay(grid.weight(lesion.island.depth, 1.5, 1.5 * ragged), lymphoid)
+            if before is not None:
+                amounts[:] = before + np.float32(lesion.contrast) * (amounts - before)
 
     def _spoil(self, grid: _Grid, amounts: Floats) -> None:
         """Tear, fold and bleach the tissue, in place."""

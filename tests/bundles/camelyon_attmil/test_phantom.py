@@ -111,6 +111,33 @@ def test_tumour_is_drawn_within_its_annotation_and_nowhere_else(scripts, rendere
     assert not changed[outside].any()
 
 
+def test_faint_tumour_lies_between_the_tissue_and_full_tumour(scripts, renderer):
+    """Absorbance is linear in the stains: at a contrast c it is c of the tumour's and 1 - c of the tissue's."""
+    metastases, contrast = renderer.anatomy.metastases, 0.3
+    light = {}
+    for name, lesions in {
+        "tissue": (),
+        "faint": tuple(replace(lesion, contrast=contrast) for lesion in metastases),
+        "tumour": tuple(replace(lesion, contrast=1.0) for lesion in metastases),
+    }.items():
+        drawn = scripts("phantom_rendering").SlideRenderer(
+            replace(renderer.anatomy, metastases=lesions, pens=()),
+            renderer.mpp,
+            renderer.seed,
+            replace(renderer.stain, noise=0.0),
+            np.zeros((2, 3)),
+        )
+        light[name] = drawn(0, 0, *SIZE).astype(float)
+    bright = np.minimum.reduce(list(light.values())) > 60  # a grey level is a sixtieth there
+    absorbance = {name: -np.log(values[bright]) for name, values in light.items()}
+    expected = contrast * absorbance["tumour"] + (1 - contrast) * absorbance["tissue"]
+    assert (np.abs(absorbance["tumour"] - absorbance["tissue"]) > 0.2).sum() > 1000
+    np.testing.assert_allclose(absorbance["faint"], expected, atol=0.018)
+    assert all(lesion.contrast == 1 for lesion in metastases)
+    with pytest.raises(ValueError, match="contrast: found 1.5"):
+        scripts("phantom_parameters").PhantomParameters.from_config({"lesions": {"contrast": 1.5}})
+
+
 @pytest.mark.parametrize("kind", ["macro", "micro", "itc"])
 def test_lesions_have_the_extent_of_their_kind_and_lie_in_the_node(scripts, kind):
     anatomy_module, phantom = scripts("phantom_anatomy"), scripts("phantom")
