@@ -15,7 +15,7 @@ from shared.saliency.bags.pooled_bag import PooledBag
 from shared.saliency.bags.quality.instance_truth import instance_truth
 from shared.saliency.bags.quality.perturbation import OrderedBag, descending_orders, perturb
 
-__all__ = ["CONTROL", "BagQuality", "bag_quality", "ordered_bag_quality"]
+__all__ = ["CONTROL", "BagQuality", "bag_quality", "ordered_bag_quality", "peak_of_bag"]
 
 CONTROL = "random"
 RANDOM_ORDERS = 10
@@ -56,8 +56,8 @@ def bag_quality(
     - ``aopc_r``: AOPC minus the mean AOPC of ten random orders (Early, Evers and Ramchurn 2022), the same for all;
     - ``instance_auc``, ``instance_ndcg``, ``instance_ap``: see
       :func:`~shared.saliency.bags.quality.instance_truth.instance_truth`;
-    - ``peak``: the largest magnitude of a value, in the method's own unit. Compared between negative and positive bags
-      it says whether a method is quiet where there is nothing to find.
+    - ``peak``: by how much one instance stands out of its bag, see :func:`peak_of_bag`. Compared between negative and
+      positive bags it says whether a method is quiet where there is nothing to find.
 
     Args:
         network: the bag classifier that was explained; see :class:`~shared.saliency.bags.bag_model.BagModel`.
@@ -116,9 +116,26 @@ def ordered_bag_quality(
     for name, part in instance_truth(values.numpy(), truth).items():
         chance[name] = float(part["chance"][0])
         rows[name] = np.append(part["value"], chance[name])
-    rows["peak"] = np.append(values.abs().amax(dim=1).numpy(), np.nan)
+    rows["peak"] = np.append(peak_of_bag(values).numpy(), np.nan)
     chance["peak"] = float("nan")
     return BagQuality((*explanations, CONTROL), rows, chance, _with_control(curves.drop), _with_control(curves.add))
+
+
+def peak_of_bag(values: Tensor) -> Tensor:
+    """Return by how much one instance stands out of its bag, ``(M,)``, of values of M methods ``(M, N)``.
+
+    ``peak = max_i |v_i| / (1/N Σ_i |v_i|)``, from 1 (all instances are equal in magnitude) to N (all but one are 0). It
+    has no unit, and does not depend on how large the bag is: a bag with each of its instances k times has the same.
+    Of weights that add up to one it is ``N max_i w_i``, while their maximum alone is the lower the larger the bag.
+    Where all values are 0, nothing stands out: 1.
+
+    Example:
+        >>> peak_of_bag(torch.tensor([[0.2, 0.2, 0.2, 0.2], [0.0, -0.25, 0.0, 0.75], [0.0, 0.0, 0.0, 0.0]])).tolist()
+        [1.0, 3.0, 1.0]
+    """
+    magnitudes = values.abs().double()
+    scale = magnitudes.mean(dim=1)
+    return torch.where(scale > 0, magnitudes.amax(dim=1) / scale.clamp_min(torch.finfo(torch.float64).tiny), 1.0)
 
 
 def _with_control(measured: Tensor) -> NDArray[np.float64]:

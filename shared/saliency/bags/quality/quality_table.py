@@ -37,8 +37,10 @@ def quality_table(
     Returns:
         Of positive and of negative bags by method and measure ``value``, ``ci95``, ``chance`` and ``n``, the number of
         bags that could be measured. A measure that no bag has (ranking against truth on negative bags) is left out.
-        ``peak_ratio`` of the negative bags is their mean peak over that of the positive bags: near 0 the method is
-        quiet where there is nothing to find, at 1 it is as loud as on positive bags.
+        ``peak_ratio`` of the negative bags compares their peaks p with those of the positive bags,
+        ``exp(median_{negative} log p − median_{positive} log p)``: below 1 instances stand out less where there is
+        nothing to find, at 1 as much as in positive bags. Bags may be of any size, see
+        :func:`~shared.saliency.bags.quality.bag_quality.peak_of_bag`, and a single odd one decides nothing.
 
     Raises:
         ValueError: if bags differ in their methods, or labels do not fit.
@@ -57,10 +59,11 @@ def quality_table(
         table[name] = {
             method: _entries(members, place, kept, resamples, seed) for place, method in enumerate(bags[0].methods)
         }
-    for method, entries in table["negative"].items():
-        loud = table["positive"][method].get("peak")
-        if loud is not None and "peak" in entries:
-            entries["peak_ratio"] = {"value": entries["peak"]["value"] / loud["value"], "n": entries["peak"]["n"]}
+    for place, (method, entries) in enumerate(table["negative"].items()):
+        if "peak" in entries and "peak" in table["positive"][method]:
+            logs = np.log([bag.values["peak"][place] for bag in bags])
+            ratio = float(np.exp(np.median(logs[~positive]) - np.median(logs[positive])))
+            entries["peak_ratio"] = {"value": ratio, "n": entries["peak"]["n"]}
     return table
 
 

@@ -5,7 +5,7 @@ import torch
 from shared.saliency.bags.bag_model import BagModel
 from shared.saliency.bags.exact_shapley import ExactShapley
 from shared.saliency.bags.pooled_bag import PooledBag
-from shared.saliency.bags.quality.bag_quality import RANDOM_ORDERS, bag_quality
+from shared.saliency.bags.quality.bag_quality import RANDOM_ORDERS, bag_quality, peak_of_bag
 from shared.saliency.bags.quality.instance_truth import average_precision_chance, instance_truth
 from shared.saliency.bags.quality.perturbation import descending_orders, perturb
 from shared.saliency.bags.quality.quality_table import over_runs, quality_table
@@ -86,7 +86,7 @@ def test_every_method_and_the_control_on_one_bag(build, features, value_of):
     assert measured.values["aupc_drop"][0] < measured.values["aupc_drop"][1]
     assert measured.values["instance_auc"][:2].sum() == pytest.approx(1)
     assert measured.values["instance_auc"][2] == 0.5
-    assert measured.values["peak"][0] == pytest.approx(float(shapley.abs().max()))
+    assert measured.values["peak"][0] == pytest.approx(float(shapley.abs().max() / shapley.abs().mean()))
     assert measured.drop.shape == measured.add.shape == (3, 101)
 
 
@@ -113,13 +113,44 @@ def test_the_table_keeps_negative_bags_apart(build, features):
     assert positive["instance_auc"]["value"] == 1.0
     assert positive["instance_auc"]["n"] == 2
     assert "instance_auc" not in negative
-    assert negative["peak_ratio"]["value"] == pytest.approx(0.55)
+    # the same line at another scale stands out as much
+    assert negative["peak_ratio"]["value"] == pytest.approx(1.0)
     expected = np.mean([bag.values["aupc_drop"][0] for bag in bags[2:]])
     assert negative["aupc_drop"]["value"] == pytest.approx(expected)
     assert negative["aupc_drop"]["chance"] == pytest.approx(np.mean([bag.chance["aupc_drop"] for bag in bags[2:]]))
     assert table["positive"]["random"]["instance_auc"]["value"] == 0.5
     with pytest.raises(ValueError, match="one label each"):
         quality_table(bags, [1, 0])
+
+
+def test_the_peak_does_not_depend_on_the_size_of_a_bag():
+    """Weights that add up to one, a of them on the first of N instances, the rest on the others alike: N a."""
+    peaks = {}
+    for instances in (10, 1000):
+        for share in (0.2, 0.5):
+            weights = torch.full((instances,), (1 - share) / (instances - 1), dtype=torch.float64)
+            weights[0] = share
+            peaks[instances, share] = float(peak_of_bag(weights[None])[0])
+            assert peaks[instances, share] == pytest.approx(instances * share)
+            # every instance three times, each with a third of its weight
+            assert float(peak_of_bag((weights / 3).repeat(3)[None])[0]) == pytest.approx(instances * share)
+    assert peak_of_bag(torch.full((1, 5), -0.2)).tolist() == pytest.approx([1.0])
+    assert peak_of_bag(torch.zeros(1, 7)).tolist() == [1.0]
+
+
+def test_quiet_bags_of_other_sizes_are_quiet(build, features):
+    """Uniform weights in small negative bags: their maximum is higher than in large positive ones, their peak is not."""
+    model = build()
+    large = features.repeat(4, 1)
+    found = torch.full((len(large),), 0.5 / (len(large) - 1), dtype=torch.float64)
+    found[0] = 0.5  # peak: 36 × 0.5
+    bags = [bag_quality(model, large, {"weights": found}), bag_quality(model, features, {"weights": torch.ones(9) / 9})]
+    # a negative bag in which all weight is on one instance has a peak of 9, and does not move the median of three
+    one = torch.eye(9)[0]
+    bags += [bag_quality(model, features, {"weights": values}) for values in (torch.ones(9) / 9, one)]
+    negative = quality_table(bags, [1, 0, 0, 0], resamples=5)["negative"]["weights"]
+    assert negative["peak_ratio"]["value"] == pytest.approx(1 / 18)
+    assert negative["peak_ratio"]["n"] == 3
 
 
 def test_runs_have_mean_and_sample_deviation():
