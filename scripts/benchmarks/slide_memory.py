@@ -21,7 +21,8 @@ from PIL import Image
 
 from scripts.phantom import PhantomSlide, phantom_renderer
 from scripts.phantom_parameters import PhantomParameters
-from scripts.pyramid_tiff import JPEG, write_pyramid
+from scripts.pixel_storage import JPEG
+from scripts.pyramid_tiff import write_pyramid
 from scripts.source_slide import SourceSlide
 from shared.evaluation.peak_memory import peak_memory, tree_memory
 from shared.evaluation.timing import Comparison

@@ -36,8 +36,10 @@ class SlideMap:
         low: value at the lower end of its colours.
         high: at the upper end.
         unit: what a value is.
-        tiff: its pyramidal TIFF, relative to the evaluation folder.
+        tiff: its pyramidal TIFF, relative to the evaluation folder; empty if there is none, as are the following.
         geojson: its regions for QuPath.
+        ome_tiff: its values as OME-TIFF.
+        asap_xml: its regions and ranked tiles for ASAP.
     """
 
     method: str
@@ -47,6 +49,8 @@ class SlideMap:
     unit: str
     tiff: str
     geojson: str
+    ome_tiff: str = ""
+    asap_xml: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,8 @@ def _slide(
             unit=str(entry.get("unit") or "value"),
             tiff=str(entry.get("tiff") or ""),
             geojson=str(entry.get("geojson") or ""),
+            ome_tiff=str(entry.get("ome_tiff") or ""),
+            asap_xml=str(entry.get("asap_xml") or ""),
         )
         for at, name, entry in _maps(sample, where)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,20 +155,37 @@ def read_asap(
     return Annotation(tuple(outlines), tuple(ignored))
 
 
-def write_asap(path: str | os.PathLike[str], annotation: Annotation) -> None:
-    """Write an annotation as the XML file that ASAP reads, atomically."""
+def write_asap(path: str | os.PathLike[str], annotation: Annotation, groups: Mapping[str, str] | None = None) -> None:
+    """Write an annotation as the XML file that ASAP reads, atomically.
+
+    Args:
+        path: the file.
+        annotation: its outlines.
+        groups: that the file lists, with the colour of each as ``#RRGGBB``; None lists those of the outlines.
+
+    Raises:
+        ValueError: if an outline is of a group that is not listed; ASAP refuses the whole file then.
+    """
+    found = dict.fromkeys(outline.group for outline in annotation.outlines)
+    if groups is not None and (missing := [name for name in found if name not in groups]):
+        raise ValueError(f"{path}: outlines of the group(s) {', '.join(missing)}, listed are {', '.join(groups)}")
     root = ElementTree.Element("ASAP_Annotations")
     annotations = ElementTree.SubElement(root, "Annotations")
     for outline in annotation.outlines:
         element = ElementTree.SubElement(
-            annotations, "Annotation", Name=outline.name, Type="Polygon", PartOfGroup=outline.group, Color="#F4FA58"
+            annotations,
+            "Annotation",
+            Name=outline.name,
+            Type="Polygon",
+            PartOfGroup=outline.group,
+            Color="#F4FA58" if groups is None else groups[outline.group],
         )
         coordinates = ElementTree.SubElement(element, "Coordinates")
         for order, (x, y) in enumerate(outline.vertices):
             ElementTree.SubElement(coordinates, "Coordinate", Order=str(order), X=f"{x:.2f}", Y=f"{y:.2f}")
-    groups = ElementTree.SubElement(root, "AnnotationGroups")
-    for group in dict.fromkeys(outline.group for outline in annotation.outlines):
-        element = ElementTree.SubElement(groups, "Group", Name=group, PartOfGroup="None", Color="#64FE2E")
+    listed = ElementTree.SubElement(root, "AnnotationGroups")
+    for group, colour in (dict.fromkeys(found, "#64FE2E") if groups is None else groups).items():
+        element = ElementTree.SubElement(listed, "Group", Name=group, PartOfGroup="None", Color=colour)
         ElementTree.SubElement(element, "Attributes")
     ElementTree.indent(root, "\t")
     with atomic_path(path) as temporary:

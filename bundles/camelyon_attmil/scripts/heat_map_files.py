@@ -18,7 +18,15 @@ from scripts.heat_map_colours import ColourScale
 from scripts.pyramid_tiff import write_pyramid
 from shared.data.files import atomic_path
 
-__all__ = ["region_features", "tiff_downsample", "tile_features", "write_geojson", "write_tiff"]
+__all__ = [
+    "cell_boxes",
+    "joined_parts",
+    "region_features",
+    "tiff_downsample",
+    "tile_features",
+    "write_geojson",
+    "write_tiff",
+]
 
 Feature = dict[str, Any]
 
@@ -146,21 +154,15 @@ def region_features(
         name: what the values are called.
         mpp: µm per pixel of level 0.
     """
-    cells = heat_map.values
-    rows, columns = np.nonzero(~np.isnan(cells))
-    values, areas = cells[rows, columns], heat_map.areas[rows, columns]
-    boxes = shapely.box(
-        heat_map.x_edges[columns], heat_map.y_edges[rows], heat_map.x_edges[columns + 1], heat_map.y_edges[rows + 1]
-    )
+    values, boxes = cell_boxes(heat_map)
+    areas = shapely.area(boxes)
     level_of = scale.level_of(values)
     for index, level in enumerate(scale.levels):
         chosen = np.flatnonzero(level_of == index)
         if not chosen.size:
             continue
-        # without the corners that neighbours left on straight edges
-        parts = shapely.get_parts(shapely.simplify(shapely.coverage_union_all(boxes[chosen]), 0.0))
         tree = shapely.STRtree(shapely.centroid(boxes[chosen]))
-        for number, part in enumerate(shapely.orient_polygons(parts)):
+        for number, part in enumerate(joined_parts(boxes[chosen])):
             members = chosen[tree.query(part, predicate="contains")]
             area = float(areas[members].sum())
             size = {"Area px²": area} if mpp is None else {"Area mm²": area * (mpp / 1000) ** 2}
@@ -176,6 +178,21 @@ def region_features(
                 {"name": f"{name}, {level.name}", "color": list(level.colour)},
                 {**size, **measured},
             )
+
+
+def cell_boxes(heat_map: HeatMap) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+    """Return values and outlines of the cells of a map that have a value, ``(M,)`` each."""
+    rows, columns = np.nonzero(~np.isnan(heat_map.values))
+    boxes = shapely.box(
+        heat_map.x_edges[columns], heat_map.y_edges[rows], heat_map.x_edges[columns + 1], heat_map.y_edges[rows + 1]
+    )
+    return heat_map.values[rows, columns], boxes
+
+
+def joined_parts(boxes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Join cells that share an edge; the outer ring of each polygon runs counter-clockwise, its holes clockwise."""
+    # without the corners that neighbours left on straight edges
+    return shapely.orient_polygons(shapely.get_parts(shapely.simplify(shapely.coverage_union_all(boxes), 0.0)))
 
 
 def _feature(

@@ -1,32 +1,36 @@
-"""A pyramidal tiled TIFF written in stripes, as slides are stored: all levels grow at once, and none is ever held."""
+"""A pyramidal tiled TIFF written in stripes: all levels grow at once, and none is ever held.
+
+The levels lie one after the other, as in the slides of most scanners and as OpenSlide reads them, or below the first
+one (SubIFDs), with a description in XML, as OME-TIFF has them.
+"""
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
+from scripts.pixel_storage import FLOAT_VALUES, LOSSLESS_COLOURS, Storage, jpeg_colours
 from shared.data.files import atomic_path
 
-__all__ = ["Render", "write_pyramid"]
+__all__ = ["Render", "write_ome_pyramid", "write_pyramid"]
 
-#: ``render(x, y, width, height)`` returns the pixels there, ``(height, width, 3)`` uint8
-Render = Callable[[int, int, int, int], NDArray[np.uint8]]
+#: ``render(x, y, width, height)`` returns the pixels there: colours ``(height, width, 3)`` uint8, or values
+#: ``(height, width)`` float32
+Render = Callable[[int, int, int, int], NDArray[Any]]
 
 #: width of what is rendered at once, pixels
 BLOCK_PX = 1024
 
-JPEG: dict[str, Any] = {"photometric": "ycbcr", "subsampling": (2, 2), "compression": "jpeg"}
-LOSSLESS: dict[str, Any] = {"photometric": "rgb", "compression": "adobe_deflate"}
+#: halved until both sides are at most so many pixels
+SMALLEST_PX = 512
 
 
 def write_pyramid(
@@ -35,7 +39,7 @@ def write_pyramid(
     render: Render,
     mpp: float | None,
     tile: int = 256,
-    smallest: int = 512,
+    smallest: int = SMALLEST_PX,
     quality: int | None = 85,
     description: str = "phantom",
 ) -> Path:
@@ -57,28 +61,88 @@ def write_pyramid(
     Returns:
         The path.
     """
-    levels = [_Level(*size, tile, quality)]
+    storage = LOSSLESS_COLOURS if quality is None else jpeg_colours(quality)
+    with (
+        _levels(size, tile, smallest, storage) as levels,
+        atomic_path(path) as temporary,
+        tifffile.TiffWriter(temporary, bigtiff=True) as file,
+    ):
+        for number, level in enumerate(levels):
+            file.write(
+                _rendered(level, render) if number == 0 else level.waiting(),
+                **level.options,
+                **_resolution(mpp, number),
+                subfiletype=int(number > 0),  # 1: a reduced image
+                description=description if number == 0 else None,
+                metadata=None,
+            )
+    return Path(path)
+
+
+def write_ome_pyramid(
+    path: str | os.PathLike[str],
+    size: tuple[int, int],
+    render: Render,
+    mpp: float | None,
+    metadata: Mapping[str, Any],
+    tile: int = 256,
+    smallest: int = SMALLEST_PX,
+) -> Path:
+    """Write values as OME-TIFF, atomically: one channel of float32, its lower levels as SubIFDs.
+
+    NaN is no value; a pixel of a lower level is the mean of those of its four that are values. Memory is as with
+    :func:`write_pyramid`.
+
+    Args:
+        path: the file, ``.ome.tif``.
+        size: width and height in pixels.
+        render: returns the values of any region.
+        mpp: µm per pixel, which goes into the file; None leaves it out.
+        metadata: of the image, by the names that tifffile has for those of OME-XML (``Name``, ``Channel``, …).
+        tile: side of a tile, a multiple of 16.
+        smallest: levels are halved until both sides are at most this.
+
+    Returns:
+        The path.
+    """
+    scale = {} if mpp is None else {f"PhysicalSize{axis}": mpp for axis in "XY"}
+    units = {f"{key}Unit": "µm" for key in scale}
+    with (
+        _levels(size, tile, smallest, FLOAT_VALUES) as levels,
+        atomic_path(path) as temporary,
+        tifffile.TiffWriter(temporary, bigtiff=True, ome=True) as file,
+    ):
+        for number, level in enumerate(levels):
+            first = number == 0
+            file.write(
+                _rendered(level, render) if first else level.waiting(),
+                **level.options,
+                **_resolution(mpp, number),
+                subfiletype=int(not first),
+                subifds=len(levels) - 1 if first else 0,
+                metadata={"axes": "YX", **scale, **units, **metadata} if first else None,
+            )
+    return Path(path)
+
+
+@contextmanager
+def _levels(size: tuple[int, int], tile: int, smallest: int, storage: Storage) -> Iterator[list[_Level]]:
+    """Yield the levels, the largest first, and let go of their temporary files."""
+    levels = [_Level(*size, tile, storage)]
     try:
         while max(levels[-1].width, levels[-1].height) > smallest:
             levels.append(levels[-1].halved())
-        with atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True) as file:
-            for number, level in enumerate(levels):
-                file.write(
-                    _rendered(level, render) if number == 0 else level.waiting(),
-                    shape=(level.height, level.width, 3),
-                    dtype=np.uint8,
-                    tile=(tile, tile),
-                    **(LOSSLESS if quality is None else JPEG),
-                    subfiletype=int(number > 0),  # 1: a reduced image
-                    resolution=None if mpp is None else (1e4 / (mpp * 2**number),) * 2,
-                    resolutionunit=None if mpp is None else "CENTIMETER",
-                    description=description if number == 0 else None,
-                    metadata=None,
-                )
+        yield levels
     finally:
         for level in levels:
             level.file.close()
-    return Path(path)
+
+
+def _resolution(mpp: float | None, level: int) -> dict[str, Any]:
+    """Return the tags that say how far a pixel of a level reaches."""
+    if mpp is None:
+        return {"resolution": None, "resolutionunit": None}
+    return {"resolution": (1e4 / (mpp * 2**level),) * 2, "resolutionunit": "CENTIMETER"}
 
 
 def _rendered(level: _Level, render: Render) -> Iterator[bytes]:
@@ -99,21 +163,31 @@ class _Level:
     Its tiles wait, encoded, in a temporary file.
     """
 
-    def __init__(self, width: int, height: int, tile: int, quality: int | None) -> None:
-        self.width, self.height, self.tile, self.quality = width, height, tile, quality
+    def __init__(self, width: int, height: int, tile: int, storage: Storage) -> None:
+        self.width, self.height, self.tile, self.storage = width, height, tile, storage
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who made the level
         self.sizes: list[int] = []
         self.next: _Level | None = None
-        self._pending = np.empty((tile, width, 3), dtype=np.uint8)
+        self._pending = np.empty((tile, width, *storage.pixel), dtype=storage.dtype)
         self._filled = 0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What tifffile needs to know of the level."""
+        return {
+            "shape": (self.height, self.width, *self.storage.pixel),
+            "dtype": self.storage.dtype,
+            "tile": (self.tile, self.tile),
+            **self.storage.options,
+        }
 
     def halved(self) -> _Level:
         """Make and return the next level."""
-        self.next = _Level(-(-self.width // 2), -(-self.height // 2), self.tile, self.quality)
+        self.next = _Level(-(-self.width // 2), -(-self.height // 2), self.tile, self.storage)
         return self.next
 
-    def add(self, rows: NDArray[np.uint8]) -> None:
-        """Take further rows, ``(n, width, 3)``."""
+    def add(self, rows: NDArray[Any]) -> None:
+        """Take further rows, ``(n, width, *pixel)``."""
         while len(rows):
             taken = min(self.tile - self._filled, len(rows))
             self._pending[self._filled : self._filled + taken] = rows[:taken]
@@ -142,27 +216,9 @@ class _Level:
         rows = self._pending[: self._filled]
         for left in range(0, self.width, self.tile):
             cut = rows[:, left : left + self.tile]
-            padding = ((0, self.tile - cut.shape[0]), (0, self.tile - cut.shape[1]), (0, 0))
-            self.sizes.append(self.file.write(_encoded(np.pad(cut, padding, mode="edge"), self.quality)))
+            missing = [(0, self.tile - cut.shape[0]), (0, self.tile - cut.shape[1])]
+            whole = np.pad(cut, missing + [(0, 0)] * len(self.storage.pixel), mode="edge")
+            self.sizes.append(self.file.write(self.storage.encode(whole)))
         if self.next is not None:
-            self.next.add(_halved(rows))
+            self.next.add(self.storage.halve(rows))
         self._filled = 0
-
-
-def _encoded(tile: NDArray[np.uint8], quality: int | None) -> bytes | memoryview:
-    """Return a tile ``(T, T, 3)`` compressed."""
-    if quality is None:
-        return zlib.compress(tile.tobytes(), level=6)
-    encoded = io.BytesIO()
-    Image.fromarray(tile).save(encoded, "JPEG", quality=quality, subsampling=2)
-    return encoded.getbuffer()
-
-
-def _halved(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the means of squares of 2 × 2 pixels; an odd last row or column is repeated."""
-    even = np.pad(rows, ((0, rows.shape[0] % 2), (0, rows.shape[1] % 2), (0, 0)), mode="edge")
-    total = np.zeros((even.shape[0] // 2, even.shape[1] // 2, 3), dtype=np.uint16)
-    for row in (0, 1):
-        for column in (0, 1):
-            total += even[row::2, column::2]
-    return ((total + 2) // 4).astype(np.uint8)

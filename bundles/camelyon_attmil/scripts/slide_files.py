@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scripts.explained_slide import ExplainedSlide
+from scripts.heat_map import HeatMap
+from scripts.heat_map_asap import region_outlines, tile_outlines, write_asap_map
 from scripts.heat_map_colours import ColourScale
 from scripts.heat_map_files import region_features, tiff_downsample, tile_features, write_geojson, write_tiff
+from scripts.heat_map_ome import write_ome_tiff
 from scripts.heat_map_picture import SlideView, write_heat_map, write_thumbnail
 from scripts.tile_gallery import TileGallery
+from shared.data.errors import DataError
 from shared.data.file_names import safe_name
 from shared.data.files import atomic_path, write_json
 from shared.saliency.bags.attention import AttentionWeights
@@ -32,6 +36,9 @@ Floats = NDArray[np.float64]
 #: a scale of attention reaches at least so many even shares: where all tiles are looked at alike, none is dark
 EVEN_SHARES = 5.0
 
+#: files of a map, by what the index calls them
+FORMATS = {"tiff": ".tif", "ome_tiff": ".ome.tif", "geojson": ".geojson", "asap_xml": ".xml"}
+
 
 class SlideFiles:
     """Writes below ``<output_dir>/explanations``, one folder for each slide.
@@ -42,14 +49,33 @@ class SlideFiles:
             at least 16 pixels.
         percentile: of the values at which colours saturate, see
             :meth:`~scripts.heat_map_colours.ColourScale.of`.
+        formats: of each map beside its pictures: ``tiff`` (colours, plain pyramid), ``ome_tiff`` (values), ``geojson``
+            (regions for QuPath) and ``asap_xml`` (regions and ranked tiles for ASAP).
+        region_threshold: share of the colour scale that a region reaches which ASAP is shown.
+        ranked_tiles: with the highest values that ASAP is shown, and as many with the lowest.
+
+    Raises:
+        DataError: if a format is none of these.
     """
 
     def __init__(
-        self, output_dir: str | os.PathLike[str], downsample: float | None = None, percentile: float = 100.0
+        self,
+        output_dir: str | os.PathLike[str],
+        downsample: float | None = None,
+        percentile: float = 100.0,
+        formats: Sequence[str] = tuple(FORMATS),
+        region_threshold: float = 0.6,
+        ranked_tiles: int = 8,
     ) -> None:
+        if isinstance(formats, str) or (unknown := [name for name in formats if name not in FORMATS]):
+            found = formats if isinstance(formats, str) else ", ".join(unknown)
+            raise DataError(f"formats: found {found}, expected a list of some of {', '.join(FORMATS)}")
         self.output_dir = Path(output_dir)
         self.downsample = downsample
         self.percentile = percentile
+        self.formats = list(dict.fromkeys(formats))
+        self.region_threshold = region_threshold
+        self.ranked_tiles = ranked_tiles
 
     def write_thumbnail(self, slide: ExplainedSlide, view: SlideView, said: str, gallery: TileGallery) -> str:
         """Write ``thumbnail.png``, with rings around the tiles of the gallery; return its path in the index."""
@@ -79,7 +105,7 @@ class SlideFiles:
     def write_map(
         self, slide: ExplainedSlide, view: SlideView, said: str, method: str, how: BagAttribution, values: Floats
     ) -> dict[str, Any]:
-        """Write one method's map as PNG, TIFF and GeoJSON.
+        """Write one method's map as PNG, and in the formats that are wanted.
 
         Args:
             slide: of whose tiles the values are.
@@ -90,15 +116,12 @@ class SlideFiles:
             values: of the tiles, ``(N,)``.
 
         Returns:
-            ``overlay_png``, ``layer_png`` (the map alone, with transparent colours), ``tiff`` and ``geojson``: paths in
-            the index; ``low`` and ``high``, the ends of the colour scale, and ``unit``.
+            ``overlay_png``, ``layer_png`` (the map alone, with transparent colours) and the formats: paths in the
+            index; ``low`` and ``high``, the ends of the colour scale, and ``unit``.
         """
-        names = {
-            key: self._name(slide, f"{method}{suffix}")
-            for key, suffix in (
-                ("overlay_png", ".png"), ("layer_png", "_layer.png"), ("tiff", ".tif"), ("geojson", ".geojson")
-            )
-        }  # fmt: skip
+        suffixes = {"overlay_png": ".png", "layer_png": "_layer.png"}
+        suffixes |= {name: FORMATS[name] for name in self.formats}
+        names = {key: self._name(slide, f"{method}{suffix}") for key, suffix in suffixes.items()}
         share = _even_share(how, values)
         heat_map, scale, title = slide.grid.heat_map(values), self.scale(how, values), method_title(method)
         write_heat_map(
@@ -116,18 +139,37 @@ class SlideFiles:
         write_levels(
             self.output_dir / names["layer_png"], scale.norm(np.nan_to_num(values_shown, nan=0.0)), scale.overlay_map
         )
-        write_tiff(
-            self.output_dir / names["tiff"],
-            heat_map,
-            scale,
-            slide.size,
-            self.downsample or tiff_downsample(slide.side),
-            slide.mpp,
-            {"slide": slide.name, "method": title, "unit": how.unit},
-        )
-        regions = region_features(slide.name, heat_map, scale, title, slide.mpp)
-        write_geojson(self.output_dir / names["geojson"], regions)
+        self._write_formats(slide, names, heat_map, scale, title, how.unit, values)
         return {**names, "low": scale.low, "high": scale.high, "unit": how.unit}
+
+    def _write_formats(
+        self,
+        slide: ExplainedSlide,
+        names: Mapping[str, str],
+        heat_map: HeatMap,
+        scale: ColourScale,
+        title: str,
+        unit: str,
+        values: Floats,
+    ) -> None:
+        """Write a map for the viewers of slides."""
+        paths = {key: self.output_dir / name for key, name in names.items()}
+        downsample = self.downsample or tiff_downsample(slide.side)
+        if "tiff" in paths:
+            described = {"slide": slide.name, "method": title, "unit": unit}
+            write_tiff(paths["tiff"], heat_map, scale, slide.size, downsample, slide.mpp, described)
+        if "ome_tiff" in paths:
+            write_ome_tiff(
+                paths["ome_tiff"], heat_map, scale, slide.size, downsample, slide.mpp, slide.name, title, unit
+            )
+        if "geojson" in paths:
+            write_geojson(paths["geojson"], region_features(slide.name, heat_map, scale, title, slide.mpp))
+        if "asap_xml" in paths:
+            outlines = region_outlines(heat_map, scale, title, self.region_threshold)
+            outlines += tile_outlines(
+                slide.bag.coords, slide.side, values, title, self.ranked_tiles, scale.signed, slide.size
+            )
+            write_asap_map(paths["asap_xml"], outlines, scale)
 
     def write_tiles(
         self,

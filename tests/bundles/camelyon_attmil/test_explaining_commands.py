@@ -11,12 +11,14 @@ import numpy as np
 import openslide
 import pandas as pd
 import pytest
+import tifffile
 import torch
 
 from shared.data.datalist import write_datalist
 from shared.data.files import sha256_file
 from shared.evaluation.interpretability.file import read_interpretability
 from shared.saliency.bags.bag_elements import BAG_MEASURES
+from tests.oracles.asap import read_annotations
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "camelyon_attmil" / "configs"
@@ -95,8 +97,15 @@ def test_explaining_writes_what_its_index_lists(work):
         slide = sample["slide"]
         assert len(pd.read_csv(work / "eval" / slide["instances_csv"])) == slide["tiles"]
         assert set(sample["methods"]) == methods
-        for entry in sample["methods"].values():
+        for name, entry in sample["methods"].items():
             assert all((work / "eval" / entry[key]).is_file() for key in ("overlay_png", "geojson"))
+            with tifffile.TiffFile(work / "eval" / entry["ome_tiff"]) as heat:
+                assert heat.is_ome
+                assert heat.series[0].shape == (193, 256)
+            annotations, groups = read_annotations(work / "eval" / entry["asap_xml"])
+            title = content["methods"][name]["title"]
+            assert {f"{title}, highest tiles"} < set(groups)
+            assert sum(one.group == f"{title}, highest tiles" for one in annotations) == 2
             with openslide.OpenSlide(work / "eval" / entry["tiff"]) as heat:
                 assert heat.dimensions == (256, 193)
         assert len(json.loads((work / "eval" / slide["tiles_geojson"]).read_text())["features"]) == slide["tiles"]
