@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import t as student_t
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from shared.data.datalist import write_datalist
 from shared.data.errors import DataError
@@ -18,7 +18,7 @@ from shared.saliency.bags.quality.bag_quality import bag_quality
 KINDS = ("macro", "micro", "itc")
 POSITIVE = {"none": 0, "macro": 8, "micro": 3, "itc": 1}
 SIDE, GRID, E = 256, 5, 6
-OTHERS = ("attention", "mean_embedding", "max_embedding", "mean_instance", "max_instance")
+OTHERS = ("gated_attention", "mean_embedding", "max_embedding", "mean_instance", "max_instance")
 NONE = dict.fromkeys(OTHERS)
 SMALL = {
     "camelyon_attmil": {
@@ -31,6 +31,7 @@ SMALL = {
             "folds": 2,
             "resamples": 50,
         },
+        "faint": {"as": "slides", "models": {"gated_attention": None, "mean_embedding": None, "max_embedding": None}},
         "planted": {
             "conditions": {
                 "sparse": {"bags": 6, "planted": {"features": 4, "instances": 30, "evidence": [1, 2], "hard": 1}},
@@ -131,9 +132,23 @@ def estimate(table, measure, **names):
     return rows.iloc[0]
 
 
+def sensitivity_at(labels, logits, specificity):
+    false, true, _ = roc_curve(labels, logits, drop_intermediate=False)
+    return true[false <= 1 - specificity + 1e-9].max()
+
+
 def test_slides_by_size_and_planted_bags(scripts, run, folder):
     output = run("camelyon_attmil")
-    table = pd.read_csv(output / "table.csv")
+    whole = pd.read_csv(output / "table.csv")
+    sections = {"Phantom slides by the size of their metastases", "Phantom slides: paired differences"}
+    faint = "Phantom slides with faint and few metastases"
+    assert set(whole["section"]) == {
+        *sections,
+        f"{faint} by the size of their metastases",
+        f"{faint}: paired differences",
+        "Planted bags",
+    }
+    table = whole[~whole["section"].str.startswith(faint)]
     slides = scripts("study.phantom_slides").read_phantom_slides(folder, 0.1)
     assert slides.kinds.tolist() == ["none"] * 6 + ["macro"] * 2 + ["micro"] * 2 + ["itc"] * 2
     settings = scripts("study.settings").read_settings("camelyon_attmil", "small", part="slides")
@@ -149,15 +164,24 @@ def test_slides_by_size_and_planted_bags(scripts, run, folder):
             model: [roc_auc_score(labels[chosen], logits[chosen]) for logits in held_out.logits]
             for (_, model), held_out in found.items()
         }
-        for model, title in (("gated_attention", "gated attention"), ("attention_maximum", "attention and maximum")):
-            assert estimate(table, heading, network=title)["value"] == pytest.approx(np.mean(areas[model]))
-            called = [(logits[slides.kinds == kind] > 0).mean() for logits in found["phantoms", model].logits]
-            row = estimate(table, f"sensitivity, {heading}", network=title)
-            assert row["value"] == pytest.approx(np.mean(called))
-        if kind != "macro":
-            row = estimate(table, f"{heading}, difference", network="attention and maximum")
-            difference = np.mean(areas["attention_maximum"]) - np.mean(areas["gated_attention"])
-            assert row["value"] == pytest.approx(difference)
+        sensitive = {
+            model: [sensitivity_at(labels[chosen], logits[chosen], 0.9) for logits in held_out.logits]
+            for (_, model), held_out in found.items()
+        }
+        by_size, paired = (table[table["section"] == section] for section in sorted(sections))
+        for model, title in (("attention", "attention"), ("attention_maximum", "attention and maximum")):
+            assert estimate(by_size, heading, network=title)["value"] == pytest.approx(np.mean(areas[model]))
+            row = estimate(by_size, f"sensitivity, {heading}", network=title)
+            assert row["value"] == pytest.approx(np.mean(sensitive[model]))
+        for measure, values in ((heading, areas), (f"sens., {heading}", sensitive)):
+            row = estimate(paired, measure, network="attention and maximum", less="attention")
+            difference = np.array(values["attention_maximum"]) - np.array(values["attention"])
+            assert row["value"] == pytest.approx(difference.mean())
+            assert row["low"] <= row["value"] <= row["high"]
+            # the interval is over repeats, too: two of them make it wide, to -1 and 1 at most
+            if difference.std() > 0:
+                reach = student_t.ppf(0.975, 1) * difference.std(ddof=1) / 2**0.5
+                assert row["high"] >= min(1.0, difference.mean() + reach) - 1e-9
 
     planted = scripts("study.settings").read_settings("camelyon_attmil", "small", part="planted")
     sha256 = {"sparse": parts.data_sha256(planted, output, "sparse")}
@@ -167,8 +191,8 @@ def test_slides_by_size_and_planted_bags(scripts, run, folder):
         model: np.array([roc_auc_score(bags.labels, logits) for logits in bags.logits])
         for (_, model), bags in found.items()
     }
-    differences = areas["attention_maximum"] - areas["gated_attention"]
-    row = estimate(table, "difference to gated attention", network="attention and maximum")
+    differences = areas["attention_maximum"] - areas["attention"]
+    row = estimate(table, "difference to attention", network="attention and maximum")
     assert row["value"] == pytest.approx(differences.mean())
     reach = student_t.ppf(0.975, 2) * differences.std(ddof=1) / 3**0.5
     assert row["high"] - row["value"] == pytest.approx(reach)
@@ -178,9 +202,9 @@ def test_slides_by_size_and_planted_bags(scripts, run, folder):
 def test_every_seed_has_bags_of_its_own_and_every_network_the_same(scripts, run):
     settings = scripts("study.settings").read_settings("camelyon_attmil", "small", part="planted")
     read, run_of = scripts("study.bag_parts").bag_parts, scripts("study.grid").Run
-    first = read(settings, None, run_of("sparse", "gated_attention", 0))
+    first = read(settings, None, run_of("sparse", "attention", 0))
     same = read(settings, None, run_of("sparse", "attention_maximum", 0))
-    other = read(settings, None, run_of("sparse", "gated_attention", 1))
+    other = read(settings, None, run_of("sparse", "attention", 1))
     torch.testing.assert_close(first.training.instances, same.training.instances)
     assert not torch.equal(first.training.instances, other.training.instances)
     assert not torch.equal(first.training.instances, first.test.instances[: len(first.training.instances)])
@@ -215,8 +239,21 @@ def test_explanations_are_measured_on_held_out_bags(scripts, run, folder):
         np.testing.assert_allclose(result["drop"][row, place], quality.drop[0], rtol=1e-6)
     # macro- and micrometastases count as lesions, and the least map finds something at eight false positives
     assert np.isfinite(result["froc"]).all()
+    kinds = scripts("study.phantom_slides").read_phantom_slides(folder, 0.1).kinds
+    shown = [str(kinds[of_run.test_index[bag]]) for bag in bags]
+    facts = kept.facts(chosen)
+    assert (facts["froc_lesions"], facts["froc_slides"]) == (sum(kind in ("macro", "micro") for kind in shown), 5)
 
     numbers = pd.read_csv(output / "quality.csv")
+    counts = numbers.query("set == 'slides' and measure in ('froc_lesions', 'froc_slides')").sort_values(
+        ["measure", "run"]
+    )
+    lesions, shown_slides = counts["value"].to_numpy().astype(int).reshape(2, 2).tolist()
+    assert (lesions[1], shown_slides) == (facts["froc_lesions"], [5, 5])
+    text = (output / "table.md").read_text()
+    parts = f"({lesions[0]} + {lesions[1]} in the runs)"
+    assert f"of {sum(lesions)} lesions that are no isolated tumour cells {parts} on 10 slides" in text
+    assert "of lesions" not in text.split("negative bags")[1].split("##")[0]
     table = pd.read_csv(output / "table.csv")
     row = estimate(table, "AP ↑", section="phantom slides: positive bags", method="Shapley values, exact")
     runs = numbers.query("set == 'slides' and method == 'exact_shapley' and measure == 'instance_ap'")["value"]
@@ -259,6 +296,27 @@ def test_the_study_measures_the_methods_that_explaining_has(repository):
         assert of_study[name] == {key: value for key, value in own[name].items() if key not in ("model", "seed")}, name
 
 
+def test_a_part_can_be_another_one_with_its_own_values(scripts):
+    read = scripts("study.settings").read_settings
+    for mode in ("default", "quick", "full"):
+        slides, faint = (read("camelyon_attmil", mode, part=part) for part in ("slides", "faint"))
+        assert (faint.training, faint.folds, faint.repeats) == (slides.training, slides.folds, slides.repeats)
+        assert list(faint.conditions) == ["faint"]
+        drawing = faint.conditions["faint"]["drawing"]
+        assert drawing["seed"] != slides.conditions["phantoms"]["drawing"]["seed"]
+        parameters = scripts("phantom_parameters").PhantomParameters.from_config(drawing["parameters"])
+        assert 0 < parameters.lesions.contrast < 1
+
+
+def test_slides_are_drawn_anew_when_the_code_that_draws_them_changes(scripts, monkeypatch):
+    module = scripts("study.phantom_slides")
+    first = module.drawing_name({"seed": 3})
+    assert first == module.drawing_name({"seed": 3})
+    assert len({first, module.drawing_name({"seed": 4}), module.drawing_name({"seed": 3, "kinds": ["micro"]})}) == 3
+    monkeypatch.setattr(module, "code_sha256", lambda modules: "of other code")
+    assert module.drawing_name({"seed": 3}) != first
+
+
 def test_settings_that_do_not_fit_are_named(scripts, run, tmp_path):
     read = scripts("study.explanation_settings").read_explanation_settings
     for mode in ("default", "quick", "full"):
@@ -270,7 +328,7 @@ def test_settings_that_do_not_fit_are_named(scripts, run, tmp_path):
     write_json(tmp_path / "study.json", content)
     with pytest.raises(DataError, match="set 'slides': has the conditions phantoms and the models"):
         read("bag-explanations", "small")
-    with pytest.raises(DataError, match="no part 'slide'; found slides, planted"):
+    with pytest.raises(DataError, match="no part 'slide'; found slides, faint, planted"):
         scripts("study.settings").read_settings("camelyon_attmil", part="slide")
     with pytest.raises(DataError, match="without --table-only"):
         scripts("study.phantom_slides").phantom_folder(tmp_path, {"normal": 1}, 0, make=False)

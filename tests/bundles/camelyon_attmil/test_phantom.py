@@ -134,7 +134,7 @@ def test_faint_tumour_lies_between_the_tissue_and_full_tumour(scripts, renderer)
     assert (np.abs(absorbance["tumour"] - absorbance["tissue"]) > 0.2).sum() > 1000
     np.testing.assert_allclose(absorbance["faint"], expected, atol=0.018)
     assert all(lesion.contrast == 1 for lesion in metastases)
-    with pytest.raises(ValueError, match="contrast: found 1.5"):
+    with pytest.raises(ValueError, match=r"contrast: found 1\.5"):
         scripts("phantom_parameters").PhantomParameters.from_config({"lesions": {"contrast": 1.5}})
 
 

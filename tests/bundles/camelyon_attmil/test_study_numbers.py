@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t as student_t
 from sklearn import metrics as sklearn_metrics
 
 RNG = np.random.default_rng(5)
@@ -72,6 +73,59 @@ def test_intervals_over_bags_and_seeds_cover_the_mean_of_other_seeds(scripts):
     alone = Estimate(0.9, 0.8, 0.95, 100)
     assert widen(alone) == alone
     assert widen(Estimate(0.9, 0.8, 0.95, 100, 2, 0.3)).high == 1.0
+
+
+def test_sensitivity_at_a_specificity_is_that_of_the_roc_curve(scripts, labels, logits):
+    module = scripts("study.measures")
+    counts = np.array([np.bincount(RNG.integers(0, BAGS, BAGS), minlength=BAGS) for _ in range(20)])
+    for scores in (logits[0], np.round(logits[0])):  # with and without bags of equal score
+        for specificity in (0.0, 0.5, 0.9, 1.0):
+            found = module.weighted_sensitivity(counts.astype(float), scores, labels == 1, specificity)
+            for value, weights in zip(found, counts, strict=True):
+                drawn = np.repeat(np.arange(BAGS), weights)
+                false, true, _ = sklearn_metrics.roc_curve(labels[drawn], scores[drawn], drop_intermediate=False)
+                assert value == pytest.approx(true[false <= 1 - specificity + 1e-9].max())
+    only = module.weighted_sensitivity(np.array([[1.0, 1.0, 0.0]]), np.arange(3.0), np.array([True, True, False]), 0.9)
+    assert np.isnan(only).all()
+
+
+def test_paired_differences_are_of_the_same_bags_and_seeds(scripts, labels, logits):
+    paired, results = scripts("study.paired"), scripts("study.results")
+    from shared.evaluation.classification import weighted_roc_auc
+
+    def held_out(values):
+        return results.HeldOutBags(labels, values, np.zeros_like(values, dtype=int), None)
+
+    # the same errors in both, so that the difference is known far better than either
+    first, second = held_out(logits + 0.3 * labels), held_out(logits)
+    found = paired.paired_difference(weighted_roc_auc, first, second, 400)
+    areas = [[sklearn_metrics.roc_auc_score(labels, row) for row in part.logits] for part in (first, second)]
+    difference = np.subtract(*areas)
+    assert found.value == pytest.approx(difference.mean())
+    assert found.repeat_sd == pytest.approx(difference.std(ddof=1))
+    alone = scripts("study.measures").Meter(labels, 400).classification(second.logits)["roc_auc"]
+    assert found.high - found.low < 0.6 * (alone.high - alone.low)
+    assert found.low > 0
+    swapped = paired.paired_difference(weighted_roc_auc, second, first, 400)
+    assert (swapped.value, swapped.low) == (pytest.approx(-found.value), pytest.approx(-found.high))
+    bags_alone = paired.paired_difference(weighted_roc_auc, first, second, 400, seeds=False)
+    assert bags_alone.high - bags_alone.low < found.high - found.low
+    some = np.arange(BAGS) < 30
+    part = paired.paired_difference(weighted_roc_auc, first, held_out(logits[:2]), 50, chosen=some)
+    assert (part.n, part.repeats) == (30, 2)
+
+
+def test_ratios_over_runs_are_averaged_as_logarithms(scripts):
+    from shared.saliency.bags.quality.quality_table import over_runs
+
+    table = over_runs([{"positive": {}, "negative": {"a": {"peak_ratio": {"value": value}}}} for value in (0.5, 2, 4)])
+    found = scripts("study.explanation_results").FoundSet(
+        ("a", "random"), table, {}, np.zeros(1), {"positive": 3, "negative": 5}, np.ones(3), {}, 1.0
+    )
+    estimate = found.estimate("negative", "a", "peak_ratio")
+    assert estimate.value == pytest.approx(4 ** (1 / 3))
+    reach = student_t.ppf(0.975, 2) * np.std(np.log([0.5, 2, 4]), ddof=1) / 3**0.5
+    assert np.log([estimate.low, estimate.high]) == pytest.approx(np.log(4) / 3 + np.array([-reach, reach]))
 
 
 def test_the_area_within_folds(scripts, labels, logits):

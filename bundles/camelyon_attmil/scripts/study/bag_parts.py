@@ -23,6 +23,7 @@ from scripts.study.settings import BagStudySettings
 from shared.data.errors import DataError
 from shared.data.files import sha256_file
 from shared.phantoms.planted_bags import PlantedBags, PlantedSet
+from shared.study.code_hash import code_sha256
 
 __all__ = ["Parts", "bag_parts", "data_files", "data_sha256", "phantom_slides"]
 
@@ -91,10 +92,10 @@ def data_files(settings: BagStudySettings, data: Path, condition: str) -> list[P
 def data_sha256(settings: BagStudySettings, data: Path, condition: str) -> str:
     """Return the hash of the files of a condition: of a single one its own, of several that of their hashes.
 
-    Planted bags have no files; what they are drawn by is in the settings.
+    Planted bags have no files: theirs is the hash of the code that draws them by the settings.
     """
     if settings.data == "planted":
-        return hashlib.sha256(b"").hexdigest()
+        return code_sha256(["shared.phantoms.planted_bags"])
     files = data_files(settings, data, condition)
     if missing := [path for path in files if not path.is_file()] or not files:
         raise DataError(f"{data}: no files of '{condition}' there ({missing if files else 'none found'})")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -19,6 +19,8 @@ __all__ = ["write_pictures"]
 
 PANELS = {"aupc_drop": "AUPC drop (low is good)", "aopc_r": "AOPC-R", "instance_ndcg": "NDCG@n", "instance_ap": "AP"}
 BLUE, ORANGE = "#0072b2", "#d55e00"
+#: colour, style and word of the curves of a kind, told apart without colours, too
+CURVES = {"drop": (BLUE, "-", "dropped"), "add": (ORANGE, "--", "added")}
 
 
 def write_pictures(folder: Path, results: ExplanationResults) -> list[Picture]:
@@ -40,8 +42,9 @@ def write_pictures(folder: Path, results: ExplanationResults) -> list[Picture]:
         ),
         Picture(
             "curves.png",
-            "Positive bags: mean probability as the share of instances that is dropped (left) or added (right) grows, "
-            "the most relevant first.",
+            "Positive bags, one row for each method: mean probability as instances are dropped (blue) and added "
+            "(orange, dashed), the most relevant first; grey: in random order. A faithful method falls and rises "
+            "sooner than grey.",
         ),
     ]
 
@@ -73,27 +76,31 @@ def _methods(path: Path, results: ExplanationResults) -> None:
 
 
 def _curves(path: Path, results: ExplanationResults) -> None:
-    figure = _figure(10.0, 3.2 * len(results.found))
-    axes = figure.subplots(len(results.found), 2, squeeze=False, sharey="row")
+    """Draw each method in panels of its own: a dozen curves in one cannot be told apart."""
+    known = dict.fromkeys(method for found in results.found.values() for method in found.methods)
+    methods = [method for method in known if method != CONTROL]
+    figure = _figure(1.6 + 2.5 * len(results.found), 1.0 + 1.15 * len(methods))
+    axes = figure.subplots(len(methods), len(results.found), squeeze=False, sharex=True, sharey="col")
     share = np.linspace(0, 100, 101)
-    # a method has the same colour in every panel, whichever others a set lacks
-    known = list(dict.fromkeys(method for found in results.found.values() for method in found.methods))
-    for row, (name, found) in zip(axes, results.found.items(), strict=True):
-        for panel, kind in zip(row, ("drop", "add"), strict=True):
-            for place, method in enumerate(found.methods):
-                control = method == CONTROL
-                panel.plot(
-                    share,
-                    found.curves[kind][:, place].mean(axis=0),
-                    color="black" if control else colormaps["tab20"](known.index(method)),
-                    linestyle="--" if control else "-",
-                    label=method_title(method),
-                )
-            panel.set_xlabel(f"instances {'dropped' if kind == 'drop' else 'added'}, %")
+    for column, (name, found) in zip(axes.T, results.found.items(), strict=True):
+        for panel, method in zip(column, methods, strict=True):
             panel.grid(alpha=0.3)
-        row[0].set_ylabel("probability")
-        row[0].set_title(results.workshop.settings.sets[name].title, fontsize=9, loc="left")
-        row[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7)
+            panel.tick_params(labelsize=7)
+            if method not in found.methods:
+                panel.text(0.5, 0.5, "does not apply", ha="center", va="center", transform=panel.transAxes, fontsize=7)
+                continue
+            place, control = found.methods.index(method), found.methods.index(CONTROL)
+            for kind, (colour, style, word) in CURVES.items():
+                curves = found.curves[kind].mean(axis=0)  # (M, 101)
+                panel.plot(share, curves[control], color="grey", linestyle=style, linewidth=1, label=f"{word}, random")
+                panel.plot(share, curves[place], color=colour, linestyle=style, linewidth=1.8, label=word)
+        column[0].set_title("\n".join(wrap(results.workshop.settings.sets[name].title, 24)), fontsize=9)
+        column[-1].set_xlabel("share of the instances, %", fontsize=8)
+    for row, method in zip(axes, methods, strict=True):
+        title = "\n".join(wrap(method_title(method), 18))
+        row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=8)
+    handles = next(panel for panel in axes.flat if panel.lines).get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=8)
     _save(figure, path)
 
 

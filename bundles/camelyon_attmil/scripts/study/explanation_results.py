@@ -19,7 +19,9 @@ from shared.study.measures import RunsEstimate
 __all__ = ["ExplanationResults", "FoundSet"]
 
 #: measures that are not between 0 and 1, with the least and the greatest that they can be
-BOUNDS = {"aopc_r": (-1.0, 1.0), "peak": (0.0, math.inf), "peak_ratio": (0.0, math.inf)}
+BOUNDS = {"aopc_r": (-1.0, 1.0), "peak": (1.0, math.inf)}
+#: measures whose logarithm is averaged over the runs: a half and the double are one, not five quarters
+RATIOS = ("peak_ratio",)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class FoundSet:
         accuracy: of the networks on all held-out bags, ``(R,)``.
         refused: why methods are missing, by name.
         seconds: of all runs together.
+        froc: of slides, the number of lesions that count and of slides in each run, ``(R, 2)``; else None.
     """
 
     methods: tuple[str, ...]
@@ -46,9 +49,13 @@ class FoundSet:
     accuracy: NDArray[np.float64]
     refused: dict[str, str]
     seconds: float
+    froc: NDArray[np.int64] | None = None
 
     def estimate(self, kind: str, method: str, measure: str) -> RunsEstimate | None:
         """Return the mean over the runs, with the interval of Student's t; None if it was not measured.
+
+        Of ratios it is the geometric mean, and the interval is that of the logarithms; the standard deviation is that
+        of the ratios.
 
         Args:
             kind: ``positive`` or ``negative``.
@@ -58,13 +65,21 @@ class FoundSet:
         entry: dict[str, Any] | None = self.quality[kind].get(method, {}).get(measure)
         if entry is None:
             return None
-        mean, deviation, runs = entry["mean"], entry["std"], len(entry["runs"])
+        values = np.array(entry["runs"])
+        mean, deviation, runs = entry["mean"], entry["std"], len(values)
+        bags = self.bags[kind] if measure != "froc" or self.froc is None else int(self.froc[:, 0].sum())
+        ratio = measure in RATIOS
+        mean = float(np.exp(np.log(values).mean())) if ratio else mean
         if deviation is None:
-            return RunsEstimate(mean, math.nan, math.nan, self.bags[kind])
-        reach = float(student_t.ppf(0.975, runs - 1)) * deviation / math.sqrt(runs)
+            return RunsEstimate(mean, math.nan, math.nan, bags)
+        reach = float(student_t.ppf(0.975, runs - 1)) / math.sqrt(runs)
+        if ratio:
+            factor = math.exp(reach * float(np.log(values).std(ddof=1)))
+            return RunsEstimate(mean, mean / factor, mean * factor, bags, runs, deviation)
+        reach *= deviation
         least, greatest = BOUNDS.get(measure, (0.0, 1.0))
         low, high = max(mean - reach, least), min(mean + reach, greatest)
-        return RunsEstimate(mean, low, high, self.bags[kind], runs, deviation)
+        return RunsEstimate(mean, low, high, bags, runs, deviation)
 
 
 @dataclass(frozen=True)
@@ -122,4 +137,5 @@ def _found(workshop: ExplanationWorkshop, runs: Sequence[ExplanationRun]) -> Fou
         np.array([fact["accuracy"] for fact in facts]),
         facts[0]["refused"],
         sum(fact["seconds"] for fact in facts),
+        np.array([[fact["froc_lesions"], fact["froc_slides"]] for fact in facts]) if "froc" in results[0] else None,
     )

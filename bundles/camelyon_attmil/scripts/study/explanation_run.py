@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ __all__ = ["ExplanationRun", "ExplanationWorkshop", "do_explanation_run", "expla
 Values = dict[str, NDArray[np.float64]]
 
 # raised whenever the code of networks, training, explanations or their measures changes what is found
-VERSION = 2
+VERSION = 3
 WORDS = ("title", "minutes")
 
 
@@ -103,13 +103,28 @@ class ExplanationWorkshop(StudyFolder[ExplanationRun]):
         )
 
 
+class FoundLesions(NamedTuple):
+    """The lesions that heat-maps find.
+
+    Attributes:
+        scores: FROC score of each method, ``(M,)``; NaN if no lesion counts.
+        lesions: number of those that count.
+        slides: number of the slides, with and without tumour.
+    """
+
+    scores: NDArray[np.float64]
+    lesions: int
+    slides: int
+
+
 def do_explanation_run(workshop: ExplanationWorkshop, run: ExplanationRun) -> None:
     """Train, explain and measure, and write the result atomically.
 
     The result holds the names of the ``methods``; of the explained bags ``labels`` ``(B,)`` and ``logits``; by measure
     ``value <measure>`` ``(B, M)`` and ``chance <measure>`` ``(B,)``; ``drop`` and ``add`` ``(B, M, 101)``; the
     ``seconds`` that each method took ``(B, M)``, and of slides ``froc`` ``(M,)``. Methods that cannot explain the
-    network are not among them; the facts say why (``refused``).
+    network are not among them; the facts say why (``refused``), and of slides what the FROC is a share of
+    (``froc_lesions`` on ``froc_slides``).
     """
     started = time.time()
     explained = workshop.settings.sets[run.name]
@@ -134,9 +149,11 @@ def do_explanation_run(workshop: ExplanationWorkshop, run: ExplanationRun) -> No
     arrays["labels"] = parts.test.labels.numpy()[bags]
     arrays["logits"] = predict_bags(trained.network, parts.test).double().numpy()[bags]
     arrays["seconds"] = np.array(seconds)
+    facts: dict[str, Any] = {"refused": refused, "accuracy": _accuracy(trained.network, parts)}
     if explained.settings.data == "slides":
-        arrays["froc"] = lesion_froc(explained, workshop.data[run.name], parts.test_index[bags], values)
-    facts = {"refused": refused, "accuracy": _accuracy(trained.network, parts)}
+        found = lesion_froc(explained, workshop.data[run.name], parts.test_index[bags], values)
+        arrays["froc"] = found.scores
+        facts |= {"froc_lesions": found.lesions, "froc_slides": found.slides}
     workshop.write_result(run, arrays, facts, seconds=time.time() - started)
 
 
@@ -188,19 +205,20 @@ def explained_bag(
     return quality, seconds, {name: rows.numpy() for name, rows in values.items()}
 
 
-def lesion_froc(
-    explained: ExplainedSet, folder: Path, slides: NDArray[np.intp], values: list[Values]
-) -> NDArray[np.float64]:
-    """Return the FROC score of each method's heat-maps on some slides ``(M,)``; NaN if no lesion counts."""
+def lesion_froc(explained: ExplainedSet, folder: Path, slides: NDArray[np.intp], values: list[Values]) -> FoundLesions:
+    """Return what each method's heat-maps find on some slides."""
     froc = HeatMapFROC()
     records = phantom_slides(explained.settings, folder, explained.condition).records
+    added = 0
     for number, of_slide in zip(slides, values, strict=True):
         slide = ExplainedSlide(records[int(number)], read_features(records[int(number)]["features"]))
-        froc.add(slide, of_slide)
+        added += froc.add(slide, of_slide)
         slide.close()
     # the interval is that over the runs: one resample suffices
     measured = froc.measure(list(values[0]), resamples=1)
-    return np.array([float(measured[name]["value"]) if name in measured else np.nan for name in values[0]])
+    scores = [float(measured[name]["value"]) if name in measured else np.nan for name in values[0]]
+    lesions = next((int(entry["n"]) for entry in measured.values()), 0)
+    return FoundLesions(np.array(scores), lesions, added)
 
 
 def quality_arrays(qualities: list[BagQuality]) -> dict[str, NDArray[Any]]:

@@ -43,8 +43,10 @@ READING = (
 NOTES = {
     "positive": "Bags with evidence.",
     "negative": (
-        "Bags without evidence. Peak: mean of the largest magnitude of a value, relative to positive bags; near 0 a "
-        "method is quiet where there is nothing to find."
+        "Bags without evidence. Peak: largest magnitude of a value over the mean magnitude in its bag, "
+        "N max |v| / Σ |v|, which does not depend on the number N of instances; median of these bags over that of the "
+        "positive bags of the run, geometric mean over the runs. Below 1 instances stand out less where there is "
+        "nothing to find than where there is, above 1 more."
     ),
 }
 
@@ -58,7 +60,7 @@ def build_table(results: ExplanationResults, pictures: list[Picture]) -> Table:
     """
     sets = results.workshop.settings.sets
     sections = [
-        Section(f"{sets[name].title}: {kind} bags", NOTES[kind], _rows(found, kind))
+        Section(f"{sets[name].title}: {kind} bags", f"{NOTES[kind]}{_froc_note(found, kind)}", _rows(found, kind))
         for name, found in results.found.items()
         for kind in ("positive", "negative")
         if found.bags[kind]
@@ -85,7 +87,8 @@ def write_numbers(path: Path, results: ExplanationResults) -> Path:
     """Write one line for each number of each run.
 
     Args:
-        path: CSV file with the columns set, kind, method, measure, run, value.
+        path: CSV file with the columns set, kind, method, measure, run, value; of slides also ``froc_lesions`` and
+            ``froc_slides``, which are of no method: what the FROC of the run is a share of.
         results: of the study.
     """
     records = [
@@ -96,10 +99,28 @@ def write_numbers(path: Path, results: ExplanationResults) -> Path:
         for measure, entry in measures.items()
         for number, value in enumerate(entry["runs"])
     ]
+    records += [
+        {"set": name, "kind": "positive", "method": "", "measure": measure, "run": number + 1, "value": count}
+        for name, found in results.found.items()
+        if found.froc is not None
+        for number, counts in enumerate(found.froc.tolist())
+        for measure, count in zip(("froc_lesions", "froc_slides"), counts, strict=True)
+    ]
     columns = ["set", "kind", "method", "measure", "run", "value"]
     with atomic_path(path) as temporary:
         pd.DataFrame.from_records(records, columns=columns).to_csv(temporary, index=False)
     return path
+
+
+def _froc_note(found: FoundSet, kind: str) -> str:
+    """Say what the lesion FROC is a share of."""
+    if found.froc is None or kind != "positive":
+        return ""
+    lesions, slides = (" + ".join(map(str, column)) for column in found.froc.T.tolist())
+    return (
+        f" Lesion FROC: of {found.froc[:, 0].sum()} lesions that are no isolated tumour cells ({lesions} in the runs) "
+        f"on {found.froc[:, 1].sum()} slides with and without tumour ({slides}); a slide may be in several runs."
+    )
 
 
 def _rows(found: FoundSet, kind: str) -> list[Row]:

@@ -14,7 +14,7 @@ from shared.evaluation.bootstrap import weighted_mean
 from shared.evaluation.classification import weighted_confusion, weighted_roc_auc
 from shared.study.measures import Estimate, mean_over_repeats
 
-__all__ = ["NAMES", "Meter", "over_bags_and_seeds", "weighted_bag_metrics"]
+__all__ = ["NAMES", "Meter", "over_bags_and_seeds", "weighted_bag_metrics", "weighted_sensitivity"]
 
 Floats = NDArray[np.float64]
 NAMES = ("accuracy", "precision", "recall", "f1", "roc_auc")
@@ -61,6 +61,14 @@ class Meter:
         )
         return estimates[0]
 
+    def sensitivity(self, logits: Floats, specificity: float) -> Estimate:
+        """Return the sensitivity at a specificity, see :func:`weighted_sensitivity`."""
+
+        def statistic(weights: Floats, positive: NDArray[np.bool_], scores: Floats) -> Floats:
+            return weighted_sensitivity(weights, scores, positive, specificity)[:, None]
+
+        return self._mean(statistic, [logits])[0]
+
     def _mean(self, statistic: object, repeated: Sequence[NDArray]) -> list[Estimate]:
         return mean_over_repeats(
             statistic,  # type: ignore[arg-type]
@@ -72,21 +80,22 @@ class Meter:
         )
 
 
-def over_bags_and_seeds(estimate: Estimate) -> Estimate:
+def over_bags_and_seeds(estimate: Estimate, least: float = 0.0) -> Estimate:
     """Widen the interval of a mean over independent trainings by what other trainings would have given.
 
     The half-widths of the bootstrap over bags, h, and of the mean of S seeds by Student's t, ``t s / √S``, add as
-    ``√(h² + t² s² / S)``, on each side; within 0 to 1. One seed says nothing of others: its interval stays.
+    ``√(h² + t² s² / S)``, on each side; within ``least`` to 1. One seed says nothing of others: its interval stays.
 
     Args:
         estimate: with the standard deviation s over S repeats.
+        least: what the number can be at least; -1 for a difference.
     """
     if estimate.repeat_sd is None:
         return estimate
     spread = float(student_t.ppf(0.975, estimate.repeats - 1)) * estimate.repeat_sd / math.sqrt(estimate.repeats)
     return replace(
         estimate,
-        low=max(0.0, estimate.value - math.hypot(estimate.value - estimate.low, spread)),
+        low=max(least, estimate.value - math.hypot(estimate.value - estimate.low, spread)),
         high=min(1.0, estimate.value + math.hypot(estimate.high - estimate.value, spread)),
     )
 
@@ -109,3 +118,32 @@ def weighted_bag_metrics(weights: Floats, positive: NDArray[np.bool_], logits: F
     accuracy = (found + table[:, 0, 0]) / table.sum(axis=(1, 2))
     area = weighted_roc_auc(weights, logits, positive)
     return np.stack([accuracy, precision, found / positives, 2 * found / (called + positives), area], axis=1)
+
+
+def weighted_sensitivity(weights: Floats, scores: Floats, positive: NDArray[np.bool_], specificity: float) -> Floats:
+    """Return the greatest sensitivity whose specificity is not below a given one, for each row of weights.
+
+    A bag is called positive if its score is at least a threshold, and the threshold is the lowest at which the share of
+    negative bags that are called positive is at most ``1 − specificity``, found anew in each resample. Bags of equal
+    score are called alike.
+
+    Args:
+        weights: ``(R, B)``.
+        scores: ``(B,)``, larger for positive bags.
+        positive: ``(B,)``.
+        specificity: 0 to 1.
+
+    Returns:
+        ``(R,)``, NaN for rows without a positive or without a negative bag.
+    """
+    order = np.argsort(-scores, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
+    ordered, flags = weights[:, order], positive[order]
+    found = np.cumsum(np.add.reduceat(ordered * flags, starts, axis=1), axis=1)  # (R, distinct scores)
+    false = np.cumsum(np.add.reduceat(ordered * ~flags, starts, axis=1), axis=1)
+    with np.errstate(invalid="ignore"):
+        sensitivity, share = found / found[:, -1:], false / false[:, -1:]
+    # a share that is 1 - specificity but for rounding is allowed
+    allowed = np.where(share <= 1 - specificity + 1e-9, sensitivity, 0.0)
+    undefined = (found[:, -1] == 0) | (false[:, -1] == 0)
+    return np.where(undefined, np.nan, allowed.max(axis=1))

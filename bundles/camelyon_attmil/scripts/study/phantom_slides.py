@@ -20,8 +20,9 @@ from scripts.slide_records import load_slides
 from scripts.study.bags import Bags
 from shared.data.errors import DataError
 from shared.data.generated import generate_once
+from shared.study.code_hash import code_sha256
 
-__all__ = ["KINDS", "PhantomSlides", "phantom_folder", "read_phantom_slides"]
+__all__ = ["DRAWING_CODE", "KINDS", "PhantomSlides", "drawing_name", "phantom_folder", "read_phantom_slides"]
 
 #: of the largest metastasis of a slide, the least evidence last
 KINDS = ("macro", "micro", "itc")
@@ -29,6 +30,21 @@ NORMAL = "none"
 SECTION = "training"
 FOLDER = "phantom_slides"
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "prepare.json"
+#: what decides what is on the slides, which tiles are taken and what their features are
+DRAWING_CODE = (
+    "scripts.phantom",
+    "scripts.phantom_anatomy",
+    "scripts.phantom_parameters",
+    "scripts.phantom_rendering",
+    "scripts.phantom_textures",
+    "scripts.tile_encoder",
+    "scripts.tiling",
+    "scripts.tissue",
+    "shared.phantoms.parameters",
+    "shared.phantoms.patches",
+    "shared.phantoms.shapes",
+    "shared.phantoms.textures",
+)
 
 
 @dataclass(frozen=True)
@@ -51,11 +67,14 @@ def phantom_folder(
 ) -> Path:
     """Return the folder of the slides and their features; they are made if no study has made the same ones.
 
+    The same means: by the same arguments, the same ``prepare.json`` and the same code (:data:`DRAWING_CODE`). What runs
+    made of features of older code is not reused either, for their recipes hold the hash of the feature files.
+
     Args:
         output: folder of the study.
         drawing: ``normal`` and ``tumor``, numbers of slides; ``size``, width and height in pixels; ``tile_size``, side
-            of a tile in pixels; ``seed``. All kinds of metastases are equally frequent. The rest is as in
-            ``prepare.json``.
+            of a tile in pixels; ``seed``; and, if need be, ``kinds`` of metastases, each equally often (all of
+            :data:`KINDS`), and ``parameters`` of the phantoms. The rest is as in ``prepare.json``.
         workers: processes.
         others: folders beside that of the study in which the same slides may be.
         make: whether to make them.
@@ -63,20 +82,23 @@ def phantom_folder(
     Raises:
         DataError: if they are not there and not to be made.
     """
-    whole = {"drawing": dict(drawing), "config": ConfigParser.load_config_file(str(CONFIG))}
-    name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    name = drawing_name(drawing)
     places = [output, *(output.parent / other for other in others)]
     folders = [place / FOLDER / name for place in places]
     made = next((folder for folder in folders if (folder / "datalist.json").is_file()), None)
     if made is not None:
         return made
     if not make:
-        raise DataError(f"{folders[0]}: no phantom slides there; start the study without --table-only")
+        raise DataError(
+            f"{folders[0]}: no phantom slides of the present code and settings there; start the study without "
+            "--table-only"
+        )
     config = ConfigParser(ConfigParser.load_config_file(str(CONFIG)))
     config.update(
         {
             "phantom#slides": {"normal": drawing["normal"], "tumor": drawing["tumor"], "test": 0},
-            "phantom#kinds": list(KINDS),
+            "phantom#kinds": list(drawing.get("kinds", KINDS)),
+            "phantom#parameters": drawing.get("parameters"),
             "phantom#size": drawing["size"],
             "tile_size": drawing["tile_size"],
             "seed": drawing["seed"],
@@ -91,6 +113,20 @@ def phantom_folder(
     generate_once(slides, phantom, parameters)
     config.get_parsed_content("prepare")(slides, folders[0])
     return folders[0]
+
+
+def drawing_name(drawing: Mapping[str, Any]) -> str:
+    """Return the name of the folder of slides: a hash of all that decides what is in it, the code included.
+
+    Args:
+        drawing: see :func:`phantom_folder`.
+    """
+    whole = {
+        "drawing": dict(drawing),
+        "config": ConfigParser.load_config_file(str(CONFIG)),
+        "code": code_sha256(DRAWING_CODE),
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_phantom_slides(folder: Path, tumour_share: float) -> PhantomSlides:

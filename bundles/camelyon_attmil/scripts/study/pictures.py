@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -177,8 +178,11 @@ def _nuclei(path: Path, results: BagResults) -> list[Picture]:
     truth = bags.truth[rows].numpy()
     middle.scatter(x[truth], y[truth], s=14, color=COLOURS[1])
     middle.scatter(x[~truth], y[~truth], s=14, color="white", edgecolors="grey", linewidths=0.5)
-    _draw_weights(right, x, y, weights)
-    titles = {left: "held-out image", middle: "epithelial nuclei (orange)", right: "attention, rescaled to 0 to 1"}
+    points = _draw_weights(right, x, y, weights)
+    bar = figure.colorbar(points, ax=right, shrink=0.75, pad=0.02)
+    bar.set_label("attention, rescaled to its least and greatest here", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    titles = {left: "held-out image", middle: "epithelial nuclei (orange)", right: "attention"}
     for panel, title in titles.items():
         panel.set_title(title, fontsize=9)
     _save(figure, path)
@@ -192,11 +196,13 @@ def _nuclei(path: Path, results: BagResults) -> list[Picture]:
     ]
 
 
-def _draw_weights(panel: Axes, x: NDArray, y: NDArray, weights: NDArray[np.float32]) -> None:
+def _draw_weights(panel: Axes, x: NDArray, y: NDArray, weights: NDArray[np.float32]) -> PathCollection:
     span = float(weights.max() - weights.min())
     rescaled = (weights - weights.min()) / span if span else np.zeros_like(weights)
     order = np.argsort(rescaled)
-    panel.scatter(x[order], y[order], s=14, c=rescaled[order], cmap="inferno", vmin=0, vmax=1)
+    return panel.scatter(
+        x[order], y[order], s=16, c=rescaled[order], cmap="inferno", vmin=0, vmax=1, edgecolors="white", linewidths=0.3
+    )
 
 
 def _shown_run(results: BagResults) -> Run | None:

@@ -74,16 +74,27 @@ def read_settings(
         mode: ``default``, ``quick`` or ``full``; the latter two replace values of the former.
         repeats: at most so many.
         path: the file; the bundle's ``configs/study.json`` if None.
-        part: key within the mode under which the settings are; None if they are the mode's own keys.
+        part: key within the mode under which the settings are; None if they are the mode's own keys. A part that names
+            another one under ``as`` is that one with its own values put in.
 
     Raises:
-        DataError: if the file has no such section or mode, or a key is missing or unknown.
+        DataError: if the file has no such section, mode or part, or a key is missing or unknown.
     """
     file = path or STUDY_FILE
     values = read_mode(file, mode, study)
-    if part is not None and part not in values:
-        raise DataError(f"{file}, '{study}': no part '{part}'; found {', '.join(values)}")
-    return bag_study_settings(values if part is None else values[part], repeats, f"{file}, '{study}', '{mode}'")
+    given = values
+    if part is not None:
+        given = dict(_part(values, part, f"{file}, '{study}'"))
+        if (other := given.pop("as", None)) is not None:
+            given = overlaid(_part(values, other, f"{file}, '{study}', part '{part}'"), given)
+    return bag_study_settings(given, repeats, f"{file}, '{study}', '{mode}'")
+
+
+def _part(values: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any]:
+    if name not in values:
+        raise DataError(f"{place}: no part '{name}'; found {', '.join(values)}")
+    part: Mapping[str, Any] = values[name]
+    return part
 
 
 def bag_study_settings(given: Mapping[str, Any], repeats: int | None, place: str) -> BagStudySettings:

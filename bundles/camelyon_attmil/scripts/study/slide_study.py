@@ -21,7 +21,7 @@ from shared.study.run import Outcome
 __all__ = ["PARTS", "run_slide_study"]
 
 #: keys of the study's section, one part after the other
-PARTS = ("slides", "planted")
+PARTS = ("slides", "faint", "planted")
 #: studies that may have made the same phantom slides
 OTHERS = ("bag-explanations",)
 
@@ -61,7 +61,8 @@ def run_slide_study(
             )
             failures.update({f"{part}/{key}": text for key, text in pool(runs).items()})
         results[part] = BagResults(workshop, runs)
-    table = build_table(results["slides"], results["planted"], write_pictures(output, results["slides"]))
+    *slides, planted = (results[part] for part in PARTS)
+    table = build_table(slides, planted, write_pictures(output, slides))
     return Outcome(write_table(output, table), failures)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scripts.study.measures import Meter, over_bags_and_seeds
+from scripts.study.measures import NAMES, Meter, over_bags_and_seeds, weighted_bag_metrics
+from scripts.study.paired import REFERENCES, paired_difference
 from scripts.study.published import PUBLISHED
 from scripts.study.results import BagResults, HeldOutBags
 from scripts.study.settings import BagStudySettings
@@ -16,11 +18,17 @@ from shared.study.table import Cell, Picture, Row, Section, Table
 
 __all__ = ["build_table"]
 
+Floats = NDArray[np.float64]
+
 HEADINGS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "f1": "F1", "roc_auc": "ROC AUC"}
 READING = (
     "Numbers are means over the {repeats}, each with its 95 % interval {interval}; SD is the standard deviation over "
     "the {repeats}. A bag is called positive above a probability of one half. Paper: Ilse, Tomczak and Welling 2018; "
     "its figure is met if it is not above the interval."
+)
+PAIRED = (
+    "Difference in {measure} to attention, and to gated attention, on the same held-out bags and with the same "
+    "training bags and seeds; above 0 the network of the row is better. Intervals: {interval}."
 )
 OVER_BAGS = "by a bootstrap over the held-out bags, which holds no other source of chance"
 OVER_BOTH = "over test bags (bootstrap) and seeds (Student's t) together"
@@ -96,12 +104,18 @@ def build_table(results: BagResults, everything: BagStudySettings, pictures: lis
         )
         for (condition, model), found in results.found.items()
     ]
+    paired = _paired_rows(results, words)
+    note = PAIRED.format(measure=HEADINGS[words.measures[0]], interval=words.interval)
     return Table(
         title=words.title,
         warning=words.warning,
         reading=READING.format(repeats=words.repeats, interval=words.interval),
         facts=_facts(results),
-        sections=[Section("Held-out bags", words.note, rows)] if rows else [],
+        sections=[
+            section
+            for section in (Section("Held-out bags", words.note, rows), Section("Paired differences", note, paired))
+            if section.rows
+        ],
         left_out=[*results.incomplete, *_left_out(settings, everything)],
         repeats=words.repeats,
         pictures=pictures,
@@ -129,6 +143,31 @@ def _cells(
     if main in published:
         cells["against the paper"] = _verdict(measured[main], published[main])
     return cells
+
+
+def _paired_rows(results: BagResults, words: Wording) -> list[Row]:
+    """Return the differences of each network to those of :data:`~scripts.study.paired.REFERENCES` that there are."""
+    settings, column = results.workshop.settings, NAMES.index(words.measures[0])
+
+    def statistic(weights: Floats, logits: Floats, positive: NDArray[np.bool_]) -> Floats:
+        return weighted_bag_metrics(weights, positive, logits)[:, column]
+
+    rows = []
+    for (condition, model), found in results.found.items():
+        cells: dict[str, Cell] = {
+            f"to {settings.models[other]['title']}": paired_difference(
+                statistic, found, results.found[condition, other], settings.resamples, seeds=words.interval == OVER_BOTH
+            )
+            for other in REFERENCES
+            if other != model and (condition, other) in results.found
+        }
+        if cells:
+            names = {
+                "data": settings.conditions[condition]["title"],
+                "network": settings.models[model]["title"],
+            }
+            rows.append(Row(names, cells))
+    return rows
 
 
 def _instances_found(meter: Meter, found: HeldOutBags) -> Estimate:

@@ -139,7 +139,7 @@ def test_the_peak_does_not_depend_on_the_size_of_a_bag():
 
 
 def test_quiet_bags_of_other_sizes_are_quiet(build, features):
-    """Uniform weights in small negative bags: their maximum is higher than in large positive ones, their peak is not."""
+    """The maximum of uniform weights is higher in a small negative bag than in a large one; the peak is not."""
     model = build()
     large = features.repeat(4, 1)
     found = torch.full((len(large),), 0.5 / (len(large) - 1), dtype=torch.float64)
