@@ -80,10 +80,12 @@ class Pseudonyms:
 
     Args:
         key: secret; an image de-identified with the same key has the same pseudonyms.
+        lasting: whether a later run will know the key.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, lasting: bool = True) -> None:
         self._key = key.encode()
+        self.lasting = lasting
 
     def __call__(self, header: Dataset) -> Dataset:
         """Return a header that holds pseudonyms, what describes the image, and nothing else.
@@ -130,4 +132,6 @@ def pseudonyms(deidentify: bool, key: str | None = None) -> Pseudonyms | None:
     """
     if not deidentify:
         return None
-    return Pseudonyms(key or os.environ.get(KEY_VARIABLE) or secrets.token_hex(32))
+    if known := key or os.environ.get(KEY_VARIABLE):
+        return Pseudonyms(known)
+    return Pseudonyms(secrets.token_hex(32), lasting=False)

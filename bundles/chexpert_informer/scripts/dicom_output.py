@@ -110,7 +110,7 @@ class DicomWriter:
         # it tells of every module that it copies
         logging.getLogger("highdicom").setLevel(logging.WARNING)
         moment = datetime.now().astimezone()
-        rows = [self._write(number, place, table.iloc[place], moment) for number, place in enumerate(places, start=1)]
+        rows = [self._write(place, table.iloc[place], moment) for place in places]
         index = pd.DataFrame(rows)
         with atomic_path(self.folder / "index.csv") as temporary:
             index.to_csv(temporary, index=False)
@@ -120,20 +120,20 @@ class DicomWriter:
             + (f", none of {len(index) - written}: see index.csv" if written < len(index) else "")
         )
 
-    def _write(self, number: int, place: int, row: pd.Series, moment: datetime) -> dict[str, Any]:
+    def _write(self, place: int, row: pd.Series, moment: datetime) -> dict[str, Any]:
         """Write the results of one image; return its row of the index."""
         record = self.images.records[place]
-        # a name made of the source's would tell what the header does not
-        name = f"{number:05d}" if self.pseudonyms else safe_name(str(record["id"]))
-        entry = {"id": record["id"], "folder": name, "overlays": 0, "reason": ""}
+        entry = {"id": record["id"], "folder": "", "overlays": 0, "reason": ""}
         try:
             source = read_identity(record["image"])
             if self.pseudonyms:
                 source = self.pseudonyms(source)
+            # a name made of the source's would tell what the header does not
+            name = str(source.SOPInstanceUID) if self.pseudonyms else safe_name(str(record["id"]))
             results = [self._result(finding, row) for finding in self.images.classes]
             overlays, report = self._instances(place, source, results, moment)
         except DataError as error:
-            return entry | {"folder": "", "reason": str(error)}
+            return entry | {"reason": str(error)}
         # as a whole: overlays of an earlier run, of findings that are not drawn now, go
         with atomic_folder(self.folder / name) as folder:
             for file, content in {
@@ -141,7 +141,7 @@ class DicomWriter:
                 "report": report,
             }.items():
                 content.save_as(folder / f"{file}.dcm", enforce_file_format=True)
-        return entry | {"overlays": len(overlays)}
+        return entry | {"folder": name, "overlays": len(overlays)}
 
     def _instances(
         self, place: int, source: Dataset, results: Sequence[FindingResult], moment: datetime

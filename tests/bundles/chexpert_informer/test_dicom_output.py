@@ -207,8 +207,8 @@ def test_an_image_that_nothing_can_refer_to_is_left_out_with_the_reason(write_so
 
 def test_without_identity(write_source, write_results, scripts, tmp_path):
     folder, _ = write_results(write_source(tmp_path / "Doe.dcm"), deidentify=True, key="secret")
-    assert [path.name for path in folder.iterdir() if path.is_dir()] == ["00001"]
-    own = folder / "00001"
+    (own,) = [path for path in folder.iterdir() if path.is_dir()]
+    assert own.name == scripts("dicom_identity").Pseudonyms("secret").uid("1.2.3.4.5.6.7")
     files = [pydicom.dcmread(path) for path in sorted(own.iterdir())]
     assert len(files) == 3
     for path in own.iterdir():

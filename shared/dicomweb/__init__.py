@@ -1,0 +1,1 @@
+"""Images from an archive that speaks DICOMweb, and results back to it."""
