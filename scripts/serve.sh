@@ -55,6 +55,8 @@ done
 
 prepare_environment "$repository/requirements.txt"
 prepare_label_environment
+# images of patients, labels and sessions are nobody else's on this machine
+umask 077
 mkdir -p "$studies"
 studies=$(cd "$studies" && pwd)
 cd "$repository"

@@ -18,6 +18,7 @@ from typing import Any
 # MONAI Label would load this app's modules a second time, and errors of one would not be those of the other
 os.environ["MONAI_LABEL_RELOAD_APP_LIB"] = "false"
 
+import requests
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
@@ -29,7 +30,8 @@ from lib.endpoints import session as own_session
 from lib.endpoints import tasks as own_tasks
 from lib.errors import RequestError, StartError, WorkerError
 from lib.limits import OwnPages, UploadLimit
-from lib.served_models import find_models
+from lib.served_models import find_models, left_out
+from lib.server_lifetime import end_background_work, passing_files
 from lib.settings import AppSettings
 from monailabel.config import settings
 from monailabel.endpoints import (
@@ -51,13 +53,19 @@ __all__ = ["app"]
 
 
 def read_settings() -> AppSettings:
-    """Return the app's settings, or end the process with what is wrong with them or with the models."""
+    """Return the app's settings, or end the process with what is wrong with them or with the models.
+
+    Bundles that nobody named and that are not complete are said, and the others served.
+    """
     try:
         found = AppSettings.of_conf(settings.MONAI_LABEL_APP_CONF)
         find_models(found.bundles, found.models)
     except StartError as error:
         print(f"\nError: {error}", file=sys.stderr)
         sys.exit(2)
+    if found.models is None:
+        for said in left_out(found.bundles):
+            print(said, file=sys.stderr, flush=True)
     return found
 
 
@@ -92,17 +100,19 @@ def _plain(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Start the app with its workers, and end them."""
-    instance = app_instance()
-    try:
-        await asyncio.get_running_loop().run_in_executor(None, instance.start)
-    except StartError as error:
-        print(f"\nError: {error}", file=sys.stderr, flush=True)
-        raise
-    instance.server_mode(True)
-    instance.on_init_complete()
-    yield
-    instance.close()
+    """Start the app with its workers, and end them with all that works for it."""
+    with passing_files():
+        instance = app_instance()
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, instance.start)
+        except StartError as error:
+            print(f"\nError: {error}", file=sys.stderr, flush=True)
+            raise
+        instance.server_mode(True)
+        instance.on_init_complete()
+        yield
+        end_background_work()
+        instance.close()
 
 
 def make_app() -> FastAPI:
@@ -141,6 +151,14 @@ def make_app() -> FastAPI:
     @made.exception_handler(MONAILabelException)
     def unknown(_: Request, error: MONAILabelException) -> JSONResponse:
         return JSONResponse({"detail": error.msg}, 400)
+
+    @made.exception_handler(requests.RequestException)
+    def not_answered(_: Request, error: requests.RequestException) -> JSONResponse:
+        """Tell what another server, such as the realm that gives tokens, did with a request."""
+        found = error.response
+        if found is not None and found.status_code in (400, 401, 403):
+            return JSONResponse({"detail": "the realm refuses this name with this password"}, 401)
+        return JSONResponse({"detail": f"a server that is needed does not answer: {error}"}, 503)
 
     return made
 

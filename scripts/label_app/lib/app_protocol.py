@@ -23,6 +23,9 @@ class BundleAppProtocol(Protocol):
     def infer_task(self, model: str) -> BundleInfer:
         """Return the task of a model."""
 
+    def info(self) -> dict[str, Any]:
+        """Return what the app is and has."""
+
     def datastore(self) -> Datastore:
         """Return the datastore."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lib.errors import StartError
 
-__all__ = ["ServedModel", "find_models"]
+__all__ = ["ServedModel", "find_models", "left_out"]
 
 COMMANDS = {
     "model.pt": "python -m monai.bundle run training --config_file {configs}/train.json",
@@ -88,16 +88,33 @@ def find_models(bundles: Path, named: str | None) -> dict[str, ServedModel]:
     Raises:
         StartError: if a named bundle is none, or lacks its model or its calibration, or if there is nothing to serve.
     """
-    known = {path.parents[1].name: ServedModel(path.parents[1]) for path in bundles.glob("*/configs/serve.json")}
+    known = _known(bundles)
     names = [name.strip() for name in (named or "").split(",") if name.strip()]
     if unknown := [name for name in names if name not in known]:
-        found = ", ".join(sorted(known)) or "none"
+        found = ", ".join(known) or "none"
         raise StartError(f"{bundles}: no bundle {unknown[0]!r} that can be served; found {found}")
-    missing = {name: model.missing() for name, model in sorted(known.items()) if not names or name in names}
-    said = [f"  {file} is missing; write it with\n    {do}" for files in missing.values() for file, do in files.items()]
-    if any(missing[name] for name in names):
-        raise StartError("models that are to be served are not complete:\n" + "\n".join(said))
-    served = {name: known[name] for name in names or sorted(known) if not missing[name]}
+    incomplete = [model for name, model in known.items() if (not names or name in names) and model.missing()]
+    if names and incomplete:
+        raise StartError("models that are to be served are not complete:\n" + "\n".join(map(_advice, incomplete)))
+    served = {name: known[name] for name in names or known if not known[name].missing()}
     if not served:
-        raise StartError(f"{bundles}: no bundle is trained and calibrated:\n" + "\n".join(said))
+        raise StartError(f"{bundles}: no bundle is trained and calibrated:\n" + "\n".join(map(_advice, incomplete)))
     return served
+
+
+def left_out(bundles: Path) -> list[str]:
+    """Return of each bundle that is not served when none is named what it lacks, and the commands that write it.
+
+    Args:
+        bundles: folder of the bundles.
+    """
+    return [f"{name} is not served:\n{_advice(model)}" for name, model in _known(bundles).items() if model.missing()]
+
+
+def _known(bundles: Path) -> dict[str, ServedModel]:
+    found = sorted(path.parents[1] for path in bundles.glob("*/configs/serve.json"))
+    return {folder.name: ServedModel(folder) for folder in found}
+
+
+def _advice(model: ServedModel) -> str:
+    return "\n".join(f"  {file} is missing; write it with\n    {command}" for file, command in model.missing().items())

@@ -111,6 +111,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+                pytest.fail(f"the server did not end\n{self.log.read_text()[-4000:]}")
 
     def call(self, name: str, *args: Any, token: Any = None, **kwargs: Any) -> Any:
         """Call a method of MONAI Label's client; its error is an ``AssertionError`` that says what the server said."""

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import time
 import zipfile
 from pathlib import Path
 
@@ -35,11 +36,26 @@ def cell(served):
 def server(served, cell, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     conf = {"models": NAME, "max_upload_mb": 1, "max_archive_mb": 1, "max_archive_files": 20, "hosts": "127.0.0.1"}
-    server = Server(folder / "server", served.root.parent, folder / "studies", conf).start()
+    passing = tmp_path_factory.mktemp("passing")
+    server = Server(folder / "server", served.root.parent, folder / "studies", conf, {"TMPDIR": str(passing)}).start()
     status, answer = server.form("PUT", "/datastore/image?image=cell", {}, {"file": ("cell.npy", cell)})
     assert (status, answer) == (200, {"image": "cell"})
     yield server
+    assert list(passing.glob("label-server-*")), "this is where it puts what passes"
+    work = start_work(server)
     server.stop()
+    assert not Path(f"/proc/{work}").exists(), "what works for a server ends with it"
+    assert not list(passing.glob("label-*")), "no image stays behind"
+
+
+def start_work(server):
+    """Have the server start a process, and return its number."""
+    assert server.http("POST", f"/batch/infer/{NAME}", b"{}", {"Content-Type": "application/json"})[0] == 200
+    deadline = time.monotonic() + 60
+    while not (found := processes_of(server, b"monailabel.interfaces.utils.app")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found[0]
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +150,8 @@ def test_uploads_that_are_no_images(server, name, content, status):
         ("/datastore/image", "file", "../evil.npy", b"x", 400),
         ("/datastore/image?image=datastore_v2", "file", "c.json", b"{}", 415),
         ("/datastore/image?image=evil", "file", "c.py", b"x", 415),
+        ("/datastore/image?image=cell", "file", "c.npy", b"another image", 409),
+        ("/datastore/image?image=cell", "file", "c.tif", b"another image", 409),
         ("/datastore/label?image=cell&tag=..%2F..%2F..%2Fevil", "label", "l.json", b'{"label": "monocyte"}', 400),
         ("/datastore/label?image=cell&tag=", "label", "l.json", b'{"label": "monocyte"}', 400),
         ("/datastore/label?image=..%2Fcell", "label", "l.json", b'{"label": "monocyte"}', 400),
@@ -149,6 +167,14 @@ def test_the_datastore_takes_images_and_labels_only(server, path, field, name, c
     found, answer = server.form("PUT", path, {}, {field: (name, content)})
     assert found == status, answer
     assert answer["detail"]
+
+
+def test_an_image_that_is_sent_again_is_the_one_that_is_there(server, cell):
+    """Another one under its name is refused, as above: its label would be that of the first."""
+    found = server.form("PUT", "/datastore/image?image=cell", {"params": '{"donor": "d7"}'}, {"file": ("c.npy", cell)})
+    assert found == (200, {"image": "cell"})
+    assert json.loads(server.http("GET", "/datastore/image/info?image=cell")[2])["donor"] == "d7"
+    assert server.http("GET", "/datastore/image?image=cell")[2] == cell
 
 
 LINK = zipfile.ZipInfo("link.npy")
@@ -250,7 +276,7 @@ def test_what_starts_work_takes_known_settings_only(server, path, params):
 @pytest.mark.parametrize(
     ("path", "body"),
     [("/train/nothing", b"{}"), ("/batch/infer/nothing", b"{}"), ("/scoring/agreement", b'{"model": "nothing"}'),
-     ("/train/", b"{}"), ("/scoring/", b"{}"), ("/activelearning/nothing", b"{}")],
+     ("/scoring/nothing", b"{}"), ("/train/", b"{}"), ("/scoring/", b"{}"), ("/activelearning/nothing", b"{}")],
 )  # fmt: skip
 def test_work_that_there_is_not(server, path, body):
     assert server.http("POST", path, body, {"Content-Type": "application/json"})[0] in (400, 404, 405)
@@ -260,7 +286,9 @@ def test_a_worker_that_is_killed_is_named_and_comes_back(server, cell):
     path = f"/infer/{NAME}?image=cell"
     status, before = server.form("POST", path)
     assert status == 200
-    for pid in workers_of(server):
+    workers = processes_of(server, b"shared.serving.worker")
+    assert workers
+    for pid in workers:
         os.kill(pid, signal.SIGKILL)
     replies = [server.form("POST", path) for _ in range(2)]
     assert [status for status, _ in replies][-1] == 200
@@ -268,8 +296,8 @@ def test_a_worker_that_is_killed_is_named_and_comes_back(server, cell):
     assert replies[-1][1]["probabilities"] == before["probabilities"]
 
 
-def workers_of(server):
-    """Processes of this server that serve the bundle."""
+def processes_of(server, module):
+    """Processes of this server that run a module."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -277,9 +305,8 @@ def workers_of(server):
             command = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue  # it has ended
-        if parent == server.process.pid and b"shared.serving.worker" in command:
+        if parent == server.process.pid and module in command:
             found.append(int(folder.name))
-    assert found
     return found
 
 

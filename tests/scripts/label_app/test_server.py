@@ -9,9 +9,14 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from tests.scripts.label_app.label_server import Server, needs_label_environment
+from tests.scripts.label_app.label_server import REPOSITORY, Server, needs_label_environment
 from tests.served_bundles import served_once
 
 pytestmark = [pytest.mark.slow, needs_label_environment]
@@ -72,12 +77,19 @@ class Samples:
         return path
 
 
-def copied(name, tmp_path_factory):
-    """A bundle in a folder of its own, whose weights may change."""
-    served = served_once(name, tmp_path_factory)
-    bundles = tmp_path_factory.mktemp("bundles")
-    shutil.copytree(served.root, bundles / name)
-    return served, bundles
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """One server of all bundles, on copies whose weights may change, with the samples of each."""
+    folder = tmp_path_factory.mktemp("everything")
+    server = Server(folder / "server", folder / "bundles", folder / "studies")
+    server.samples = {}
+    for name in CLASSES:
+        served = served_once(name, tmp_path_factory)
+        shutil.copytree(served.root, folder / "bundles" / name)
+        server.samples[name] = Samples(name, served, folder / "samples" / name)
+    server.start()
+    yield server
+    server.stop()
 
 
 def wait_for_training(server):
@@ -104,69 +116,101 @@ def assert_answer(name, answer):
         assert answer["decision"] in ("accept", "defer", "reject")
         assert answer["alarm"] == (answer["decision"] != "accept")
     assert len(answer["model"]["weights_sha256"]) == 64
-    assert answer["model"]["bundle"] == name
+    metadata = json.loads((REPOSITORY / "bundles" / name / "configs" / "metadata.json").read_text())
+    assert (answer["model"]["bundle"], answer["model"]["version"]) == (name, metadata["version"])
     assert {"station", "waiting", "total"} <= set(answer["timings"])
 
 
+def judged(server, name, path, **params):
+    """The answer for a file that is sent."""
+    fields = {"params": json.dumps(params)}
+    code, answer = server.form("POST", f"/infer/{name}", fields, {"file": (path.name, path.read_bytes())})
+    assert code == 200, answer
+    return answer
+
+
+def work(server, path, **params):
+    """What some work found that the server does while one waits."""
+    kind = {"Content-Type": "application/json"}
+    code, _, body = server.http("POST", f"{path}run_sync=true", json.dumps(params).encode(), kind)
+    assert code == 200, body
+    return json.loads(body)
+
+
 @pytest.mark.parametrize("name", list(CLASSES))
-def test_from_the_first_answer_to_new_weights(name, tmp_path_factory, tmp_path):
-    served, bundles = copied(name, tmp_path_factory)
-    samples = Samples(name, served, tmp_path / "samples")
-    server = Server(tmp_path / "server", bundles, tmp_path / "studies", {"models": name}).start()
-    try:
-        model = server.call("info")["models"][name]
-        assert (model["type"], list(model["labels"])) == ("classification", CLASSES[name])
+def test_from_the_first_answer_to_new_weights(name, everything):
+    server, samples, number = everything, everything.samples[name], LABELLED[name]
+    model = server.call("info")["models"][name]
+    assert (model["type"], list(model["labels"])) == ("classification", CLASSES[name])
 
-        number = LABELLED[name]
-        for index in range(number):
-            given = server.call("upload_image", samples.file(index), f"s{index}", samples.attributes(index))
-            assert given == {"image": f"s{index}"}
+    for index in range(number):
+        image = f"{name}-{index}"
+        assert server.call("upload_image", samples.file(index), image, samples.attributes(index)) == {"image": image}
+    image = f"{name}-0"
+    _, first = server.call("infer", name, image, {})
+    assert_answer(name, first)
+    assert "explanations" not in first
+    file, explained = server.call("infer", name, image, {"explain": True})
+    assert Path(file).read_bytes().startswith(b"\x89PNG")
+    assert {key: explained[key] for key in first if key != "timings"} == {
+        key: first[key] for key in first if key != "timings"
+    }
+    assert_explained(name, server, image, explained, model)
 
-        _, first = server.call("infer", name, "s0", {})
-        assert_answer(name, first)
-        assert "explanations" not in first
-        file, explained = server.call("infer", name, "s0", {"explain": True})
-        assert Path(file).read_bytes().startswith(b"\x89PNG")
-        assert {key: explained[key] for key in first if key != "timings"} == {
-            key: first[key] for key in first if key != "timings"
-        }
-        assert_explained(name, server, explained, model)
+    server.call("save_label", image, samples.label(0))
+    assert server.call("datastore")["objects"][image]["labels"]["final"]["info"]["model"] == name
+    assert_next(name, server)
 
-        server.call("save_label", "s0", samples.label(0))
-        assert server.call("datastore")["objects"]["s0"]["labels"]["final"]["info"]["model"] == name
-        for strategy in ("random", "uncertainty", "alarm"):
-            chosen = server.call("next_sample", strategy, {"candidates": 3})
-            assert chosen["id"] != "s0"
-            assert chosen["id"] in {f"s{index}" for index in range(number)}
-        outlier = server.ask_client("next_sample", "outlier", {"candidates": 3})
-        assert outlier.get("ok", {}).get("id") or "has no outlier score" in outlier["message"]
+    for index in range(1, number):
+        server.call("save_label", f"{name}-{index}", samples.label(index))
+    assert server.call("next_sample", "uncertainty", {"model": name}) == {}, "nothing is left to label"
+    started = server.call("train_start", name, {"max_epochs": 1})
+    assert started["status"] in ("SUBMITTED", "RUNNING")
+    status = wait_for_training(server)
+    assert status["status"] == "DONE", "\n".join(status["details"])
+    assert any("epoch 1 of 1" in line for line in status["details"])
+    _, later = server.call("infer", name, image, {})
+    assert_answer(name, later)
+    assert later["model"]["weights_sha256"] != first["model"]["weights_sha256"]
+    assert later["probabilities"] != first["probabilities"]
 
-        for index in range(1, number):
-            server.call("save_label", f"s{index}", samples.label(index))
-        assert server.call("next_sample", "uncertainty", {}) == {}, "nothing is left to label"
-        started = server.call("train_start", name, {"max_epochs": 1})
-        assert started["status"] in ("SUBMITTED", "RUNNING")
-        status = wait_for_training(server)
-        assert status["status"] == "DONE", "\n".join(status["details"])
-        assert any("epoch 1 of 1" in line for line in status["details"])
-        _, later = server.call("infer", name, "s0", {})
-        assert_answer(name, later)
-        assert later["model"]["weights_sha256"] != first["model"]["weights_sha256"]
-        assert later["probabilities"] != first["probabilities"]
-
-        code, _, body = server.http(
-            "POST", "/scoring/agreement?run_sync=true", b"{}", {"Content-Type": "application/json"}
-        )
-        assert code == 200, body
-        scored = json.loads(body)[name]
-        assert scored["n"] == number
-        assert 0 <= next(iter(scored["metrics"].values()))["value"] <= 1
-        assert scored["model"]["weights_sha256"] == later["model"]["weights_sha256"]
-    finally:
-        server.stop()
+    scored = work(server, "/scoring/agreement?", model=name)[name]
+    assert scored["n"] == number
+    assert 0 <= next(iter(scored["metrics"].values()))["value"] <= 1
+    assert scored["model"]["weights_sha256"] == later["model"]["weights_sha256"]
 
 
-def assert_explained(name, server, explained, model):
+def assert_next(name, server):
+    """The next image is the one that its strategy puts first among all without a label."""
+    answers = work(server, f"/batch/infer/{name}?images=unlabeled&", save_label=False)
+    assert set(answers) == {f"{name}-{index}" for index in range(1, LABELLED[name])}
+
+    def lowest(answer):
+        return min(answer["confidence"].values()) if name == "chexpert_informer" else answer["confidence"]
+
+    def alarms(answer):
+        return sum(answer["alarm"].values()) if name == "chexpert_informer" else answer["alarm"]
+
+    chosen = {
+        strategy: server.call("next_sample", strategy, {"model": name})["id"]
+        for strategy in ("random", "uncertainty", "alarm", *(["outlier"] if name != "chexpert_informer" else []))
+    }
+    assert set(chosen.values()) <= set(answers)
+    least_certain = min(map(lowest, answers.values()))
+    assert lowest(answers[chosen["uncertainty"]]) == pytest.approx(least_certain, abs=1e-5)
+    most = max(map(alarms, answers.values()))
+    assert alarms(answers[chosen["alarm"]]) == most
+    of_those = min(lowest(answer) for answer in answers.values() if alarms(answer) == most)
+    assert lowest(answers[chosen["alarm"]]) == pytest.approx(of_those, abs=1e-5)
+    if name == "chexpert_informer":
+        refused = server.ask_client("next_sample", "outlier", {"model": name, "candidates": 1})["message"]
+        assert "has no outlier score; use uncertainty or alarm" in refused
+    else:
+        scores = {image: answer["further"]["outlier_score"] for image, answer in answers.items()}
+        assert scores[chosen["outlier"]] == pytest.approx(max(scores.values()), rel=1e-4)
+
+
+def assert_explained(name, server, image, explained, model):
     """Method, class and file are those that a request names."""
     (entry, *others) = explained["explanations"]
     assert entry["method"] in model["config"]["method"]
@@ -185,70 +229,125 @@ def assert_explained(name, server, explained, model):
     else:
         wanted = {"method": "input_x_gradient", "target_class": CLASSES[name][1], "file": "nifti"}
         magic = b"\x1f\x8b"
-    status, content = server.form("POST", f"/infer/{name}?image=s0&output=image", {"params": json.dumps(wanted)})
+    status, content = server.form("POST", f"/infer/{name}?image={image}&output=image", {"params": json.dumps(wanted)})
     assert status == 200, content
     assert content.startswith(magic)
     status, answer = server.form(
-        "POST", f"/infer/{name}?image=s0&output=json", {"params": json.dumps({**wanted, "explain": True})}
+        "POST", f"/infer/{name}?image={image}&output=json", {"params": json.dumps({**wanted, "explain": True})}
     )
     assert status == 200
     assert answer["explanations"][0]["method"] == wanted["method"]
     if "target_class" in wanted:
         assert [entry["target_class"] for entry in answer["explanations"]] == [wanted["target_class"]]
     if name == "camelyon_attmil":
-        status, answer = server.form("POST", f"/infer/wsi_v2/{name}?image=s0&output=json", {"wsi": '{"level": 0}'})
+        status, answer = server.form("POST", f"/infer/wsi_v2/{name}?image={image}&output=json", {"wsi": '{"level": 0}'})
         assert status == 200, answer
         assert answer["probabilities"] == explained["probabilities"], "a slide is one bag, whatever is in sight"
 
 
-def test_a_patient_of_a_session_and_parallel_requests(tmp_path_factory, tmp_path):
+def test_a_patient_of_a_session(everything):
+    server, name = everything, "lymphocytosis_moe"
+    said = {"age": 61.5, "lymphocyte_count": 14.2}
+    archive = server.samples[name].file(0)
+    session = server.call("create_session", archive, {"uncompress": "true"})["session_id"]
+    _, patient = server.call("infer", name, "", said, session_id=session)
+    _, other = server.call("infer", name, "", {**said, "lymphocyte_count": 2.0}, session_id=session)
+    assert_answer(name, patient)
+    assert patient["further"]["expert_probability_attributes"] != other["further"]["expert_probability_attributes"]
+    assert patient["further"]["expert_probability_image"] == other["further"]["expert_probability_image"]
+    assert judged(server, name, archive, **said)["probabilities"] == patient["probabilities"], "sent or kept"
+    missing = server.ask_client("infer", name, "", {"age": 61.5}, session_id=session)
+    assert "lymphocyte_count is None, expected a number" in missing["message"]
+    server.call("remove_session", session)
+    gone = server.ask_client("infer", name, "", said, session_id=session)
+    assert "there is none, or it has expired" in gone["message"]
+
+
+def test_parallel_requests(everything):
     """Whoever asks at the same time as others gets the answer that they would get alone."""
-    names = ["leukocyte_qpi", "lymphocytosis_moe"]
-    served = {name: served_once(name, tmp_path_factory) for name in names}
-    bundles = next(iter(served.values())).root.parent
-    samples = {name: Samples(name, served[name], tmp_path / name) for name in names}
-    server = Server(tmp_path / "server", bundles, tmp_path / "studies", {"models": ",".join(names)}).start()
-    try:
-        said = {"age": 61.5, "lymphocyte_count": 14.2}
-        session = server.call("create_session", samples[names[1]].file(0), {"uncompress": "true"})["session_id"]
-        _, patient = server.call("infer", names[1], "", said, session_id=session)
-        _, other = server.call("infer", names[1], "", {**said, "lymphocyte_count": 2.0}, session_id=session)
-        assert_answer(names[1], patient)
-        assert patient["further"]["expert_probability_attributes"] != other["further"]["expert_probability_attributes"]
-        assert patient["further"]["expert_probability_image"] == other["further"]["expert_probability_image"]
-        missing = server.ask_client("infer", names[1], "", {"age": 61.5}, session_id=session)
-        assert "lymphocyte_count is None, expected a number" in missing["message"]
+    server = everything
 
-        def ask(request):
-            name, number = request
-            path = samples[name].file(number)
-            fields = {"params": json.dumps(samples[name].attributes(number))}
-            status, answer = server.form("POST", f"/infer/{name}", fields, {"file": (path.name, path.read_bytes())})
-            assert status == 200, answer
-            assert answer.pop("timings")["total"] >= 0
-            return answer
+    def ask(request):
+        name, number = request
+        samples = server.samples[name]
+        answer = judged(server, name, samples.file(number), **samples.attributes(number))
+        assert answer.pop("timings")["total"] >= 0
+        return answer
 
-        requests = [(name, number) for number in range(4) for name in names]
-        alone = [ask(request) for request in requests]
-        with ThreadPoolExecutor(8) as pool:
-            together = list(pool.map(ask, requests * 2))
-        assert together == alone * 2
-        assert len({json.dumps(answer["probabilities"]) for answer in alone}) == len(requests), "no two are alike"
+    requests = [(name, number) for number in (2, 3, 4) for name in CLASSES]
+    alone = [ask(request) for request in requests]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(ask, requests * 2))
+    assert together == alone * 2
+    assert len({json.dumps(answer["probabilities"]) for answer in alone}) == len(requests), "no two are alike"
 
-        for index in range(3):
-            server.call("upload_image", samples[names[0]].file(index), f"cell{index}", {})
-        (tmp_path / "broken.npy").write_bytes(b"no array")
-        server.call("upload_image", tmp_path / "broken.npy", "broken", {})
-        status, _, body = server.http("POST", f"/batch/infer/{names[0]}?run_sync=true")
-        assert status == 200, body
-        batch = json.loads(body)
-        for index in range(3):
-            said = next(answer for request, answer in zip(requests, alone, strict=True) if request == (names[0], index))
-            assert batch[f"cell{index}"]["prediction"] == said["prediction"]
-            assert batch[f"cell{index}"]["probabilities"] == pytest.approx(said["probabilities"], abs=1e-5)
-        assert "broken" in batch["broken"]["refused"]
-        labels = {name: entry["labels"] for name, entry in server.call("datastore")["objects"].items()}
-        assert {name for name, found in labels.items() if "original" in found} == {"cell0", "cell1", "cell2"}
-        assert not any("final" in found for found in labels.values()), "a prediction is no label that a person gave"
-    finally:
-        server.stop()
+
+def test_a_film_in_every_format(everything, tmp_path):
+    """The same pixels give the same answer, whatever file they are in."""
+    server, name = everything, "chexpert_informer"
+    with Image.open(server.samples[name].file(5)) as picture:
+        pixels = np.asarray(picture.convert("L"))
+    for suffix in ("png", "tiff", "bmp"):
+        Image.fromarray(pixels).save(tmp_path / f"film.{suffix}")
+    write_radiograph(tmp_path / "film.dcm", pixels)
+    answers = [judged(server, name, tmp_path / f"film.{suffix}") for suffix in ("png", "tiff", "bmp", "dcm")]
+    assert_answer(name, answers[0])
+    for answer in answers[1:]:
+        assert answer["probabilities"] == pytest.approx(answers[0]["probabilities"], abs=1e-6)
+        assert answer["alarm"] == answers[0]["alarm"]
+
+
+def test_a_cell_in_every_format(everything, tmp_path):
+    """Phases are alike in both kinds of file that hold them; a picture is refused where nothing says what it shows."""
+    server, name = everything, "leukocyte_qpi"
+    cell = np.load(server.samples[name].file(5))
+    np.save(tmp_path / "cell.npy", cell)
+    tifffile.imwrite(tmp_path / "cell.tif", cell)
+    of_array, of_tiff = (judged(server, name, tmp_path / file) for file in ("cell.npy", "cell.tif"))
+    assert_answer(name, of_array)
+    assert of_tiff["probabilities"] == of_array["probabilities"]
+    Image.fromarray(np.uint8(255 * (cell - cell.min()) / np.ptp(cell))).save(tmp_path / "cell.png")
+    code, refused = server.form(
+        "POST", f"/infer/{name}", {}, {"file": ("cell.png", (tmp_path / "cell.png").read_bytes())}
+    )
+    assert code == 422
+    assert "phase" in refused["detail"]
+
+
+def write_radiograph(path, pixels):
+    """A computed radiograph as a DICOM file, of the pixels as they are."""
+    content = Dataset()
+    content.SOPClassUID = ComputedRadiographyImageStorage
+    content.SOPInstanceUID = generate_uid()
+    content.Modality, content.ViewPosition, content.PatientID = "CR", "PA", "P1"
+    content.PhotometricInterpretation = "MONOCHROME2"
+    content.Rows, content.Columns = pixels.shape
+    content.SamplesPerPixel, content.PixelRepresentation = 1, 0
+    content.BitsAllocated, content.BitsStored, content.HighBit = 8, 8, 7
+    content.PixelData = np.ascontiguousarray(pixels).tobytes()
+    content.file_meta = FileMetaDataset()
+    content.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    content.save_as(path, enforce_file_format=True)
+
+
+def test_many_images_in_one_task(everything, tmp_path):
+    server, name = everything, "chexpert_informer"
+    samples = server.samples[name]
+    alone = {}
+    for index in range(LABELLED[name], LABELLED[name] + 3):
+        server.call("upload_image", samples.file(index), f"film{index}", {})
+        alone[f"film{index}"] = judged(server, name, samples.file(index))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    server.call("upload_image", tmp_path / "broken.png", "broken", {})
+    batch = work(server, f"/batch/infer/{name}?images=unlabeled&")
+    for image, said in alone.items():
+        assert batch[image]["prediction"] == said["prediction"]
+        assert batch[image]["probabilities"] == pytest.approx(said["probabilities"], abs=1e-5)
+    assert "broken" in batch["broken"]["refused"]
+    labels = {image: entry["labels"] for image, entry in server.call("datastore")["objects"].items()}
+    assert set(alone) <= {image for image, found in labels.items() if "original" in found}
+    assert "original" not in labels["broken"]
+    assert not any("final" in labels[image] for image in alone), "a prediction is no label that a person gave"
+    for image in (*alone, "broken"):
+        assert server.http("DELETE", f"/datastore/image?id={image}")[0] == 200
+    assert not {*alone, "broken"} & set(server.call("datastore")["objects"])

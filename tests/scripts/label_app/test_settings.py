@@ -48,6 +48,17 @@ def test_a_named_model_that_is_not_complete_stops_the_start(lib, bundles, name, 
     assert str(bundles / name / "configs") in str(stopped.value)
 
 
+def test_what_is_left_out_is_said_with_the_command_that_mends_it(lib, bundles):
+    uncalibrated, untrained = lib("served_models").left_out(bundles)
+    assert uncalibrated.startswith("uncalibrated is not served:")
+    assert "model.pt" not in uncalibrated
+    assert str(bundles / "uncalibrated" / "models" / "calibration.json") in uncalibrated
+    assert "run calibrating" in uncalibrated
+    assert untrained.startswith("untrained is not served:")
+    assert "run training" in untrained
+    assert "run calibrating" in untrained
+
+
 def test_an_unknown_model_is_named(lib, bundles):
     with pytest.raises(lib("errors").StartError, match="no bundle 'no_bundle' that can be served; found complete"):
         lib("served_models").find_models(bundles, "no_bundle")

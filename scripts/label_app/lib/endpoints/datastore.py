@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shutil
 import tempfile
@@ -36,7 +37,10 @@ async def add_image(
     params: Annotated[str, Form()] = "{}",
     image: str | None = None,
 ) -> dict[str, Any]:
-    """Keep an image, or the images of a patient as an archive; ``params`` are attributes of the patient."""
+    """Keep an image, or the images of a patient as an archive; ``params`` are attributes of the patient.
+
+    Another image under a name that is taken is refused: labels of the one would be those of the other.
+    """
     app = running_app()
     suffixes = sorted({suffix for model in app.models.values() for suffix in model.upload_suffixes})
     suffix = file_suffix(file.filename, suffixes)
@@ -51,6 +55,12 @@ async def add_image(
         if suffix == ARCHIVE and not zipfile.is_zipfile(place):
             raise RequestError("archive: cannot be read as ZIP")
         info = {**attributes, "user": user.username}
+        present = app.datastore().get_image_uri(image_id)
+        if present and Path(present).is_file():
+            if Path(present).suffix.lower() != suffix or not filecmp.cmp(present, place, shallow=False):
+                raise RequestError(f"image {image_id!r}: the datastore has another one of that name", 409)
+            app.datastore().update_image_info(image_id, info)
+            return {"image": image_id}
         return {"image": app.datastore().add_image(image_id, str(place), info)}
 
 

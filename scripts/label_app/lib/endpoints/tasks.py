@@ -97,6 +97,8 @@ def start_scoring(
 ) -> Any:
     """Score; ``params``: ``model``."""
     known = known_keys(params, SCORING)
+    if method not in (methods := running_app().info()["scoring"]):
+        raise RequestError(f"scoring {method[:100]!r}: expected one of {', '.join(methods)}", 404)
     if "model" in known:
         running_app().infer_task(known["model"])
     return scoring.run_method(method, known, run_sync)
