@@ -23,10 +23,12 @@ __all__ = [
     "label_counts",
     "mean_of_defined",
     "multilabel_metrics",
+    "multilabel_names",
     "sensitivity_score",
     "specificity_score",
     "validated_label_arrays",
     "weighted_label_auc",
+    "weighted_multilabel_metrics",
 ]
 
 Floats = NDArray[np.float64]
@@ -147,21 +149,35 @@ def multilabel_metrics(
         ValueError: if shapes do not fit or a value is not allowed.
     """
     truth, called, values = validated_label_arrays(labels, predictions, scores, classes)
-
-    def statistic(weights: Floats, *arrays: Floats) -> Floats:
-        counts = label_counts(weights, arrays[0], arrays[1][None])
-        columns = []
-        for metric in (f1_score, sensitivity_score, specificity_score):
-            per_label = metric(counts)[:, 0]
-            columns += [mean_of_defined(per_label)[:, None], per_label]
-        area = weighted_label_auc(weights, arrays[0], arrays[2])
-        return np.concatenate([*columns, mean_of_defined(area)[:, None], area], axis=1)
-
     interval = bootstrap_interval(
-        statistic, [truth, called, values], resamples=resamples, level=level, seed=seed, groups=groups
+        weighted_multilabel_metrics, [truth, called, values], resamples=resamples, level=level, seed=seed, groups=groups
     )
-    names = [f"{metric}_{name}" if name else f"macro_{metric}" for metric in PER_LABEL for name in ("", *classes)]
-    return {name: interval[index].to_json() for index, name in enumerate(names)}
+    return {name: interval[index].to_json() for index, name in enumerate(multilabel_names(classes))}
+
+
+def multilabel_names(classes: Sequence[str]) -> list[str]:
+    """Return the names of the metrics in the order of :func:`weighted_multilabel_metrics`."""
+    return [f"{metric}_{name}" if name else f"macro_{metric}" for metric in PER_LABEL for name in ("", *classes)]
+
+
+def weighted_multilabel_metrics(weights: Floats, *arrays: Floats) -> Floats:
+    """Return the metrics for each row of weights, a statistic for the bootstrap.
+
+    Args:
+        weights: ``(R, N)``.
+        *arrays: labels with 0, 1 or NaN, predictions and scores, ``(N, L)`` each.
+
+    Returns:
+        ``(R, 4 (1 + L))`` in the order of :func:`multilabel_names`; NaN where a metric is not defined.
+    """
+    labels, predictions, scores = arrays
+    counts = label_counts(weights, labels, predictions[None])
+    columns = []
+    for metric in (f1_score, sensitivity_score, specificity_score):
+        per_label = metric(counts)[:, 0]
+        columns += [mean_of_defined(per_label)[:, None], per_label]
+    area = weighted_label_auc(weights, labels, scores)
+    return np.concatenate([*columns, mean_of_defined(area)[:, None], area], axis=1)
 
 
 def validated_label_arrays(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.evaluation.unpaired_difference import unpaired_difference
 from shared.report.card.fields import is_unknown
+from shared.report.paired_runs import pair_runs
 from shared.report.runs import Run
 
 __all__ = ["ComparedRow", "Comparison", "compare"]
@@ -28,6 +29,7 @@ class ComparedRow:
         first: the number in the first run, as in its card; ``None`` where the run does not have it.
         second: in the second run.
         better: which direction is better; ``None`` for a number that describes.
+        paired: the difference with its paired interval, where both runs measured the same samples.
     """
 
     section: str
@@ -35,6 +37,7 @@ class ComparedRow:
     first: Mapping[str, Any] | None
     second: Mapping[str, Any] | None
     better: str | None
+    paired: Mapping[str, Any] | None = None
 
     @property
     def difference(self) -> float | None:
@@ -44,7 +47,10 @@ class ComparedRow:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the difference, from those of both runs; ``None`` where one has none."""
+        """95 % interval of the difference: paired, or from those of both runs; ``None`` where there is none."""
+        if self.paired is not None:
+            ends = self.paired["ci95"]
+            return None if not ends else (float(ends[0]), float(ends[1]))
         if self.difference is None or self.first is None or self.second is None:
             return None
         if not self.first["ci95"] or not self.second["ci95"]:
@@ -84,12 +90,14 @@ class Comparison:
         second: the run that is set against it.
         notes: what the runs have in common and in what they differ, in sentences.
         rows: every number that one of the runs has.
+        warnings: why intervals of a run are not to be trusted, in sentences.
     """
 
     first: Run
     second: Run
     notes: tuple[str, ...]
     rows: tuple[ComparedRow, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def exceeding(self) -> list[ComparedRow]:
@@ -103,7 +111,11 @@ class Comparison:
 
 
 def compare(first: Run, second: Run) -> Comparison:
-    """Set two runs side by side: results, and the five elements of interpretability over all samples."""
+    """Set two runs side by side: results, and the five elements of interpretability over all samples.
+
+    Results of the same samples are compared sample by sample, see :mod:`shared.report.paired_runs`.
+    """
+    paired = pair_runs(first, second)
     found = [dict(_numbers(run)) for run in (first, second)]
     rows = []
     for key in dict.fromkeys([*found[0], *found[1]]):
@@ -111,8 +123,11 @@ def compare(first: Run, second: Run) -> Comparison:
         section, title, better = next(entry for entry in entries if entry is not None)[:3]
         numbers_of = [None if entry is None else entry[3] for entry in entries]
         if any(entry is not None and entry["value"] is not None for entry in numbers_of):
-            rows.append(ComparedRow(section, title, numbers_of[0], numbers_of[1], better))
-    return Comparison(first, second, tuple(_notes(first, second)), tuple(rows))
+            row = ComparedRow(section, title, numbers_of[0], numbers_of[1], better)
+            rows.append(replace(row, paired=paired.of(key, row.difference)))
+    notes = (*_notes(first, second), paired.note)
+    warnings = tuple(f"{run.name}, {what}: {said}" for run in (first, second) for what, said in run.warnings.items())
+    return Comparison(first, second, notes, tuple(rows), warnings)
 
 
 _Entry = tuple[str, str, str | None, Mapping[str, Any]]
@@ -145,10 +160,7 @@ def _notes(first: Run, second: Run) -> Iterator[str]:
     elif hashes[0] != hashes[1]:
         yield "They were evaluated on different data lists: a difference may be one of the data, not of the models."
     else:
-        yield (
-            "They were evaluated on the same data list. Intervals of single runs take no account of that and make "
-            "those of differences wider than need be: what is not shown here may yet be there."
-        )
+        yield "They were evaluated on the same data list."
     weights = [_hashes(card["model"]["weights"]) for card in cards]
     if None not in weights and weights[0] == weights[1]:
         yield "Both have the same weights and calibration."

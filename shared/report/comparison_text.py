@@ -32,7 +32,7 @@ def _difference(row: ComparedRow) -> str:
     if row.difference is None:
         return ""
     ends = "" if row.interval is None else f" [{number(row.interval[0])}, {number(row.interval[1])}]"
-    return f"{signed(row.difference)}{ends}"
+    return f"{signed(row.difference)}{ends}{' paired' if ends and row.paired is not None else ''}"
 
 
 def _summary(comparison: Comparison) -> str:
@@ -48,6 +48,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     lines = ["# Two runs", "", f"- first: {markdown_text(comparison.first.name)}"]
     lines += [f"- second: {markdown_text(comparison.second.name)}", "", _summary(comparison)]
     lines += [f"\n{markdown_text(note)}" for note in comparison.notes]
+    lines += [f"\n**Warning.** {markdown_text(warning)}" for warning in comparison.warnings]
     parts: list[tuple[str, Sequence[ComparedRow]]] = [
         ("What exceeds its interval", comparison.exceeding),
         ("All numbers", comparison.rows),
@@ -66,6 +67,7 @@ def comparison_terminal(comparison: Comparison, all_rows: bool = False) -> str:
         all_rows: whether to list every number, or those only whose difference exceeds its interval.
     """
     lines = [f"first:  {comparison.first.name}", f"second: {comparison.second.name}", "", *comparison.notes, ""]
+    lines += [*(f"Warning: {warning}" for warning in comparison.warnings), ""] if comparison.warnings else []
     lines.append(_summary(comparison))
     rows = comparison.rows if all_rows else comparison.exceeding
     if rows:

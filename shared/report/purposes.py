@@ -1,36 +1,26 @@
 """Which explanation to use for which purpose, and how sure that is: one choice for each element of a run.
 
 A purpose is an element of interpretability, and a method is judged by one measure of it, the first in ``LEADING`` that
-was taken of at least one method of the run. Methods that failed a sanity check are never chosen; of one that is
-undecided in a check nothing is sure. The best of the others is chosen if it beats chance and, where controls say
-something, every control; what it cannot be told apart from is named.
+was taken of at least one method of the run; whether the next one would choose another stands beside it. Methods that
+failed a sanity check are never chosen; of one that is undecided in a check nothing is sure. The best of the others is
+chosen if it beats chance and, where controls say something, every control; what it cannot be told apart from is named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from shared.evaluation.interpretability.measures import ELEMENTS, MEASURES, Element, Measure
+from scipy.stats import spearmanr
+
+from shared.evaluation.interpretability.measures import ELEMENTS, Element, Measure
 from shared.evaluation.resampling_groups import MINIMUM_GROUPS
-from shared.evaluation.unpaired_difference import unpaired_difference
 from shared.report.card.undecided import undecided_checks
-from shared.report.elements import CHANCE_IS_IDEAL
+from shared.report.method_scores import LEADING, Lead, Score, scores
 from shared.report.runs import Run
 
-__all__ = ["LEADING", "PURPOSES", "Choice", "Score", "choices", "scores"]
+__all__ = ["PURPOSES", "Choice", "SecondMeasure", "choices"]
 
-#: The measure that a method is judged by, in the order of preference. Of where the cause lies it is one of the top of
-#: the ranking: maps that are zero on the background tie there, and an area under the curve counts each tie half. Of
-#: what a prediction rests on it is the share on the cause: the response to an altered cause is of few samples.
-LEADING: Mapping[Element, tuple[str, ...]] = {
-    "localization": ("rank_accuracy", "instance_ndcg", "localisation_auc", "instance_auc", "pointing_game"),
-    "visual_recognizability": ("noise_stability", "seed_stability"),
-    "physical_attribution": ("cause_share", "map_response", "distractor_share", "shortcut_share"),
-    "model_transparency": ("cascading_randomisation", "random_logit", "completeness_error"),
-    "actionability": ("insertion_auc", "deletion_auc", "aopc_r", "aupc_drop", "aupc_add"),
-}
 #: a control that looks at no network is as stable, and as unlike itself after randomisation, as can be
 CONTROLS_SAY_NOTHING = ("visual_recognizability", "model_transparency")
 PURPOSES: Mapping[Element, str] = {
@@ -42,39 +32,26 @@ PURPOSES: Mapping[Element, str] = {
 }
 
 
+#: fewer methods have no ranking to speak of
+MINIMUM_RANKED = 3
+
+
 @dataclass(frozen=True)
-class Score:
-    """A method by the leading measure of an element.
+class SecondMeasure:
+    """What a second measure of the same element says.
 
     Attributes:
-        method: as the card describes it.
-        entry: the number, as in the card; of several things that the measure was taken of, the worst.
+        measure: which.
+        best: the best method by it that is no control and failed no sanity check.
+        agreement: Spearman's correlation of the two measures' rankings of methods, controls and failed ones left out;
+            ``None`` for fewer than three methods, or where all tie.
+        methods: number of methods that both rank.
     """
 
-    method: Mapping[str, Any]
-    entry: Mapping[str, Any]
-
-    @property
-    def title(self) -> str:
-        """Name of the method."""
-        return str(self.method["title"])
-
-    def beats(self, other: Score, measure: Measure) -> bool | None:
-        """Whether it is better than another beyond the interval of the difference; ``None`` without intervals."""
-        if not self.entry["ci95"] or not other.entry["ci95"]:
-            return None
-        (own, own_ends), (theirs, their_ends) = (_sized(score.entry, measure) for score in (self, other))
-        low, high = unpaired_difference(theirs, their_ends, own, own_ends)[1]
-        return low > 0 if measure.better == "higher" else high < 0
-
-
-def _sized(entry: Mapping[str, Any], measure: Measure) -> tuple[float, Sequence[float]]:
-    """Return value and ends; of likeness that should not be there their sizes, whatever their sign."""
-    value, ends = float(entry["value"]), entry["ci95"]
-    if measure.name not in CHANCE_IS_IDEAL:
-        return value, ends
-    sizes = sorted(abs(end) for end in ends)
-    return abs(value), (0.0 if ends[0] <= 0 <= ends[1] else sizes[0], sizes[1])
+    measure: Measure
+    best: Score
+    agreement: float | None
+    methods: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +64,7 @@ class Choice:
         scores: of all methods, the best first; controls and failed ones among them.
         best: the best that is no control and failed no sanity check; ``None`` if there is none.
         undecided: titles of the sanity checks that the best neither passed nor failed.
+        second: what a second measure says; ``None`` where there is none.
     """
 
     element: Element
@@ -94,6 +72,7 @@ class Choice:
     scores: tuple[Score, ...]
     best: Score | None
     undecided: tuple[str, ...] = ()
+    second: SecondMeasure | None = None
 
     @property
     def purpose(self) -> str:
@@ -104,6 +83,14 @@ class Choice:
     def equals(self) -> list[Score]:
         """Other methods, neither control nor failed, that the best cannot be told apart from."""
         return [score for score in self._rivals() if not self._beats(score)]
+
+    @property
+    def runner_up(self) -> tuple[Score, Lead | None] | None:
+        """The next method that is neither control nor failed, and by how much the best is ahead of it."""
+        rivals = self._rivals()
+        if not rivals or self.best is None or self.measure is None:
+            return None
+        return rivals[0], self.best.lead(rivals[0], self.measure)
 
     @property
     def doubts(self) -> list[str]:
@@ -144,41 +131,28 @@ def choices(run: Run) -> list[Choice]:
     found = []
     for element in ELEMENTS:
         measure, measured = scores(run, element)
-        candidates = [score for score in measured if not score.method["control"] and not score.method["failed"]]
+        candidates = _candidates(measured)
         best = candidates[0] if candidates else None
         undecided = () if best is None else undecided_checks(run.card, best.method["name"])
-        found.append(Choice(element, measure, tuple(measured), best, undecided))
+        second = None if measure is None else _second(run, element, measure, candidates)
+        found.append(Choice(element, measure, tuple(measured), best, undecided, second))
     return found
 
 
-def scores(run: Run, element: Element, measures: Sequence[str] | None = None) -> tuple[Measure | None, list[Score]]:
-    """Return the leading measure of an element in this run, and every method by it, the best first.
-
-    Args:
-        run: whose methods are compared.
-        element: the element.
-        measures: in the order of preference, by default those of ``LEADING``.
-    """
-    (table,) = (table for table in run.card["elements"] if table["element"] == element)
-    rows = [row for row in table["rows"] if row["method"] and row["label"] is None and row["size"] is None]
-    for name in LEADING[element] if measures is None else measures:
-        of_methods: dict[str, list[Mapping[str, Any]]] = {}
-        for row in rows:
-            if row["measure"] == name and row["value"] is not None:
-                of_methods.setdefault(row["method"], []).append(row)
-        found = [Score(run.methods[method], _weakest(entries, name)) for method, entries in of_methods.items()]
-        if any(not score.method["control"] for score in found):
-            return MEASURES[name], sorted(found, key=lambda score: _rank(name, float(score.entry["value"])))
-    return None, []
+def _candidates(measured: Sequence[Score]) -> list[Score]:
+    """Return the methods that may be chosen, the best first."""
+    return [score for score in measured if not score.method["control"] and not score.method["failed"]]
 
 
-def _rank(measure: str, value: float) -> float:
-    """Return what is lowest for the best: likeness that should not be there is no less there with the sign turned."""
-    if measure in CHANCE_IS_IDEAL:
-        return abs(value)
-    return -value if MEASURES[measure].better == "higher" else value
-
-
-def _weakest(entries: Sequence[Mapping[str, Any]], measure: str) -> Mapping[str, Any]:
-    """Return the number; where a measure is taken of several things, the worst: it holds for all of them."""
-    return max(entries, key=lambda entry: _rank(measure, float(entry["value"])))
+def _second(run: Run, element: Element, first: Measure, candidates: Sequence[Score]) -> SecondMeasure | None:
+    names = LEADING[element][LEADING[element].index(first.name) + 1 :]
+    measure, measured = scores(run, element, names)
+    own = _candidates(measured)
+    if measure is None or not own:
+        return None
+    place = {score.method["name"]: rank for rank, score in enumerate(own)}
+    both = [score.method["name"] for score in candidates if score.method["name"] in place]
+    agreement = None
+    if len(both) >= MINIMUM_RANKED:
+        agreement = float(spearmanr(range(len(both)), [place[name] for name in both]).statistic)
+    return SecondMeasure(measure, own[0], agreement, len(both))

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from shared.evaluation.interpretability.measures import ELEMENT_TITLES, ELEMENTS
 from shared.report.card.fields import warning_of
 from shared.report.card.model_card import estimate_text
-from shared.report.formats import DASH
+from shared.report.formats import DASH, number
 from shared.report.markdown import markdown_table, markdown_text
-from shared.report.purposes import Choice, Score, choices
+from shared.report.method_scores import Score
+from shared.report.purposes import Choice, choices
 from shared.report.runs import Run
 from shared.report.wording import failed_in_words
 
@@ -19,20 +20,21 @@ READING = (
     "One measure stands for each purpose; values with 95 % intervals; of several things that it was taken of, the "
     "worst. Where the cause lies is judged by the top of the ranking (rank accuracy of maps, NDCG of instances): maps "
     "that are zero on the background tie there, and an area under the curve counts each tie half. What a prediction "
-    "rests on is judged by the share of the attribution on the cause. The element tables of each run hold the other "
-    "measures beside these. "
+    "rests on is judged by the share of the attribution on the cause. What the next measure of the same element says "
+    "stands beside it, with the rank correlation of the two orders of methods: where they disagree, the choice is "
+    "one of the measure too. The element tables of each run hold all measures. "
     "“Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
     "changes it, better than every control, beyond the interval of the difference, on ten samples at least. A method "
     "that failed a sanity check is never proposed; of one that a check neither passes nor fails, and of intervals that "
-    "are not to be trusted, nothing is sure. Methods of one bundle were measured on the same samples: what the "
-    "intervals tell apart is apart, what they do not may yet be."
+    "are not to be trusted, nothing is sure. Methods are compared on the same samples (“paired”) where explaining kept "
+    "their values; else by their intervals: what these tell apart is apart, what they do not may yet be."
 )
 
 
 def purposes_markdown(runs: Sequence[Run]) -> str:
     """Return two tables over all runs: the choice for each purpose, and all methods by their leading measures."""
     found = [(run, choices(run)) for run in runs]
-    header = ("bundle", "to see", "use", "measured by", "value", "how sure")
+    header = ("bundle", "to see", "use", "measured by", "value", "how sure", "by a second measure")
     chosen = [_chosen(run, choice) for run, of_run in found for choice in of_run]
     methods = [line for run, of_run in found for line in _methods(run, of_run)]
     titles = [ELEMENT_TITLES[element] for element in ELEMENTS]
@@ -56,9 +58,9 @@ def purposes_markdown(runs: Sequence[Run]) -> str:
 def _chosen(run: Run, choice: Choice) -> tuple[str, ...]:
     if choice.measure is None:
         (table,) = (table for table in run.card["elements"] if table["element"] == choice.element)
-        return run.name, choice.purpose, DASH, "", "", table["missing"] or "not measured"
+        return run.name, choice.purpose, DASH, "", "", table["missing"] or "not measured", ""
     if choice.best is None:
-        return run.name, choice.purpose, "none", choice.measure.title, "", "every method failed a sanity check"
+        return run.name, choice.purpose, "none", choice.measure.title, "", "every method failed a sanity check", ""
     use = choice.best.title if not choice.doubts else f"none (the best: {choice.best.title})"
     return (
         run.name,
@@ -67,7 +69,21 @@ def _chosen(run: Run, choice: Choice) -> tuple[str, ...]:
         choice.measure.title,
         _number(choice.best),
         _sure(choice, _warning(run) is not None),
+        _second(choice),
     )
+
+
+def _second(choice: Choice) -> str:
+    """Say whether a second measure of the element would choose the same method."""
+    second = choice.second
+    if second is None or choice.best is None:
+        return ""
+    agreement = (
+        "" if second.agreement is None else f" (rank correlation {second.agreement:.2f}, {second.methods} methods)"
+    )
+    if second.best.method["name"] == choice.best.method["name"]:
+        return f"the same by {second.measure.title}{agreement}"
+    return f"disagrees: {second.best.title} by {second.measure.title}, {_number(second.best)}{agreement}"
 
 
 def _warning(run: Run) -> str | None:
@@ -95,9 +111,19 @@ def _sure(choice: Choice, warned: bool) -> str:
         parts.insert(0, f"not sure{counted}: {', '.join(unsure)}")
     elif not choice.few:
         parts = [f"sure{counted}"]
+    parts += _next(choice)
     if choice.equals:
         parts.append(f"not told apart from {', '.join(score.title for score in choice.equals)}")
     return "; ".join([*parts, *left_out])
+
+
+def _next(choice: Choice) -> list[str]:
+    """Say by how much the best is ahead of the next method."""
+    if choice.runner_up is None or choice.runner_up[1] is None:
+        return []
+    score, lead = choice.runner_up
+    ends = f"[{number(lead.interval[0])}, {number(lead.interval[1])}]"
+    return [f"ahead of {score.title} by {number(lead.value)} {ends}{', paired' if lead.paired else ''}"]
 
 
 def _number(score: Score) -> str:

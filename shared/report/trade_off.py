@@ -6,29 +6,34 @@ Points from the tables of studies are in :mod:`shared.report.trade_off_study`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.data.errors import DataError
 from shared.evaluation.interpretability.measures import MEASURES
-from shared.report.card.fields import is_unknown, warning_of
+from shared.report.card.fields import is_unknown
 from shared.report.card.undecided import undecided_checks
-from shared.report.purposes import LEADING, Score, scores
+from shared.report.method_scores import LEADING, Score, scores
 from shared.report.runs import Run, name_runs
 
 __all__ = ["Model", "Point", "TradeOff", "trade_off_of_runs"]
 
 #: what a result that knows nothing reaches, of results whose chance level does not depend on the data
 RESULT_CHANCE = {"roc_auc": 0.5, "macro_roc_auc": 0.5, "roc auc": 0.5}
+OWN_SAMPLES = (
+    "Explanations are measured on samples that the model predicts rightly: not on the same ones for every model, so "
+    "that chance levels may differ."
+)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A number with its 95 % interval and what chance reaches, ``None`` where there is none."""
+    """A number with its 95 % interval, what chance reaches and the number of samples, ``None`` where unknown."""
 
     value: float
     interval: tuple[float, float] | None
     chance: float | None = None
+    n: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def trade_off_of_runs(runs: Sequence[Run], named: bool = False) -> list[TradeOff
     found = []
     for bundle in dict.fromkeys(str(run.card["bundle"]) for run in runs):
         same = [run for run in runs if run.card["bundle"] == bundle]
-        same = same if named else name_runs(same)
+        same = same if named else [replace(run, name=_short(run.name, bundle)) for run in name_runs(same)]
         headlines = [_headline(run) for run in same]
         titles = sorted({str(entry["title"]) for entry in headlines})
         if len(titles) > 1:
@@ -142,6 +147,12 @@ def trade_off_of_runs(runs: Sequence[Run], named: bool = False) -> list[TradeOff
         models = [_model(run, entry, name) for run, entry in zip(same, headlines, strict=True)]
         found.append(TradeOff(bundle, titles[0], MEASURES[name].title, tuple(models), tuple(_notes(same))))
     return found
+
+
+def _short(name: str, bundle: str) -> str:
+    """Leave out the bundle, which stands above: ``cells (eval_2)`` is ``eval_2`` among runs of ``cells``."""
+    within = name.removeprefix(f"{bundle} (")
+    return name if within == name else within.removesuffix(")")
 
 
 def _common_measure(runs: Sequence[Run]) -> str:
@@ -176,12 +187,9 @@ def _why_missing(run: Run, measure: str) -> str:
 
 
 def _notes(runs: Sequence[Run]) -> list[str]:
-    """Return what must be known of all intervals."""
-    found = []
-    for run in runs:
-        drawn = {"result": run.card["data"].get("resampled"), "explanations": run.card.get("elements_resampled")}
-        found += [f"{run.name}, {what}: {said}" for what, entry in drawn.items() if (said := warning_of(entry))]
-    return found
+    """Return what must be known of the comparison, and of all intervals."""
+    found = [OWN_SAMPLES] if len(runs) > 1 else []
+    return found + [f"{run.name}, {what}: {said}" for run in runs for what, said in run.warnings.items()]
 
 
 def _headline(run: Run) -> Mapping[str, Any]:
@@ -196,4 +204,4 @@ def _headline(run: Run) -> Mapping[str, Any]:
 
 def _point(entry: Mapping[str, Any], chance: float | None) -> Point:
     interval = None if not entry["ci95"] else (float(entry["ci95"][0]), float(entry["ci95"][1]))
-    return Point(float(entry["value"]), interval, chance)
+    return Point(float(entry["value"]), interval, chance, entry.get("n"))

@@ -36,7 +36,8 @@ def trade_off_header(trade_off: TradeOff) -> tuple[str, str, str, str, str]:
 def _written(point: Point) -> str:
     ends = "" if point.interval is None else f" [{number(point.interval[0])}, {number(point.interval[1])}]"
     chance = "" if point.chance is None else f", chance {number(point.chance)}"
-    return f"{number(point.value)}{ends}{chance}"
+    n = "" if point.n is None else f", N = {point.n}"
+    return f"{number(point.value)}{ends}{chance}{n}"
 
 
 def trade_off_part(trade_off: TradeOff, name: str) -> dict[str, Any]:

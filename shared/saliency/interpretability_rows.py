@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.evaluation.interpretability.file import not_measured, row
+from shared.evaluation.interpretability.measures import COMPARED
+from shared.evaluation.paired_samples import by_sample
 from shared.saliency.base import Sign
 from shared.saliency.map_arrays import pixel_rows
 from shared.saliency.map_measures import map_measures
@@ -113,6 +115,7 @@ def measure_rows(
     groups: ArrayLike | None = None,
     seed: int = 0,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    ids: Sequence[int] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of measures that were taken of each sample: overall, for each class, and by size of the lesion.
 
@@ -126,6 +129,8 @@ def measure_rows(
         groups: donor or patient of each sample ``(B,)``; whole groups are resampled.
         seed: seed of the bootstrap.
         parameters: of measures, by name.
+        ids: what tells the samples from those that other methods of the same file are measured on; by default their
+            places. Of the measures that methods are compared by, the values of all samples are kept beside the mean.
 
     Raises:
         ValueError: if a measure is unknown, or labels, sizes or groups are not as many as the samples.
@@ -138,6 +143,9 @@ def measure_rows(
         summary = summarise_quality(part, groups=None if drawn is None else drawn[chosen], seed=seed)
         for measure, entry in summary.items():
             stated = {"parameters": dict((parameters or {}).get(measure, {}))} if measure in (parameters or {}) else {}
+            if not place and measure in COMPARED and entry["value"] is not None:
+                own = range(n) if ids is None else ids
+                stated["samples"] = by_sample(own, per_sample[measure]["value"], drawn)
             rows.append(row(measure, _explained(measure, entry, place) | stated, name, **place))
     return rows
 

@@ -22,7 +22,7 @@ __all__ = ["FILE", "not_measured", "read_interpretability", "row", "write_interp
 FILE = "interpretability.json"
 
 FORMAT = 1
-_ENTRY = ("value", "ci95", "chance", "n", "n_without_mask", "reason", "parameters", "undefined_resamples")
+_ENTRY = ("value", "ci95", "chance", "n", "n_without_mask", "reason", "parameters", "undefined_resamples", "samples")
 _SIZES = ("small", "medium", "large")
 
 
@@ -40,8 +40,9 @@ def row(
     Args:
         measure: a key of :data:`~shared.evaluation.interpretability.measures.MEASURES`.
         entry: ``value``, ``ci95`` and as far as they apply ``chance``, ``n``, ``n_without_mask``, ``reason`` and
-            ``parameters``, as :func:`shared.evaluation.bootstrap.interval_entry` and the quality measures give them;
-            other keys are left out.
+            ``parameters``, as :func:`shared.evaluation.bootstrap.interval_entry` and the quality measures give them,
+            and the values of single ``samples`` (:func:`shared.evaluation.paired_samples.by_sample`); other keys are
+            left out.
         method: explanation method, by its key in the config; ``None`` for a number of the model.
         label: class that the samples are of; ``None`` for all.
         size: tertile of lesion size, ``small``, ``medium`` or ``large``; ``None`` for all.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["ELEMENTS", "ELEMENT_TITLES", "MEASURES", "Better", "Element", "Measure", "measures_of"]
+__all__ = ["COMPARED", "ELEMENTS", "ELEMENT_TITLES", "MEASURES", "Better", "Element", "Measure", "measures_of"]
 
 Element = Literal[
     "localization", "visual_recognizability", "physical_attribution", "model_transparency", "actionability"
@@ -238,6 +238,12 @@ MEASURES: Mapping[str, Measure] = _named(
         "ROC AUC of known outliers against samples of the known classes.", of_method=False,
     ),
 )  # fmt: skip
+
+#: By these, methods are compared sample by sample: the file keeps their values of all samples.
+COMPARED = frozenset({
+    "rank_accuracy", "instance_ndcg", "localisation_auc", "instance_auc", "noise_stability", "cause_share",
+    "insertion_auc", "deletion_auc", "aopc_r", "aupc_drop",
+})  # fmt: skip
 
 
 def measures_of(element: Element, names: Iterable[str] = MEASURES) -> list[Measure]:

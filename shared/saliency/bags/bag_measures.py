@@ -99,7 +99,7 @@ class BagMeasures:
             return [not_measured(measure, NO_TRUTH, name) for measure in (*RANKING, "cause_share")]
         shares = np.array([_share(self._values[name][index], self._truth[index]) for index in known])
         found: MapQuality = {"cause_share": {"value": shares[:, 0], "chance": shares[:, 1]}}
-        rows = measure_rows(name, found, groups=self._groups_of(known), seed=self.seed)
+        rows = measure_rows(name, found, groups=self._groups_of(known), seed=self.seed, ids=known)
         return rows + self._from_quality(name, RANKING, known, NO_TRUTH, {})
 
     def _perturbation(self, name: str) -> list[dict[str, Any]]:
@@ -132,6 +132,7 @@ class BagMeasures:
                 groups=self._groups_of(indices),
                 seed=self.seed,
                 parameters={measure: parameters} if parameters else None,
+                ids=indices,
             )
         return rows
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from shared.evaluation.predictions import predictions_table, write_predictions
 from shared.report.comparison import compare
 from shared.report.comparison_text import comparison_html, comparison_markdown, comparison_terminal
+from shared.report.sources import read_sources
 from tests.shared.report.html_page import Page
 from tests.shared.report.run_cards import element_row, entry, run
 
@@ -104,3 +109,72 @@ def test_the_terminal_shows_what_exceeds_and_all_on_request():
     assert "macro f1" not in comparison_terminal(found)
     assert "macro f1" in comparison_terminal(found, all_rows=True)
     assert "1 of 2 differences exceed" in comparison_terminal(found)
+
+
+def _with_predictions(given, folder, scores, donors=False):
+    """Give a run the predictions of 60 samples, and the metrics that they have."""
+    labels = np.arange(60) % 2
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    predicted = scores > 0.5
+    table = predictions_table(
+        ids=[f"s{place:02d}" for place in range(60)],
+        classes=["a", "b"],
+        logits=np.log(probabilities),
+        probabilities=probabilities,
+        predictions=["ab"[int(call)] for call in predicted],
+        confidence=np.abs(2 * scores - 1),
+        decisions=["accept"] * 60,
+        reasons=[""] * 60,
+        labels=["ab"[label] for label in labels],
+        extra={"donor": [f"d{place % 20}" for place in range(60)]} if donors else None,
+    )
+    folder.mkdir()
+    write_predictions(folder / "predictions.csv", table)
+    value = float((predicted == labels).mean())
+    (number,) = given.card["results"]["numbers"]
+    number |= entry(value, value - 0.1, value + 0.1)
+    return replace(given, sources=read_sources(folder))
+
+
+@pytest.mark.parametrize(
+    ("drawn", "donors", "said", "marked"),
+    [
+        ({"by": "sample", "n": 60}, False, "on the same 60 samples, samples resampled", True),
+        ({"by": "donor", "n": 20}, True, "on the same 60 samples, donors resampled", True),
+        ({"by": "donor", "n": 20}, False, "does not say the donor of a sample", False),
+    ],
+)
+def test_runs_of_the_same_samples_are_compared_sample_by_sample(tmp_path, drawn, donors, said, marked):
+    """The second is right on six samples more, and wrong on no other: apart, though the two intervals overlap."""
+    truth = np.arange(60) % 2
+    right = np.arange(60) >= 20
+    better = np.arange(60) >= 14
+    runs = []
+    for name, correct in (("first", right), ("second", better)):
+        given = run(name, {"accuracy": entry(0.5, 0.4, 0.6)})
+        given.card["data"]["resampled"] = drawn
+        scores = np.where(correct, truth * 0.8 + 0.1, 0.9 - truth * 0.8)
+        runs.append(_with_predictions(given, tmp_path / name, scores, donors))
+    found = compare(*runs)
+    (row,) = found.rows
+    assert row.difference == pytest.approx(0.1)
+    assert any(said in note for note in found.notes)
+    assert row.verdict == ("second better" if marked else "no difference shown")
+    assert ("] paired" in comparison_terminal(found, all_rows=True)) == marked
+    # a number that is another than the predictions give is not taken for it
+    runs[1].card["results"]["numbers"][0]["value"] = 0.9
+    assert compare(*runs).rows[0].paired is None
+
+
+def test_the_warning_of_few_donors_stands_wherever_the_comparison_does():
+    first, second = (run(name, {"accuracy": entry(0.5, 0.4, 0.6)}) for name in ("first", "second"))
+    first.card["data"]["resampled"] = {"by": "sample", "n": 60, "warning": "the samples are of 3 donors"}
+    second.card["elements_resampled"] = {"by": "sample", "n": 9, "warning": "the samples are of 2 donors"}
+    found = compare(first, second)
+    said = [
+        "first, result: These intervals are not to be trusted as they stand: the samples are of 3 donors.",
+        "second, explanations: These intervals are not to be trusted as they stand: the samples are of 2 donors.",
+    ]
+    assert list(found.warnings) == said
+    for text in (Page(comparison_html(found)).text, comparison_markdown(found), comparison_terminal(found)):
+        assert all(warning in text for warning in said)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from shared.evaluation.paired_samples import by_sample
 from shared.report.purposes import choices
 from shared.report.purposes_text import purposes_markdown
 from tests.shared.report.run_cards import element_row, entry, run
@@ -129,7 +132,8 @@ def test_the_tables_say_what_to_use_and_how_sure():
     unsure = _localized((0.6, 0.4, 0.8), (0.5, 0.3, 0.7), verdict="not told apart", name="chests", failed=["grad_cam"])
     text = purposes_markdown([sure, unsure])
     value = "0.800 \\[0.780, 0.820\\], chance 0.500"
-    assert f"| cells | where the cause lies | lime | Localisation AUC | {value} | sure (N = 40) |" in text
+    ahead = "ahead of grad cam by 0.100 \\[0.072, 0.128\\]"
+    assert f"| cells | where the cause lies | lime | Localisation AUC | {value} | sure (N = 40); {ahead} |  |" in text
     line = next(line for line in text.splitlines() if line.startswith("| chests | where the cause lies"))
     assert "| none (the best: lime) |" in line
     assert "not: not told apart from chance, does not beat random map (N = 40)" in line
@@ -137,7 +141,8 @@ def test_the_tables_say_what_to_use_and_how_sure():
     assert "grad cam" not in line
     assert text.count("Likeness 0.9 is not below 0.5.") == 1
     assert (
-        "| cells | what changes the prediction when it is taken away or put in | \u2013 |  |  | not measured |" in text
+        "| cells | what changes the prediction when it is taken away or put in | \u2013 |  |  | not measured |  |"
+        in text
     )
 
 
@@ -147,8 +152,8 @@ def test_intervals_that_are_not_to_be_trusted_make_nothing_sure():
     warned = replace(found, name="few donors", card={**found.card, "elements_resampled": drawn})
     text = purposes_markdown([found, warned])
     lines = [line for line in text.splitlines() if "where the cause lies |" in line]
-    assert lines[0].endswith("| sure (N = 40) |")
-    assert lines[1].endswith("| not sure (N = 40): intervals not to be trusted, see the warning |")
+    assert "| sure (N = 40);" in lines[0]
+    assert "| not sure (N = 40): intervals not to be trusted, see the warning;" in lines[1]
     said = "These intervals are not to be trusted as they stand: the samples are of 3 donors."
     assert f"- **Warning.** few donors: {said}\n\n| bundle" in text
     assert text.count("**Warning.**") == 1
@@ -164,7 +169,7 @@ def test_a_control_that_fails_is_as_expected():
 def test_few_samples_are_not_called_sure():
     rows = [element_row("instance_auc", "lime", entry(0.9, 0.85, 0.95, chance=0.5, n=4) | {"against_chance": "better"})]
     (line,) = (line for line in purposes_markdown([run(rows=rows)]).splitlines() if "where the cause lies |" in line)
-    assert line.endswith("| shown on 4 samples only |")
+    assert line.endswith("| shown on 4 samples only |  |")
 
 
 def test_a_better_method_that_failed_is_named():
@@ -185,4 +190,76 @@ def test_what_a_sanity_check_does_not_decide_is_never_sure(likeness, sure):
     rows.append(element_row("random_logit", "lime", entry(*likeness) | {"parameters": {"limit": 0.5}}))
     (line,) = (line for line in purposes_markdown([run(rows=rows)]).splitlines() if "where the cause lies |" in line)
     assert "| lime |" in line
-    assert line.endswith(f"| {sure} |")
+    assert line.endswith(f"| {sure} |  |")
+
+
+def _sampled(values, shift):
+    """A run with values of 40 samples, of which two methods find the same ones hard."""
+    generator = np.random.default_rng(0)
+    common = generator.normal(size=40) * 0.1
+    samples = {
+        "lime": by_sample(range(40), values[0] + common + generator.normal(size=40) * 0.01),
+        "grad_cam": by_sample(range(40), values[1] + common + generator.normal(size=40) * 0.01 + shift),
+    }
+    rows = [
+        {"measure": "rank_accuracy", "method": name, "value": float(np.mean(part["values"])), "samples": part}
+        for name, part in samples.items()
+    ]
+    means = [row["value"] for row in rows]
+    given = run(
+        rows=[
+            element_row("rank_accuracy", name, entry(mean, mean - 0.05, mean + 0.05))
+            for name, mean in zip(samples, means, strict=True)
+        ]
+    )
+    sources = SimpleNamespace(interpretability={"rows": rows})
+    return replace(given, sources=sources), means
+
+
+def test_methods_are_compared_on_the_same_samples():
+    """Intervals of both overlap; sample by sample, one is better than the other everywhere."""
+    given, means = _sampled((0.60, 0.56), 0.0)
+    found = _choice(given)
+    score, lead = found.runner_up
+    assert (score.title, lead.paired, lead.shown) == ("grad cam", True, True)
+    assert lead.value == pytest.approx(means[0] - means[1], abs=1e-5)
+    assert found.equals == []
+    text = purposes_markdown([given])
+    assert f"ahead of grad cam by {means[0] - means[1]:.3f}"[:27] in text
+    assert "], paired" in text.replace("\\", "")
+    unpaired = _choice(replace(given, sources=None))
+    assert (unpaired.runner_up[1].paired, unpaired.runner_up[1].shown) == (False, False)
+    assert [score.title for score in unpaired.equals] == ["grad cam"]
+
+
+def test_where_low_is_good_a_lead_is_positive():
+    rows = [
+        element_row("deletion_auc", name, entry(value, value - 0.02, value + 0.02))
+        for name, value in (("lime", 0.3), ("grad_cam", 0.5))
+    ]
+    _, lead = _choice(run(rows=rows), "actionability").runner_up
+    assert lead.value == pytest.approx(0.2)
+    assert lead.interval == pytest.approx((0.2 - 0.02 * 2**0.5, 0.2 + 0.02 * 2**0.5))
+
+
+def test_a_second_measure_that_disagrees_is_named():
+    methods = ("lime", "grad_cam", "saliency", "random_map")
+    first, second = (0.9, 0.8, 0.7, 0.1), (0.5, 0.6, 0.7, 0.9)
+    rows = [
+        element_row(measure, name, entry(value, value - 0.05, value + 0.05))
+        for measure, values in (("rank_accuracy", first), ("localisation_auc", second))
+        for name, value in zip(methods, values, strict=True)
+    ]
+    given = run(rows=rows, methods=methods)
+    found = _choice(given).second
+    # the control is highest by it, and does not count
+    assert (found.measure.name, found.best.title, found.agreement, found.methods) == (
+        "localisation_auc",
+        "saliency",
+        -1.0,
+        3,
+    )
+    said = "disagrees: saliency by Localisation AUC, 0.700 \\[0.650, 0.750\\] (rank correlation -1.00, 3 methods)"
+    assert said in purposes_markdown([given])
+    agreeing = run(rows=[{**row, "value": first[methods.index(row["method"])]} for row in rows], methods=methods)
+    assert "the same by Localisation AUC (rank correlation 1.00, 3 methods)" in purposes_markdown([agreeing])
