@@ -28,7 +28,8 @@ class ExplanationFiles:
 
     A sample is described by its entry in the index: ``id``, ``label`` and ``kind`` (``None`` where there is none),
     ``prediction``, ``target`` (the class that is explained), ``confidence`` and ``decision``. Where several classes of
-    one sample are explained, each has an entry and ``folder``, a name of its own for its files.
+    one sample are explained, each has an entry and ``folder``, a name of its own for its files. ``pixel_size_mm``
+    (height and width), where an entry has it, is what the file of that sample says, and goes before ``pixel_size_um``.
 
     Args:
         output_dir: the paths in the index are relative to it.
@@ -149,9 +150,8 @@ class ExplanationFiles:
             boxes=boxes,
             pixel_size_um=self.pixel_size_um,
         )
-        size_mm = 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000
         description = f"{method}: {entry['target']}"
-        write_map(self.output_dir / nifti, attribution, pixel_size_mm=size_mm, description=description)
+        write_map(self.output_dir / nifti, attribution, pixel_size_mm=self._size_mm(entry), description=description)
         return {"overlay_png": overlay, "layer_png": layer, "limit": limit, "nifti": nifti}
 
     def write_classes(self, entry: Mapping[str, Any], method: str, maps: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -172,8 +172,8 @@ class ExplanationFiles:
             # classes are numbered: their names may be no file names
             layer, nifti = (self._name(entry, f"{method}_class{place}{ending}") for ending in ("_layer.png", ".nii.gz"))
             limit = write_map_layer(self.output_dir / layer, attribution)
-            size_mm = 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000
-            write_map(self.output_dir / nifti, attribution, pixel_size_mm=size_mm, description=f"{method}: {label}")
+            size_mm, description = self._size_mm(entry), f"{method}: {label}"
+            write_map(self.output_dir / nifti, attribution, pixel_size_mm=size_mm, description=description)
             written[label] = {"layer_png": layer, "limit": limit, "nifti": nifti}
         return written
 
@@ -201,6 +201,13 @@ class ExplanationFiles:
 
     def _name(self, entry: Mapping[str, Any], file: str) -> str:
         return f"{FOLDER}/{safe_name(entry.get('folder') or entry['id'])}/{file}"
+
+    def _size_mm(self, entry: Mapping[str, Any]) -> float | tuple[float, float]:
+        """Return the size of a pixel in mm, 1 where it is not known."""
+        if entry.get("pixel_size_mm"):
+            height, width = entry["pixel_size_mm"]
+            return height, width
+        return 1.0 if self.pixel_size_um is None else self.pixel_size_um / 1000
 
     def _grey(self, image: np.ndarray) -> np.ndarray:
         return self.low + (self.high - self.low) * image

@@ -19,7 +19,7 @@ from pydicom.uid import UID
 
 from shared.data.errors import DataError
 
-__all__ = ["HEADER", "DicomHeader", "header_of", "is_dicom", "read_dicom", "read_header"]
+__all__ = ["HEADER", "DicomHeader", "header_of", "is_dicom", "read_dicom", "read_header", "read_pixel_size"]
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _TEXTS = ("PatientID", "PatientAge", "PatientSex", "ViewPosition", "SOPInstanceUID", "StudyInstanceUID")
@@ -94,6 +94,24 @@ def header_of(content: Dataset) -> DicomHeader:
         age=_age(text["PatientAge"]),
         sex=sex if sex in ("F", "M") else None,
     )
+
+
+def read_pixel_size(path: str | os.PathLike[str]) -> tuple[float, float] | None:
+    """Return the height and width of a pixel in mm, None where the file does not state them.
+
+    PixelSpacing, which may be calibrated to the patient, comes before ImagerPixelSpacing, which is that on the detector
+    (PS3.3, 10.7.1.3).
+
+    Raises:
+        DataError: if the file is missing or no DICOM file.
+    """
+    names = ("PixelSpacing", "ImagerPixelSpacing")
+    content = _read(Path(path), stop_before_pixels=True, specific_tags=list(names))
+    for name in names:
+        said = content.get(name)
+        if said is not None and len(said) == 2 and min(float(size) for size in said) > 0:
+            return float(said[0]), float(said[1])
+    return None
 
 
 def read_dicom(path: str | os.PathLike[str]) -> NDArray[np.float32]:

@@ -193,6 +193,8 @@ class FindingExplainer:
         for index, original in zip(chosen, originals, strict=True):
             for finding in plan.shown.get(index, []):
                 entry = self._entry(index, finding, table.iloc[index])
+                if original.pixel_size_mm is not None:
+                    entry["pixel_size_mm"] = list(original.pixel_size_mm)
                 known = self._known(index, finding, original)
                 entry["image_png"] = self.files.write_image(entry, original.grey, **known)
                 entry["view"] = self.files.write_view(entry, original.grey, **known)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from scripts.chest_image import read_chest_image
+from scripts.dicom import is_dicom, read_pixel_size
 from scripts.network_input import window
 from scripts.placement import Placement
 from shared.data.arrays import read_image
@@ -27,11 +29,13 @@ class OriginalImage:
         grey: grey values in [0, 1] ``(H, W)``.
         placement: how the image lies in the network's input.
         truth: bit image ``(H, W)``; ``None`` if nothing is known.
+        pixel_size_mm: height and width of a pixel, mm; ``None`` where the file does not state them.
     """
 
     grey: NDArray[np.float32]
     placement: Placement
     truth: NDArray[np.uint8] | None
+    pixel_size_mm: tuple[float, float] | None = None
 
     @classmethod
     def read(
@@ -64,7 +68,8 @@ class OriginalImage:
                     f"{image.shape} of {path}; prepare the data anew"
                 )
         placement = Placement((image.shape[0], image.shape[1]), image_size, mode)
-        return cls(window(image, percentiles), placement, bits)
+        size = read_pixel_size(path) if is_dicom(Path(path)) else None
+        return cls(window(image, percentiles), placement, bits, size)
 
     def mask(self, bit: int) -> NDArray[np.bool_] | None:
         """Return where a bit of the truth is set ``(H, W)``; ``None`` if it is not known or nowhere."""

@@ -83,6 +83,26 @@ def explain(scripts, records, tmp_path):
     return run
 
 
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.1], "PixelSpacing": [0.4, 0.3]}, (0.4, 0.3)),
+        ({"ImagerPixelSpacing": [0.2, 0.1]}, (0.2, 0.1)),
+        ({}, (1, 1)),
+    ],
+)
+def test_maps_lie_on_the_grid_of_a_dicom_image(explain, records, write_dicom, tmp_path, elements, expected):
+    write_dicom(tmp_path / "a.dcm", 3, **elements)
+    records[:] = [{"id": "a", "label": [1, 0, 0, 0, 0], "image": str(tmp_path / "a.dcm")}]
+    explain()
+    maps = [nibabel.load(path) for path in sorted((tmp_path / "eval").rglob("*.nii.gz"))]
+    assert maps
+    for one in maps:
+        assert one.shape == (40, 48, 1)
+        down, right = one.affine @ [1, 0, 0, 0], one.affine @ [0, 1, 0, 0]
+        assert (np.linalg.norm(down), np.linalg.norm(right)) == pytest.approx(expected)
+
+
 def test_maps_lie_on_the_grid_of_the_image(explain, tmp_path):
     index = explain()
     assert [sample["target"] for sample in index["samples"]] == [
