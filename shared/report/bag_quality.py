@@ -41,6 +41,7 @@ class BagQuality:
         bags: number of positive and of negative bags.
         tumour_share: of an instance above which it is positive.
         lesions: number of lesions behind the FROC.
+        froc_slides: number of slides behind it, with and without lesions.
         not_measured: why there are no perturbation measures.
     """
 
@@ -50,6 +51,7 @@ class BagQuality:
     bags: tuple[int, int]
     tumour_share: float | None
     lesions: int | None
+    froc_slides: int | None
     not_measured: str
 
     def measures(self, rows: Sequence[QualityRow]) -> list[str]:
@@ -79,6 +81,7 @@ def read_bag_quality(sources: Sources) -> BagQuality | None:
         bags=(_count(slides, "positive", where), _count(slides, "negative", where)),
         tumour_share=None if share is None else read_number(share, f"{where}.tumour_share"),
         lesions=None if froc is None else froc.n,
+        froc_slides=_froc_slides(table, where),
         not_measured=str(table.get("not_measured") or ""),
     )
 
@@ -103,6 +106,15 @@ def _curves(table: Mapping[str, Any], where: str) -> dict[str, dict[str, list[fl
             numbers = [read_number(point, f"{place}.{kind}") for point in points]
             curves.setdefault(method, {})[kind] = numbers
     return curves
+
+
+def _froc_slides(table: Mapping[str, Any], where: str) -> int | None:
+    """Return of how many slides the FROC is, the same for all methods; ``None`` where that is not said."""
+    for method, entries in read_table(table.get("positive") or {}, f"{where}.positive").items():
+        slides = read_table(entries.get("froc") or {}, f"{where}.positive.{method}.froc").get("slides")
+        if slides is not None:
+            return int(read_number(slides, f"{where}.positive.{method}.froc.slides"))
+    return None
 
 
 def _count(slides: Mapping[str, Any], kind: str, where: str) -> int:

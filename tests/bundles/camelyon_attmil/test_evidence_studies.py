@@ -313,6 +313,13 @@ def test_slides_are_drawn_anew_when_the_code_that_draws_them_changes(scripts, mo
     first = module.drawing_name({"seed": 3})
     assert first == module.drawing_name({"seed": 3})
     assert len({first, module.drawing_name({"seed": 4}), module.drawing_name({"seed": 3, "kinds": ["micro"]})}) == 3
+    original = module.ConfigParser.load_config_file(str(module.CONFIG))
+    for key, value, same in (("fractions", {"training": 1.0}, True), ("mpp", 0.25, False)):
+        monkeypatch.setattr(
+            module.ConfigParser, "load_config_file", lambda path, key=key, value=value: {**original, key: value}
+        )
+        assert (module.drawing_name({"seed": 3}) == first) == same
+    monkeypatch.setattr(module.ConfigParser, "load_config_file", lambda path: original)
     monkeypatch.setattr(module, "code_sha256", lambda modules: "of other code")
     assert module.drawing_name({"seed": 3}) != first
 

@@ -82,7 +82,7 @@ def quality():
         }
 
     positive = {name: entries(0.1 * place) for place, name in enumerate(METHODS)}
-    positive["attention"]["froc"] = {"value": 0.625, "ci95": [0.5, 0.75], "n": 14, "sensitivity": {"0.25": 0.5}}
+    positive["attention"]["froc"] = {"value": 0.625, "ci95": [0.5, 0.75], "n": 14, "slides": 23, "sensitivity": {"0.25": 0.5}}
     falling = np.linspace(1, 0, 101).tolist()
     return {
         "positive": positive,
@@ -183,7 +183,7 @@ def test_readers_give_the_numbers_of_the_file(eval_dir):
     assert blank.size_mm is None
     found = read_bag_quality(sources)
     assert found.measures(found.positive) == ["aupc_drop", "aopc_r", "instance_ndcg", "froc"]
-    assert (found.bags, found.lesions) == ((9, 6), 14)
+    assert (found.bags, found.lesions, found.froc_slides) == ((9, 6), 14, 23)
 
 
 def test_a_page_of_many_slides_shows_the_first_and_says_so(tmp_path):

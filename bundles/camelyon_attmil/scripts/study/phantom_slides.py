@@ -30,6 +30,11 @@ NORMAL = "none"
 SECTION = "training"
 FOLDER = "phantom_slides"
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "prepare.json"
+#: keys of ``prepare.json`` that decide the same; the others are about other data, labels and sections
+DRAWING_KEYS = (
+    *("mpp", "stride", "tissue_share", "weights", "batch_size"),
+    *("tissue", "tiling", "network", "encoder", "extraction", "phantom"),
+)
 #: what decides what is on the slides, which tiles are taken and what their features are
 DRAWING_CODE = (
     "scripts.phantom",
@@ -67,7 +72,7 @@ def phantom_folder(
 ) -> Path:
     """Return the folder of the slides and their features; they are made if no study has made the same ones.
 
-    The same means: by the same arguments, the same ``prepare.json`` and the same code (:data:`DRAWING_CODE`). What runs
+    The same means: by the same arguments, settings (:data:`DRAWING_KEYS`) and code (:data:`DRAWING_CODE`). What runs
     made of features of older code is not reused either, for their recipes hold the hash of the feature files.
 
     Args:
@@ -121,9 +126,10 @@ def drawing_name(drawing: Mapping[str, Any]) -> str:
     Args:
         drawing: see :func:`phantom_folder`.
     """
+    config = ConfigParser.load_config_file(str(CONFIG))
     whole = {
         "drawing": dict(drawing),
-        "config": ConfigParser.load_config_file(str(CONFIG)),
+        "config": {key: config[key] for key in DRAWING_KEYS},
         "code": code_sha256(DRAWING_CODE),
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
