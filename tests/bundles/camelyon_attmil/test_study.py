@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
@@ -158,6 +159,16 @@ def test_from_data_to_table(scripts, run, write_data, tmp_path, study):
         row = rows[(rows["data"] == title["data"]) & (rows["network"] == title["network"])]
         expected = ((found.logits > 0) == (found.labels == 1)).mean()
         assert float(row["value"].iloc[0]) == pytest.approx(expected)
+        # paired with attention: the same held-out bags, the same repeats
+        if model != "attention":
+            paired = table[(table["section"] == "Paired differences") & (table["measure"] == "to attention")]
+            paired = paired[(paired["data"] == title["data"]) & (paired["network"] == title["network"])]
+            both = (found.logits, results.found[condition, "attention"].logits)
+            if study == "mnist-bags":
+                values = [[roc_auc_score(found.labels, row) for row in logits] for logits in both]
+            else:
+                values = [((logits > 0) == (found.labels == 1)).mean(axis=1) for logits in both]
+            assert float(paired["value"].iloc[0]) == pytest.approx(np.subtract(*values).mean())
     pictures = {"mil-classic": 1, "mnist-bags": 2, "colon": 2}[study]
     assert len(list((tmp_path / "out").glob("*.png"))) == pictures
     assert (tmp_path / "out" / "table.html").read_text().count("data:image/png;base64,") == pictures

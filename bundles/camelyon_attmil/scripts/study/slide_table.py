@@ -19,7 +19,7 @@ from scripts.study.phantom_slides import KINDS, NORMAL
 from scripts.study.results import BagResults, HeldOutBags
 from shared.evaluation.classification import weighted_roc_auc
 from shared.study.measures import Estimate
-from shared.study.table import Cell, Picture, Row, Section, Table
+from shared.study.table import DASH, Cell, Picture, Row, Section, Table
 
 __all__ = ["SPECIFICITY", "TITLES", "build_table", "by_kind", "over_seeds", "shown_kinds"]
 
@@ -173,12 +173,11 @@ def _planted_rows(results: BagResults) -> list[Row]:
             area = over_seeds(values, settings.test_bags)
             # beyond 0 and 1 there is nothing
             cells: dict[str, Cell] = {"ROC AUC": replace(area, low=max(area.low, 0.0), high=min(area.high, 1.0))}
-            for other in REFERENCES:
-                if other in areas and model != other:
-                    both = min(len(values), len(areas[other]))
-                    difference = values[:both] - areas[other][:both]
-                    title = settings.models[other]["title"]
-                    cells[f"difference to {title}"] = over_seeds(difference, settings.test_bags)
+            for other in (other for other in REFERENCES if other in areas):
+                both = min(len(values), len(areas[other]))
+                heading = f"difference to {settings.models[other]['title']}"
+                difference = values[:both] - areas[other][:both]
+                cells[heading] = DASH if other == model else over_seeds(difference, settings.test_bags)
             rows.append(Row({"evidence": conditions["title"], "network": settings.models[model]["title"]}, cells))
     return rows
 

@@ -14,7 +14,7 @@ from scripts.study.published import PUBLISHED
 from scripts.study.results import BagResults, HeldOutBags
 from scripts.study.settings import BagStudySettings
 from shared.study.measures import Estimate
-from shared.study.table import Cell, Picture, Row, Section, Table
+from shared.study.table import DASH, Cell, Picture, Row, Section, Table
 
 __all__ = ["build_table"]
 
@@ -153,20 +153,24 @@ def _paired_rows(results: BagResults, words: Wording) -> list[Row]:
         return weighted_bag_metrics(weights, positive, logits)[:, column]
 
     rows = []
-    for (condition, model), found in results.found.items():
-        cells: dict[str, Cell] = {
-            f"to {settings.models[other]['title']}": paired_difference(
-                statistic, found, results.found[condition, other], settings.resamples, seeds=words.interval == OVER_BOTH
-            )
-            for other in REFERENCES
-            if other != model and (condition, other) in results.found
-        }
-        if cells:
-            names = {
-                "data": settings.conditions[condition]["title"],
-                "network": settings.models[model]["title"],
+    for condition in settings.conditions:
+        there = {model: found for (other, model), found in results.found.items() if other == condition}
+        references = [model for model in REFERENCES if model in there]
+        for model, found in there.items():
+            cells: dict[str, Cell] = {
+                f"to {settings.models[other]['title']}": DASH
+                if other == model
+                else paired_difference(
+                    statistic, found, there[other], settings.resamples, seeds=words.interval == OVER_BOTH
+                )
+                for other in references
             }
-            rows.append(Row(names, cells))
+            if len(there) > 1 and cells:
+                names = {
+                    "data": settings.conditions[condition]["title"],
+                    "network": settings.models[model]["title"],
+                }
+                rows.append(Row(names, cells))
     return rows
 
 
