@@ -15,6 +15,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from shared.calibration.calibration_file import write_calibration
+from shared.calibration.calibration_records import SOURCE_SECTION, fitted_on
 from shared.calibration.confidence import DEFINITION, chance_corrected_confidence
 from shared.calibration.decision_fits import deferral_entries, sensitivity_entry
 from shared.calibration.outlier_detector import OutlierDetector
@@ -36,9 +37,11 @@ STATISTICS_FILE = "outlier_statistics.npz"
 class CalibrationFitter:
     """Ignite handler that fits on what an evaluation of training and validation samples collected.
 
-    The temperature and both thresholds come from the validation samples, the outlier statistics from the training
-    samples (without augmentation); no outlier is used. Writes ``calibration.json`` and, beside it,
-    ``outlier_statistics.npz``.
+    The temperature and both thresholds come from the validation samples, or those of a section ``calibration`` that
+    stand in their place (:func:`~shared.calibration.calibration_records.records_to_calibrate`), the outlier statistics
+    from the training samples (without augmentation); no outlier is used. ``fitted_on`` in the file says which it were,
+    and whether guarantees are nominal since the same samples chose the epoch of the weights. Writes
+    ``calibration.json`` and, beside it, ``outlier_statistics.npz``.
 
     Validation samples that are all classified right, or no better than by chance, have no best temperature. The
     calibration is written all the same, ``temperature.bound`` says so, and a warning is logged: the temperature then
@@ -168,10 +171,11 @@ class CalibrationFitter:
         Returns:
             The content of the calibration file, but for the statistics' file and the provenance, and the detector.
         """
+        split = str(validation.records[0].get(SOURCE_SECTION, "validation"))
         fitting, accepting, divided_by = self._halves(validation)
         fit = fit_temperature(fitting.outputs["logits"], _labels(fitting), at_bound="conservative")
         if fit.caveat:
-            self.logger.warning(f"validation: {fit.caveat}")
+            self.logger.warning(f"{split}: {fit.caveat}")
         detector = self._detector(training, fitting, fit.temperature)
         confidence, wrong, kept = self._kept(accepting, fit.temperature, detector)
         threshold = self._acceptance(confidence[kept], wrong[kept])
@@ -180,7 +184,8 @@ class CalibrationFitter:
             "weights_sha256": sha256_file(self.weights_file),
             "classes": self.classes,
             "monte_carlo": {"samples": self.samples, "seed": self.seed},
-            "temperature": {**fit.to_dict(), "split": "validation"},
+            "fitted_on": fitted_on(split, len(validation.records)),
+            "temperature": {**fit.to_dict(), "split": split},
             "confidence": {
                 "definition": DEFINITION,
                 "minimum": self.minimum_confidence,
@@ -192,10 +197,10 @@ class CalibrationFitter:
                 "risk": threshold.risk if threshold else None,
                 "risk_bound": threshold.risk_bound if threshold else None,
                 "n": len(wrong),
-                "split": "validation",
+                "split": split,
                 "divided_by": divided_by,
             },
-            "sensitivity": self._sensitivity(validation if self.samples == 1 else accepting, fit.temperature),
+            "sensitivity": self._sensitivity(validation if self.samples == 1 else accepting, fit.temperature, split),
             "deferral": deferral_entries(confidence, wrong, kept, self.deferral_risks),
             "outlier": {
                 "threshold": detector.threshold,
@@ -268,11 +273,13 @@ class CalibrationFitter:
                 f"{len(validation.records)} validation samples: {error}"
             ) from error
 
-    def _sensitivity(self, collected: CollectedOutputs, temperature: float) -> dict[str, Any] | None:
+    def _sensitivity(self, collected: CollectedOutputs, temperature: float, split: str) -> dict[str, Any] | None:
         if self.target_sensitivity is None:
             return None
         probability = apply_temperature(collected.outputs["logits"], temperature)[:, 1]
-        return sensitivity_entry(probability, collected.records, self.classes, self.target_sensitivity, self.group_key)
+        return sensitivity_entry(
+            probability, collected.records, self.classes, self.target_sensitivity, self.group_key, split
+        )
 
     def _acceptance(self, confidence: np.ndarray, wrong: np.ndarray) -> ThresholdFit | None:
         if len(confidence) == 0:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.calibration.calibration_records import chose_epoch
 from shared.calibration.risk_control import cases_needed, fit_sensitivity
 from shared.calibration.selective_threshold import fit_threshold
 from shared.data.errors import DataError
@@ -24,20 +25,22 @@ def sensitivity_entry(
     classes: Sequence[str],
     target: float,
     group_key: str | None,
+    split: str = "validation",
 ) -> dict[str, Any]:
     """Fit the threshold for a wanted sensitivity (:func:`~shared.calibration.risk_control.fit_sensitivity`).
 
     Args:
         probability: calibrated, of the second of two classes, ``(N,)``.
-        records: the N validation records, with ``label``.
+        records: the N records that are fitted on, with ``label``.
         classes: names of both classes.
         target: sensitivity wanted.
         group_key: key of the records that says which belong together; single samples count where one has none.
+        split: section that the records are of. If it also chose the epoch of the weights, the guarantee is nominal.
 
     Returns:
         JSON types: ``class``, ``target``, ``reached`` and, if so, the numbers of the fit; otherwise ``threshold`` None
         and the ``reason``, which is also logged; ``by``, what counts as a case, and ``n_needed``, how many positive
-        ones the target takes at least.
+        ones the target takes at least; ``split`` and ``nominal``.
     """
     labels = np.array([record["label"] for record in records])
     named = [None if group_key is None else record.get(group_key) for record in records]
@@ -46,7 +49,8 @@ def sensitivity_entry(
         "class": classes[1],
         "target": target,
         "by": "sample" if groups is None else group_key,
-        "split": "validation",
+        "split": split,
+        "nominal": chose_epoch(split),
         "n_needed": cases_needed(1 - target),
     }
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
-from shared.data.splits import check_group_disjoint
+from shared.data.splits import CALIBRATION, check_group_disjoint
 
 __all__ = [
     "GROUP_KEYS",
@@ -28,7 +28,7 @@ __all__ = [
 
 PATH_KEYS = ("image", "truth")
 GROUP_KEYS = ("donor", "patient")
-SPLITS = ("training", "validation", "test")
+SPLITS = ("training", "validation", CALIBRATION, "test")
 
 
 def write_datalist(
@@ -104,7 +104,7 @@ def load_section(
     """Return the records of one section with absolute paths.
 
     A datalist that was edited by hand is checked again for what preparing had made sure of: labels name classes, and
-    no group is in two of the sections ``training``, ``validation`` and ``test``.
+    no group is in two of the sections ``training``, ``validation``, ``calibration`` and ``test``.
 
     Args:
         datalist_path: the datalist's JSON file.
@@ -112,8 +112,7 @@ def load_section(
         keys_with_paths: keys of a record whose value is a path or a list of paths; a record may lack them.
         require_files: refuse a section whose files are not all there. Otherwise its records are returned as they are,
             for :func:`shared.data.integrity.check_records` to leave out those whose image is missing.
-        group_key: key of the records' group, or several; each is checked where all records of the three sections have
-            it.
+        group_key: key of the records' group, or several; each is checked where all records of these sections have it.
 
     Returns:
         One dictionary per record, in the order of the file. Empty if the section is.

@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from shared.data.errors import DataError
 
-__all__ = ["check_group_disjoint", "split_by_group", "split_records"]
+__all__ = ["CALIBRATION", "check_group_disjoint", "split_by_group", "split_records", "with_calibration"]
+
+#: section that only calibrating sees, where there is one
+CALIBRATION = "calibration"
 
 # bounds the memory of one round of shuffles to some 100 MB whatever the number of groups and classes
 _ELEMENTS_PER_ROUND = 4_000_000
@@ -98,6 +101,32 @@ def split_records(
         [record[group_key] for record in records], [record[label_key] for record in records], fractions, seed
     )
     return {name: [dict(records[index]) for index in chosen] for name, chosen in indices.items()}
+
+
+def with_calibration(fractions: Mapping[str, float], share: float) -> dict[str, float]:
+    """Return fractions with a section for calibrating besides, for which all others shrink alike.
+
+    What is fitted on samples that also chose the epoch of the weights has nominal guarantees; such a section has no
+    part in training.
+
+    Args:
+        fractions: share of each section, by its name.
+        share: of the section ``calibration``; 0 leaves the fractions as they are.
+
+    Raises:
+        DataError: if the share is not in [0, 1), or there is such a section already.
+
+    Example:
+        >>> with_calibration({"training": 0.75, "validation": 0.25}, 0.2)
+        {'training': 0.6, 'validation': 0.2, 'calibration': 0.2}
+    """
+    if not 0 <= share < 1:
+        raise DataError(f"calibration_share: found {share}, expected a share of all samples, in [0, 1)")
+    if share == 0:
+        return dict(fractions)
+    if CALIBRATION in fractions:
+        raise DataError(f"fractions name the section '{CALIBRATION}': give its share there or as calibration_share")
+    return {**{name: float(np.round(part * (1 - share), 12)) for name, part in fractions.items()}, CALIBRATION: share}
 
 
 def check_group_disjoint(sections: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> None:

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.feature_export import EXPORT_LAYOUTS, check_layouts, export_features
 from scripts.feature_extraction import FeatureExtraction, feature_path
 from scripts.feature_file import FeatureAttributes, check_same_encoder
 from scripts.feature_layouts import read_features
 from scripts.slide import Slide
 from scripts.source_slide import Layout, SourceSlide
 from scripts.work_division import Processes
-from shared.data.datalist import write_datalist
+from shared.data.datalist import load_section, write_datalist
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion, write_excluded
 from shared.data.layouts import recognise
@@ -56,6 +57,8 @@ class Preparation:
         published: whether slides that were published as test stay in the section ``test``, and the others are divided
             between ``training`` and ``validation``; otherwise all are divided.
         seed: seed of the split.
+        feature_layouts: of other programs (``clam``, ``trident``, ``stamp``) in which the features are written besides,
+            each below ``features_<layout>``; also of a data set that is prepared already.
     """
 
     classes: Sequence[str]
@@ -65,6 +68,10 @@ class Preparation:
     features: str | os.PathLike[str] | None = None
     published: bool = True
     seed: int = 0
+    feature_layouts: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_layouts(self.feature_layouts)
 
     def __call__(
         self,
@@ -97,7 +104,7 @@ class Preparation:
                 "published": self.published,
                 "seed": self.seed,
             },
-            written=("datalist.json", "excluded.csv", "features"),
+            written=("datalist.json", "excluded.csv", "features", *(f"features_{layout}" for layout in EXPORT_LAYOUTS)),
             sections=(*self.fractions, UNLABELLED),
         )
         with Processes.of_torchrun() as processes:
@@ -114,6 +121,8 @@ class Preparation:
                 records, unusable = self._records(slides, source, output, processes, progress)
                 if processes.first:
                     self._finish(folder, name, layout, records, [*excluded, *unusable])
+            if processes.first:
+                self._export(folder)
             processes.wait()
         return Summary.read(folder.datalist, "patient", ("tiles",), reused, NOUNS)
 
@@ -191,6 +200,17 @@ class Preparation:
         write_datalist(folder.datalist, sections, self.classes, info, KEYS_WITH_PATHS)
         folder.finish()
 
+    def _export(self, folder: PreparedFolder) -> None:
+        """Write the features in the layouts of other programs.
+
+        Raises:
+            DataError: if features do not say what a layout needs.
+        """
+        for layout in self.feature_layouts:
+            for section in (*self.fractions, UNLABELLED):
+                for record in load_section(folder.datalist, section, KEYS_WITH_PATHS, require_files=False):
+                    export_features(record["features"], folder.output / f"features_{layout}", layout, record.get("mpp"))
+
     def _divide(self, records: _Records) -> dict[str, _Records]:
         """Return the records of each section."""
         test = [record for record in records if record["published"] == "test"]
@@ -200,7 +220,9 @@ class Preparation:
             others = {name: share for name, share in self.fractions.items() if name != "test"}
             fractions = {name: share / sum(others.values()) for name, share in others.items()}
             rest = [record for record in records if record["published"] != "test"]
-            divided = {**split_records(rest, fractions, "patient", seed=self.seed), "test": test}
+            # slides to test on alone, as of another site: nothing is divided
+            divided = split_records(rest, fractions, "patient", seed=self.seed) if rest else {key: [] for key in others}
+            divided = {**divided, "test": test}
         return {name: [_without(record) for record in section] for name, section in divided.items()}
 
     def _reading(self, name: str, layout: Layout) -> dict[str, Any]:

@@ -203,7 +203,8 @@ def calibration_fitted(card: Mapping[str, Any]) -> str | None:
     """What was fitted for a site, and what it changed."""
     words = " ".join(_of(card, "calibration", "words") or [])
     fitted = _of(card, "calibration", "fitted")
-    return words or (fitted and "Probabilities and thresholds were fitted on validation samples (calibration.json).")
+    section = (_of(card, "calibration", "fitted", "fitted_on") or {}).get("section", "validation") if fitted else ""
+    return words or (fitted and f"Probabilities and thresholds were fitted on {section} samples (calibration.json).")
 
 
 def subgroup_results(card: Mapping[str, Any]) -> str | None:

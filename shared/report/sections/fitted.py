@@ -78,17 +78,21 @@ def fitted_in_words(sources: Sources) -> list[str]:
     Raises:
         DataError: if a number of the calibration file is none.
     """
-    sentences = _acceptance(*sources.fitted("confidence"))
+    basis, _ = sources.fitted("fitted_on")
+    split = str(basis.get("section") or "validation")
+    sentences = _acceptance(*sources.fitted("confidence"), split)
     outlier, where = sources.fitted("outlier")
     if outlier.get("kept") is not None:
         kept = percent(read_number(outlier["kept"], f"{where}.kept"))
         asked = outlier.get("inliers_kept")
         wanted = "" if asked is None else f" ({percent(read_number(asked, f'{where}.inliers_kept'))} were aimed at)"
-        sentences.append(f"Not rejected: {kept} of the validation samples{wanted}.")
+        sentences.append(f"Not rejected: {kept} of the {split} samples{wanted}.")
+    if basis.get("note"):
+        sentences.append(f"Fitted on the section {split}: {basis['note']}.")
     return sentences
 
 
-def _acceptance(fitted: Mapping[str, Any], where: str) -> list[str]:
+def _acceptance(fitted: Mapping[str, Any], where: str, split: str) -> list[str]:
     if fitted.get("target_risk") is None or "reached" not in fitted:
         return []
 
@@ -97,9 +101,9 @@ def _acceptance(fitted: Mapping[str, Any], where: str) -> list[str]:
 
     target = percent(value("target_risk"))
     if not fitted["reached"]:
-        return [f"Target risk of {target} not reached on the validation samples: nothing is accepted."]
+        return [f"Target risk of {target} not reached on the {split} samples: nothing is accepted."]
     sentence = (
-        f"Accepted from a confidence of {number(value('accept'))}: on the validation samples {percent(value('risk'))} "
+        f"Accepted from a confidence of {number(value('accept'))}: on the {split} samples {percent(value('risk'))} "
         f"of the accepted are wrong (target {target}), at a coverage of {percent(value('coverage'))}."
     )
     if fitted.get("guarantee") is None:

@@ -41,6 +41,8 @@ def sensitivity_section(sources: Sources) -> dict[str, Any] | None:
         "target": whole_percent(value("target")),
         "miss_rate": whole_percent(1 - value("target")),
         "by": str(table.get("by")),
+        "split": str(table.get("split") or "validation"),
+        "nominal": table.get("nominal"),
         "n_positive": int(value("n_positive")),
         "n_groups": int(value("n_groups")),
         "n_needed": int(value("n_needed")),
@@ -64,14 +66,14 @@ def sensitivity_section(sources: Sources) -> dict[str, Any] | None:
         "level": whole_percent(value("level")),
         "sensitivity": at.get("sensitivity"),
         "specificity": at.get("specificity"),
-        "verdict": _verdict(at.get("sensitivity"), value("target")),
+        "verdict": _verdict(at.get("sensitivity"), value("target"), section["split"]),
         "counts": counts.tolist(),
         "figure": confusion_figure(counts, [other, positive], "cmsens"),
     }
     return section
 
 
-def _verdict(measured: Estimate | None, target: float) -> str:
+def _verdict(measured: Estimate | None, target: float, split: str) -> str:
     """Say how the measured sensitivity lies to the target, by its interval."""
     if measured is None or measured.value is None:
         return ""
@@ -80,7 +82,7 @@ def _verdict(measured: Estimate | None, target: float) -> str:
     low, high = measured.interval
     wanted = f"the {whole_percent(target)} wanted"
     if high < target:
-        return f"below {wanted}: these cases are not like the validation ones"
+        return f"below {wanted}: these cases are not like the {split} ones"
     return f"above {wanted}" if low > target else f"agrees with {wanted}"
 
 

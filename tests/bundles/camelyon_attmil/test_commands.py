@@ -8,14 +8,28 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import openslide
 import pandas as pd
 import pytest
+import tifffile
 import torch
+from PIL import Image
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tests.bundles.commands import BundleCommands, assert_equal_states, folders, last_line, read, run
+from tests.bundles.commands import (
+    REPOSITORY,
+    BundleCommands,
+    assert_equal_states,
+    folders,
+    last_line,
+    options,
+    read,
+    run,
+)
 from tests.bundles.exported import assert_export_predicts_alike
 from tests.bundles.packaged import assert_package_runs
+from tests.oracles.asap import read_annotations
+from tests.oracles.qupath import read_objects
 
 # slides of 1.3 mm at 1 µm to a pixel
 PHANTOM = {
@@ -153,6 +167,59 @@ def test_inference_equals_evaluation_on_a_prepared_set_on_features_and_on_slides
         np.testing.assert_allclose(inferred[column], evaluated.loc[inferred.index, column], atol=2e-4, err_msg=name)
         left_out = pd.read_csv(output / "excluded.csv")["item"].tolist()
         assert left_out == ([] if name == "prepared" else ["cut"])
+
+
+def test_the_real_slide_from_preparing_to_explanations(trained, real_slide, tmp_path):
+    """A scanner's own file, judged by a network that knows phantoms only: all files lie where they should on it."""
+    source, output = tmp_path / "source", tmp_path / "eval"
+    source.mkdir()
+    (source / "slides.csv").write_text(f"slide,label,part\n{real_slide},normal,test\n")
+    script = [str(REPOSITORY / "scripts" / "prepare.py"), "camelyon_attmil", "--source", str(source)]
+    settings = {"output": tmp_path / "data", "mpp": 1, "tile_size": 128, "readers": 0}
+    run([*script, *options(settings)], tmp_path)
+    common = {"ckpt_dir": trained / "models", **NETWORK}
+    said = []
+    for name, given in (("prepared", tmp_path / "data"), ("slide", real_slide)):
+        given_options = {"dataset_dir": given, "output_dir": tmp_path / name, "prepare_overrides#readers": 0}
+        run(command("inferring", ["inference"], **common, **given_options), tmp_path)
+        said.append(pd.read_csv(tmp_path / name / "predictions.csv", keep_default_na=False))
+    assert said[0]["id"].tolist() == said[1]["id"].tolist() == ["CMU-1-Small-Region"]
+    assert said[0]["probability_tumour"].item() == pytest.approx(said[1]["probability_tumour"].item(), abs=1e-6)
+    explained = {"dataset_dir": tmp_path / "data", "output_dir": output, "shown_tiles": 2}
+    run(command("explaining", ["inference", "explain"], **common, **explained), tmp_path)
+    (sample,) = read(output, "explanations/index.json")["samples"]
+    entry, slide = sample["methods"]["exact_shapley"], sample["slide"]
+    assert (slide["missing"], slide["size_px"]) == ("", [2220, 2967])
+    table = pd.read_csv(output / slide["instances_csv"])
+    with openslide.OpenSlide(real_slide) as real, openslide.OpenSlide(output / entry["tiff"]) as colours:
+        mpp = float(real.properties["openslide.mpp-x"])
+        step = float(colours.properties["openslide.mpp-x"])
+        with tifffile.TiffFile(output / entry["ome_tiff"]) as file:
+            values = file.series[0].asarray()
+            assert file.is_ome
+            assert f'PhysicalSizeX="{step:.4f}'[:-1] in file.ome_metadata
+        assert colours.dimensions == values.shape[::-1]
+        for found, length in zip(colours.dimensions, real.dimensions, strict=True):
+            assert 0 <= found * step - length * mpp < step * 1.001
+        for row in table.to_dict("records"):
+            middle = [int((row[axis] + row["tile_size"] / 2) * mpp / step) for axis in "yx"]
+            assert values[tuple(middle)] == pytest.approx(row["exact_shapley"], rel=1e-5)
+        # the gallery shows the slide's own pixels, and the view the whole of it
+        for tile in (*slide["highest"], *slide["lowest"]):
+            side = round(table["tile_size"][0])
+            region = real.read_region((tile["x"], tile["y"]), 0, (side, side)).convert("RGB").resize((128, 128))
+            picture = np.asarray(Image.open(output / tile["image_png"]).convert("RGB"), dtype=float)
+            assert np.abs(picture - np.asarray(region)).mean() < 8
+        view = Image.open(output / slide["view"]["image_png"]).convert("RGB")
+        whole = np.asarray(real.get_thumbnail(real.dimensions).convert("RGB").resize(view.size), dtype=float)
+        assert np.abs(whole - np.asarray(view)).mean() < 8
+    objects, _ = read_objects((output / slide["tiles_geojson"]).read_text(encoding="utf-8"))
+    assert {one.roi.bounds[:2] for one in objects} == set(zip(table["x"], table["y"], strict=True))
+    annotations, groups = read_annotations(output / entry["asap_xml"])
+    assert {one.group for one in annotations} == set(groups)
+    corners = np.array([corner for one in annotations for corner in one.coordinates])
+    assert corners.min() >= 0
+    assert (corners.max(axis=0) <= slide["size_px"]).all()
 
 
 def test_an_export_predicts_alike(trained, data, bundle_scripts):

@@ -318,6 +318,17 @@ def test_a_sensitivity_out_of_reach_accepts_nothing_as_the_other_class(files):
         make_fitter(files, target_sensitivity=0.9)
 
 
+@pytest.mark.parametrize("source", ["validation", "calibration"])
+def test_it_says_which_samples_it_was_fitted_on_and_whether_they_chose_the_epoch(files, source):
+    training, fitted = make_section("training", 60, 0), make_section("validation", 80, 1)
+    for record in fitted.records:
+        record["source_section"] = source
+    content = calibrate(files, joined(training, fitted))
+    assert content["fitted_on"]["section"] == source
+    assert (content["fitted_on"]["n"], content["fitted_on"]["nominal"]) == (80, source == "validation")
+    assert content["temperature"]["split"] == content["confidence"]["split"] == source
+
+
 def test_missing_and_too_few_samples_are_named(files):
     with pytest.raises(DataError, match="no validation samples"):
         calibrate(files, make_section("training", 30, 0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
-from shared.data.splits import check_group_disjoint, split_by_group, split_records
+from shared.data.splits import check_group_disjoint, split_by_group, split_records, with_calibration
 
 FRACTIONS = {"training": 0.7, "validation": 0.2, "test": 0.1}
 
@@ -145,3 +145,20 @@ def test_one_patient_in_two_splits_is_refused_by_name():
         check_group_disjoint(sections, "donor")
     with pytest.raises(DataError, match="record 1 of section 'training' has no 'patient'"):
         check_group_disjoint(sections, "patient")
+
+
+def test_a_section_for_calibrating_shrinks_the_others_alike():
+    fractions = {"training": 0.6, "validation": 0.2, "test": 0.2}
+    found = with_calibration(fractions, 0.25)
+    assert found == pytest.approx({"training": 0.45, "validation": 0.15, "test": 0.15, "calibration": 0.25})
+    assert with_calibration(fractions, 0) == fractions
+    groups = [f"p{i}" for i in range(40)]
+    split = split_by_group(groups, [i % 2 for i in range(40)], found)
+    assert {name: len(indices) for name, indices in split.items()} == {
+        "training": 18, "validation": 6, "test": 6, "calibration": 10
+    }  # fmt: skip
+    for share in (-0.1, 1, float("nan")):
+        with pytest.raises(DataError, match=r"calibration_share: found .*in \[0, 1\)"):
+            with_calibration(fractions, share)
+    with pytest.raises(DataError, match="give its share there or as calibration_share"):
+        with_calibration(found, 0.1)
