@@ -164,7 +164,7 @@ class DicomWriter:
             )
         except DataError:
             raise
-        except (ValueError, TypeError, KeyError) as error:  # of highdicom, which writes nothing invalid
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # of highdicom, which writes nothing invalid
             raise DataError(
                 f"{self.images.records[place]['image']}: no valid DICOM result can take over its header ({error}); "
                 "correct the header where the image is archived"

@@ -337,6 +337,13 @@ def test_only_images_that_cannot_be_read(route, tmp_path):
     assert (tmp_path / "routing.csv").is_file()
 
 
+def test_what_headers_do_not_say_may_be_taken_for_granted(route, tmp_path):
+    archive = Failing([film("frontal", BodyPartExamined="", ViewPosition="")])
+    assert route(archive, tmp_path)[FILMS["frontal"]].state == "left_out"
+    settings = {"unstated_body_part": "keep", "prepare_overrides#unknown_view": "keep"}
+    assert route(archive, tmp_path, **settings)[FILMS["frontal"]].state == "stored"
+
+
 def test_a_model_that_is_not_there_is_said_before_anything_is_fetched(route, tmp_path):
     with pytest.raises(DataError, match=r"calibration\.json: no such file; run calibrating"):
         route(Failing([film("frontal")]), tmp_path / "out", ckpt_dir=str(tmp_path))
