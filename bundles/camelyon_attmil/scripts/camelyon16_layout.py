@@ -151,7 +151,10 @@ def _exclusion(path: Path, source: Path, reason: str) -> Exclusion:
 
 
 def _slides(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in SLIDE_SUFFIXES)
+    # a hidden file is what an interrupted copy or drawing left behind
+    return sorted(
+        path for path in folder.glob("*") if path.suffix.lower() in SLIDE_SUFFIXES and not path.name.startswith(".")
+    )
 
 
 def _reference(source: Path) -> Path | None:

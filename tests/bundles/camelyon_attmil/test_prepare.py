@@ -175,8 +175,11 @@ def test_camelyon16_without_reference_or_row(preparation, scripts, write_stained
     with pytest.raises(DataError, match=r"reference\.csv: no such file"):
         preparation()(tmp_path, tmp_path / "out", progress=False)
     (tmp_path / "testing" / "reference.csv").write_text("image,class,type,metastasis\ntest_001,Tumor,IDC,Micro\n")
+    # cut off while it was written
+    (tmp_path / "training" / "normal" / ".normal_009-x7.tif").write_bytes(b"II*")
     slides, excluded = scripts("camelyon16_layout").Camelyon16Layout().read(tmp_path)
-    assert [(slide.identity, slide.label, slide.kind) for slide in slides][-1] == ("test_001", 1, "micro")
+    found = [(slide.identity, slide.label, slide.kind) for slide in slides]
+    assert found == [("normal_001", 0, None), ("test_001", 1, "micro")]
     assert [item.item for item in excluded] == ["test_002"]
     (tmp_path / "testing" / "reference.csv").write_text("test_001,Tumor\ntest_002,benign\n")
     with pytest.raises(DataError, match="row 2 has the class 'benign'"):
@@ -333,3 +336,35 @@ def test_the_real_slide_end_to_end(preparation, scripts, real_slide, tmp_path):
     assert (bag.coords % 256 == 0).all()
     assert bag.attributes.mpp == pytest.approx(0.499)
     assert bag.attributes.slide_size == (2220, 2967)
+
+
+def test_the_encoder_of_the_settings_says_its_network_and_weights(preparation):
+    encoder = preparation("encoder")
+    made = "monai.networks.nets.resnet.ResNet(block='basic', layers=[1, 1, 1, 1], block_inplanes=[2, 2, 2, 4], "
+    assert encoder.name.startswith(made)
+    assert encoder.name.endswith(f"feed_forward=False), weights {encoder.sha256[:12]}")
+    assert preparation("encoder", **{"encoder#name": "another name"}).name == "another name"
+
+
+def test_slides_for_testing_alone_need_no_training_slides(preparation, table_source, tmp_path):
+    """A data set of another site, on which a network is measured."""
+    source = tmp_path / "source"
+    source.mkdir()
+    table = pd.read_csv(table_source / "slides.csv").assign(part="test")
+    table["slide"] = [str(table_source / name) for name in table["slide"]]
+    table[["slide", "label", "part"]].head(2).to_csv(source / "slides.csv", index=False)
+    preparation()(source, tmp_path / "out", progress=False)
+    content = read_datalist(tmp_path / "out" / "datalist.json")
+    assert {name: len(content[name]) for name in HALVES} == {name: 2 * (name == "test") for name in HALVES}
+
+
+def test_a_calibration_section_and_other_layouts(preparation, table_source, tmp_path):
+    thirds = {"training": 0.5, "validation": 0.5}
+    settings = {"fractions": thirds, "calibration_share": 0.5, "feature_layouts": ["stamp", "clam"], "published": False}
+    preparation(**settings)(table_source, tmp_path, progress=False)
+    content = read_datalist(tmp_path / "datalist.json")
+    counts = {name: len(content[name]) for name in ("training", "validation", "calibration")}
+    assert counts["calibration"] == counts["training"] + counts["validation"] > 0
+    names = sorted(record["id"] for name in counts for record in content[name])
+    assert sorted(file.stem for file in (tmp_path / "features_stamp").glob("*.h5")) == names
+    assert sorted(file.stem for file in (tmp_path / "features_clam" / "pt_files").glob("*.pt")) == names
