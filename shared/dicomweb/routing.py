@@ -163,12 +163,13 @@ class Router:
             ]
             if not any(image.state == "written" for image in fetched):
                 return fetched
-            refused = self._infer(folder)
+            refused, stopped = self._infer(folder)
         finally:
             shutil.rmtree(folder)
         written = self._results()
         judged = tqdm(fetched, desc="storing", unit="image", disable=None if self.target else True)
-        return [self._store(image, written, refused) if image.state == "written" else image for image in judged]
+        reasons = {image.instance: refused.get(image.instance, stopped) for image in fetched}
+        return [self._store(image, written, reasons) if image.state == "written" else image for image in judged]
 
     def _fetch(self, image: Routed, folder: Path) -> Routed:
         try:
@@ -177,23 +178,24 @@ class Router:
             return replace(image, state="failed", reason=str(error))
         return image
 
-    def _infer(self, folder: Path) -> dict[str, str]:
-        """Run the station; return why it left images out, by SOPInstanceUID."""
+    def _infer(self, folder: Path) -> tuple[dict[str, str], str]:
+        """Run the station; return why it left images out, by SOPInstanceUID, and why the others have no results."""
         excluded = self.output / "excluded.csv"
         excluded.unlink(missing_ok=True)
         places = {"dataset_dir": str(folder), "output_dir": str(self.output)}
         # what an earlier run wrote is not of this one
         (self.output / "dicom" / "index.csv").unlink(missing_ok=True)
+        stopped = "the bundle wrote no results of it"
         try:
             run_station(self.root, "inferring", CONFIGS, self.overrides | places)
         except DataError as error:
             if not excluded.is_file():  # the error is none of the images'
                 raise
-            logger.warning("no image can be judged: %s", error)
+            stopped = str(error)
         if not excluded.is_file():
-            return {}
+            return {}, stopped
         table = pd.read_csv(excluded, dtype=str, keep_default_na=False)
-        return dict(zip(table["item"].str.removesuffix(".dcm"), table["reason"], strict=True))
+        return dict(zip(table["item"].str.removesuffix(".dcm"), table["reason"], strict=True)), stopped
 
     def _results(self) -> pd.DataFrame:
         """Return the index of what the station wrote, by image."""
@@ -202,11 +204,10 @@ class Router:
             return pd.DataFrame(columns=["folder", "reason"])
         return pd.read_csv(index, dtype=str, keep_default_na=False).set_index("id")
 
-    def _store(self, image: Routed, written: pd.DataFrame, refused: Mapping[str, str]) -> Routed:
-        """Store the results of one image."""
+    def _store(self, image: Routed, written: pd.DataFrame, reasons: Mapping[str, str]) -> Routed:
+        """Store the results of one image; ``reasons`` say why there are none."""
         if image.instance not in written.index:
-            reason = refused.get(image.instance, "the bundle wrote no results of it")
-            return replace(image, state="failed", reason=reason, report="")
+            return replace(image, state="failed", reason=reasons[image.instance], report="")
         if reason := str(written.loc[image.instance, "reason"]):
             return replace(image, state="failed", reason=reason, report="")
         files = sorted((self.output / "dicom" / str(written.loc[image.instance, "folder"])).glob("*.dcm"))
