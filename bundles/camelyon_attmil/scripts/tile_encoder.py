@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from torch import nn
 
 from shared.data.errors import DataError
 
-__all__ = ["TileEncoder", "half_precision", "weights_sha256"]
+__all__ = ["TileEncoder", "encoder_name", "half_precision", "weights_sha256"]
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -24,7 +26,7 @@ class TileEncoder:
     Args:
         network: maps images ``(n, 3, T, T)`` to features ``(n, E)``, or to feature maps ``(n, E, h, w)``, which are
             averaged; or what builds it.
-        name: by which feature files know the encoder.
+        name: by which feature files know the encoder; None derives it (:func:`encoder_name`).
         weights: a file of its state dict (``.pt`` of tensors); None keeps the weights that the network has.
         seed: of the random weights of a network that is built here.
         mean: of the colours that the network expects, red, green, blue, of a scale of 0 to 1.
@@ -38,23 +40,24 @@ class TileEncoder:
     def __init__(
         self,
         network: nn.Module | Callable[[], nn.Module],
-        name: str,
+        name: str | None = None,
         weights: str | os.PathLike[str] | None = None,
         seed: int = 0,
         mean: Sequence[float] = _IMAGENET[0],
         std: Sequence[float] = _IMAGENET[1],
         device: str | torch.device | None = None,
     ) -> None:
+        made_by = network
         if not isinstance(network, nn.Module):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 network = network()
         if weights is not None:
             _load(network, weights)
-        self.name = name
         self.device = torch.device(device or _own_device())
         self.network = network.to(self.device).eval().requires_grad_(False)
         self.sha256 = weights_sha256(network)
+        self.name = name or encoder_name(made_by, self.sha256)
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
 
@@ -98,6 +101,40 @@ def half_precision(features: torch.Tensor, name: str) -> NDArray[np.float16]:
             "after the last layer, or correct the weights"
         )
     return half
+
+
+def encoder_name(network: nn.Module | Callable[[], nn.Module], sha256: str) -> str:
+    """Return a name that follows from what an encoder is: what makes it, from which arguments, and its weights.
+
+    Args:
+        network: a module, of which the class is known; or what builds it, as a ``_target_`` with
+            ``"_mode_": "callable"``, which comes with its arguments.
+        sha256: of the weights.
+
+    Example:
+        >>> encoder_name(partial(nn.Conv2d, 3, 8, kernel_size=[2, 2]), "5cbac1f7cf61556b")
+        'torch.nn.modules.conv.Conv2d(3, 8, kernel_size=[2, 2]), weights 5cbac1f7cf61'
+    """
+    made_by: Any = type(network) if isinstance(network, nn.Module) else network
+    arguments = ""
+    if isinstance(made_by, partial):
+        named = [f"{key}={_in_words(value)}" for key, value in made_by.keywords.items()]
+        arguments = f"({', '.join([*map(_in_words, made_by.args), *named])})"
+        made_by = made_by.func
+    return f"{_in_words(made_by)}{arguments}, weights {sha256[:12]}"
+
+
+def _in_words(value: Any) -> str:
+    """Return a value as text that is the same in every process: not the place of an object in memory."""
+    if isinstance(value, str | int | float | None):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_in_words(key)}: {_in_words(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        inner = ", ".join(map(_in_words, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def weights_sha256(network: nn.Module) -> str:

@@ -292,7 +292,8 @@ class TestBadInput:
         folder = copied(data, tmp_path / "data", change)
         common = {"dataset_dir": folder, "ckpt_dir": trained / "models", **NETWORK}
         line = last_line(command("evaluating", ["train", "evaluate"], **common, output_dir=tmp_path), tmp_path)
-        assert "features of another kind than those that the network was trained on (encoder MONAI ResNet" in line
+        assert "features of another kind than those that the network was trained on (encoder monai" in line
+        assert "ResNet(block='basic', layers=[1, 1, 1, 1]" in line
         run(command("inferring", ["inference"], **common, output_dir=tmp_path / "out"), tmp_path)
         left_out = pd.read_csv(tmp_path / "out" / "excluded.csv")
         assert left_out["item"].tolist() == [record["id"] for record in read(folder, "datalist.json")["test"][:2]]

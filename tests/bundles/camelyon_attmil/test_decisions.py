@@ -159,3 +159,26 @@ def test_other_times_and_another_sensitivity_by_the_command_line(evaluated, tmp_
     assert metrics["time_saving"]["seconds_per_correction"] == 60
     assert metrics["time_saving"]["decided_as"]["normal"]["n_accepted"] == 0
     assert "Not promised." in (tmp_path / "eval" / "report.html").read_text()
+
+
+def test_slides_that_had_no_part_in_training_make_the_promise_hold(evaluated, tmp_path):
+    """The same weights, calibrated on a section of its own: calibration, page and card say which slides they were."""
+    content = read(evaluated, "datalist.json")
+    for record in (record for name in ("training", "validation", "test") for record in content[name]):
+        record |= {key: str(evaluated / record[key]) for key in ("features", "annotation") if key in record}
+    content["calibration"], content["test"] = content["test"][:36], content["test"][36:]
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "model.pt").write_bytes((evaluated / "models" / "model.pt").read_bytes())
+    run("calibrating", "calibrate", tmp_path)
+    run("evaluating", "evaluate", tmp_path)
+    for folder, section, count in ((evaluated, "validation", 24), (tmp_path, "calibration", 18)):
+        fitted = read(folder, "models/calibration.json")
+        assert (fitted["fitted_on"]["section"], fitted["fitted_on"]["nominal"]) == (section, section == "validation")
+        assert (fitted["sensitivity"]["split"], fitted["sensitivity"]["n_positive"]) == (section, count)
+        page = (folder / "eval" / "report.html").read_text(encoding="utf-8")
+        assert f"The threshold comes from {count} {section} patients with tumour" in page
+        assert ("Here it is nominal" in page) == (section == "validation")
+        words = " ".join(read(folder, "eval/card.json")["calibration"]["words"])
+        assert ("guarantees are nominal" in words) == (section == "validation")
+        assert f"Fitted on the section {section}" in words

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -251,6 +252,29 @@ def test_weights_and_seeds_identify_an_encoder(scripts, tmp_path):
         module.TileEncoder(build, "n", weights=tmp_path / "weights.pt")
     with pytest.raises(DataError, match="no such file"):
         module.TileEncoder(build, "n", weights=tmp_path / "none.pt")
+
+
+def test_an_encoder_is_named_after_what_makes_it(scripts):
+    """Class, arguments and weights: nothing that a person must keep up to date, nothing that differs between runs."""
+    module = scripts("tile_encoder")
+
+    def named(seed=0, **arguments):
+        return module.TileEncoder(partial(nn.Conv2d, 3, **arguments), seed=seed)
+
+    plain = named(out_channels=4, kernel_size=[3, 3])
+    expected = f"torch.nn.modules.conv.Conv2d(3, out_channels=4, kernel_size=[3, 3]), weights {plain.sha256[:12]}"
+    assert plain.name == expected == named(out_channels=4, kernel_size=[3, 3]).name
+    others = [named(1, out_channels=4, kernel_size=[3, 3]), named(out_channels=4, kernel_size=[3, 3], stride=2)]
+    assert len({plain.name, *(other.name for other in others)}) == 3
+    assert module.encoder_name(nn.Conv2d(3, 4, 3), "a" * 64) == "torch.nn.modules.conv.Conv2d, weights aaaaaaaaaaaa"
+    assert module.TileEncoder(nn.Conv2d(3, 4, 3), "my encoder").name == "my encoder"
+    # objects are named, not told by their place in memory
+    text = module.encoder_name(
+        partial(nn.Sequential, norm=nn.BatchNorm2d, act=nn.ReLU(), of={"a": (1, None)}), "b" * 64
+    )
+    assert (
+        "norm=torch.nn.modules.batchnorm.BatchNorm2d, act=torch.nn.modules.activation.ReLU, of={'a': (1, None)}" in text
+    )
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
