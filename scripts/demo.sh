@@ -39,11 +39,26 @@ export PYTHONWARNINGS=ignore TF_CPP_MIN_LOG_LEVEL=3
 # threads that wait for each other sleep: with other work on the machine, spinning makes a small network ten times slower
 export OMP_WAIT_POLICY=PASSIVE
 
+# trained in seconds: a second training from another seed shows how far its explanations depend on the first
+twice="camelyon_attmil"
+
 monai() { # ID CONFIG… : one command of the bundle, with its settings for a demonstration if it has any
     local id=$1 list="" config
     shift
     for config in "$@" $demo; do list="$list,'bundles/$bundle/configs/$config.json'"; done
-    "$python" -m monai.bundle run "$id" --config_file "[${list#,}]"
+    "$python" -m monai.bundle run "$id" --config_file "[${list#,}]" ${flags[@]+"${flags[@]}"}
+}
+
+again() { # trains from another seed, beside the model
+    flags=(--seed 1 --ckpt_dir "$second")
+    monai training train
+    flags=()
+}
+
+explain() { # with the second training, if there is one
+    if [ -e "$second/model.pt" ]; then flags=(--other_model_files "['$second/model.pt']"); fi
+    monai explaining inference explain
+    flags=()
 }
 
 stage() { # NAME OUTPUT INPUT COMMAND… : runs the command unless its output is newer than its input
@@ -59,6 +74,7 @@ stage() { # NAME OUTPUT INPUT COMMAND… : runs the command unless its output is
 }
 
 reports=()
+flags=()
 for bundle in "${bundles[@]}"; do
     root=bundles/$bundle
     demo=""
@@ -70,9 +86,13 @@ for bundle in "${bundles[@]}"; do
     "$python" scripts/prepare.py "$bundle" --phantom
     echo "== $bundle: training"
     monai training train
+    second=$repository/$root/models/seed_1
+    if [[ " $twice " == *" $bundle "* ]]; then
+        stage "training from another seed" "$second/model.pt" "$root/models/model.pt" again
+    fi
     stage calibrating "$root/models/calibration.json" "$root/models/model.pt" monai calibrating train calibrate
     stage evaluating "$root/eval/metrics.json" "$root/models/calibration.json" monai evaluating train evaluate
-    stage explaining "$root/eval/explanations/index.json" "$root/eval/metrics.json" monai explaining inference explain
+    stage explaining "$root/eval/explanations/index.json" "$root/eval/metrics.json" explain
     if [ -e "$root/configs/repeatability.json" ]; then
         stage repeating "$root/eval/repeatability.json" "$root/models/calibration.json" \
             monai repeating inference repeatability

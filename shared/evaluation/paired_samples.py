@@ -31,7 +31,7 @@ def by_sample(ids: Sequence[Any], values: ArrayLike, groups: ArrayLike | None = 
     numbers = np.asarray(values, dtype=np.float64)
     kept = np.flatnonzero(np.isfinite(numbers))
     content: dict[str, list[Any]] = {
-        "ids": [ids[place] for place in kept],
+        "ids": [ids[place] for place in kept.tolist()],
         "values": numbers[kept].round(DECIMALS).tolist(),
     }
     if groups is not None:

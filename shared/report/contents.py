@@ -70,7 +70,7 @@ PARTS = (
             Section("selective", "Risk and coverage"),
             Section("outliers", "Outliers"),
             Section("interpretability", "Interpretability"),
-            Section("quality", "Explanation quality"),
+            Section("quality", "Explanation quality", "shows_quality"),
             Section("trade_off", "Other runs", "trade_off"),
         ),
     ),

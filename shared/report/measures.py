@@ -25,6 +25,7 @@ class Estimate:
         n: number of samples that it was measured on.
         n_without_mask: number of samples that could not be measured for want of a mask.
         reason: why there is no value, or no interval.
+        difference: to what chance reaches on the same samples, with its paired interval, where that was taken.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Estimate:
     n: int | None = None
     n_without_mask: int | None = None
     reason: str | None = None
+    difference: Estimate | None = None
 
     @property
     def against_null(self) -> str | None:
@@ -47,7 +49,13 @@ class Estimate:
 
     @property
     def against_chance(self) -> str | None:
-        """``"above"``, ``"below"`` or ``"includes"``: the interval relative to the chance level, if both are known."""
+        """``"above"``, ``"below"`` or ``"includes"``: the interval relative to the chance level, if both are known.
+
+        A difference that was taken sample by sample decides, where there is one.
+        """
+        if self.difference is not None and self.difference.interval is not None:
+            low, high = self.difference.interval
+            return "above" if low > 0 else "below" if high < 0 else "includes"
         if self.interval is None or self.chance is None:
             return None
         if self.interval[0] > self.chance:
@@ -145,4 +153,7 @@ def _estimate(name: str, entry: Mapping[str, Any], where: str) -> Estimate:
         n=None if n is None else int(n),
         n_without_mask=None if unmasked is None else int(unmasked),
         reason=None if entry.get("reason") is None else str(entry["reason"]),
+        difference=None
+        if entry.get("difference") is None
+        else _estimate("difference", read_table(entry["difference"], f"{where}.difference"), f"{where}.difference"),
     )

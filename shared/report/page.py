@@ -26,9 +26,10 @@ from shared.report.formats import (
 from shared.report.gallery import MOST_CASES, Case, case_count, read_cases
 from shared.report.partitions import read_partitions
 from shared.report.picture_store import PictureStore
+from shared.report.sections.purposes import purposes_section
 from shared.report.sections.trade_off import trade_off_section
 from shared.report.slides import ExplainedSlide
-from shared.report.sources import FAILED_MARK, Sources
+from shared.report.sources import FAILED_MARK, UNDECIDED, Sources
 from shared.report.view import Layer, View
 from shared.report.wording import (
     CONFIDENCE_WORDS,
@@ -92,6 +93,7 @@ def _environment(sources: Sources, store: PictureStore) -> Environment:
                 "high": layer.high,
                 "signed": layer.signed,
                 "failed": " ".join(sources.failed_checks(layer.method)),
+                "undecided": ", ".join(sources.undecided_checks(layer.method)),
             }
             for layer in view.layers
         ]
@@ -107,6 +109,7 @@ def _environment(sources: Sources, store: PictureStore) -> Environment:
         "measure": measure_title,
         "method": sources.marked_title,
         "failed_checks": lambda name: " ".join(sources.failed_checks(name)),
+        "undecided_checks": lambda name: ", ".join(sources.undecided_checks(name)),
         "in_words": confidence_in_words,
         "drawing": Markup,
         "codes": code_spans,
@@ -125,6 +128,9 @@ def _values(sources: Sources) -> dict[str, Any]:
     bags, slides, cases = sections.bag_section(sources), sections.slide_section(sources), read_cases(sources)
     anchors, pictured = _anchors(sources, bags, slides, cases)
     failures = sections.failure_section(sources, anchors)
+    quality, bag_quality = sections.quality_section(sources), sections.bag_quality_section(sources)
+    marker = sections.marker_section(sources)
+    localized = bool(quality) and sources.interpretability is not None
     return {
         "bundle_name": sources.bundle,
         "commands": {name: command(name, sources.bundle) for name in ("calibrating", "evaluating", "explaining")},
@@ -152,10 +158,14 @@ def _values(sources: Sources) -> dict[str, Any]:
         "case_total": case_count(sources),
         "most_cases": MOST_CASES,
         "element_grids": sections.element_grids(elements),
+        "purposes": purposes_section(sources),
         "elements_resampled": sections.resampling_of(sources.interpretability),
-        "quality": sections.quality_section(sources),
-        "bag_quality": sections.bag_quality_section(sources),
-        "marker": sections.marker_section(sources),
+        "quality": quality,
+        "bag_quality": bag_quality,
+        "marker": marker,
+        # what is measured of maps against causes stands with the element that it measures, where there are elements
+        "shows_quality": not localized or marker is not None,
+        "localized": localized,
         "quality_resampled": sections.resampling_of(sources.explanations),
         "method_notes": method_notes((sources.explanations or {}).get("methods") or {}),
         "failures": failures,
@@ -171,6 +181,7 @@ def _values(sources: Sources) -> dict[str, Any]:
         "confidence_words": CONFIDENCE_WORDS,
         "decision_words": DECISION_WORDS,
         "failed_mark": FAILED_MARK,
+        "undecided": UNDECIDED,
         "failed_note": _failed_note(sources),
         "datasets": page_datasets(sources, elements),
         "has_metadata": sources.metadata is not None,
@@ -211,11 +222,23 @@ def _unmeasured(elements: list[ElementTable]) -> list[tuple[str, str, str]]:
 
 
 def _failed_note(sources: Sources) -> Markup:
-    """Return a line that explains the mark of methods that failed a sanity check; nothing if none did."""
+    """Return a line that explains the marks of methods that a sanity check failed or left open; nothing without any."""
     methods = (sources.interpretability or {}).get("methods") or {}
-    if not any(sources.failed_checks(name) for name in methods):
+    said = []
+    if any(sources.failed_checks(name) for name in methods):
+        said.append(
+            Markup(
+                "{} marks a method that failed a sanity check: what it shows may not depend on what the network learnt."
+            ).format(FAILED_MARK)
+        )
+    if any(sources.undecided_checks(name) for name in methods):
+        said.append(
+            Markup("A method called {} neither passed nor failed a sanity check: nothing was shown of it.").format(
+                UNDECIDED
+            )
+        )
+    if not said:
         return Markup("")
-    return Markup(
-        '<p class="note">{} marks a method that failed a sanity check: what it shows may not depend on what the '
-        'network learnt (see <a href="#sanity">Methods and sanity checks</a>).</p>'
-    ).format(FAILED_MARK)
+    return Markup('<p class="note">{} See <a href="#sanity">Methods and sanity checks</a>.</p>').format(
+        Markup(" ").join(said)
+    )

@@ -14,7 +14,7 @@ from shared.report.purposes import Choice, choices
 from shared.report.runs import Run
 from shared.report.wording import failed_in_words
 
-__all__ = ["purposes_markdown"]
+__all__ = ["READING", "purpose_rows", "purposes_markdown"]
 
 READING = (
     "One measure stands for each purpose; values with 95 % intervals; of several things that it was taken of, the "
@@ -29,13 +29,18 @@ READING = (
     "are not to be trusted, nothing is sure. Methods are compared on the same samples (“paired”) where explaining kept "
     "their values; else by their intervals: what these tell apart is apart, what they do not may yet be."
 )
+HEADER = ("to see", "use", "measured by", "value", "how sure", "by a second measure")
+
+
+def purpose_rows(run: Run) -> list[tuple[str, ...]]:
+    """Return a row of the columns ``HEADER`` for each purpose."""
+    return [_chosen(run, choice) for choice in choices(run)]
 
 
 def purposes_markdown(runs: Sequence[Run]) -> str:
     """Return two tables over all runs: the choice for each purpose, and all methods by their leading measures."""
     found = [(run, choices(run)) for run in runs]
-    header = ("bundle", "to see", "use", "measured by", "value", "how sure", "by a second measure")
-    chosen = [_chosen(run, choice) for run, of_run in found for choice in of_run]
+    chosen = [(run.name, *_chosen(run, choice)) for run, of_run in found for choice in of_run]
     methods = [line for run, of_run in found for line in _methods(run, of_run)]
     titles = [ELEMENT_TITLES[element] for element in ELEMENTS]
     lines = [
@@ -44,7 +49,7 @@ def purposes_markdown(runs: Sequence[Run]) -> str:
         READING,
         "",
         *_warnings(runs),
-        *markdown_table(header, chosen),
+        *markdown_table(("bundle", *HEADER), chosen),
         "",
         "### Every method",
         "",
@@ -58,12 +63,11 @@ def purposes_markdown(runs: Sequence[Run]) -> str:
 def _chosen(run: Run, choice: Choice) -> tuple[str, ...]:
     if choice.measure is None:
         (table,) = (table for table in run.card["elements"] if table["element"] == choice.element)
-        return run.name, choice.purpose, DASH, "", "", table["missing"] or "not measured", ""
+        return choice.purpose, DASH, "", "", table["missing"] or "not measured", ""
     if choice.best is None:
-        return run.name, choice.purpose, "none", choice.measure.title, "", "every method failed a sanity check", ""
+        return choice.purpose, "none", choice.measure.title, "", "every method failed a sanity check", ""
     use = choice.best.title if not choice.doubts else f"none (the best: {choice.best.title})"
     return (
-        run.name,
         choice.purpose,
         use,
         choice.measure.title,
@@ -79,7 +83,7 @@ def _second(choice: Choice) -> str:
     if second is None or choice.best is None:
         return ""
     agreement = (
-        "" if second.agreement is None else f" (rank correlation {second.agreement:.2f}, {second.methods} methods)"
+        "" if second.agreement is None else f" (rank correlation {number(second.agreement, 2)}, {second.methods} methods)"
     )
     if second.best.method["name"] == choice.best.method["name"]:
         return f"the same by {second.measure.title}{agreement}"
@@ -118,12 +122,12 @@ def _sure(choice: Choice, warned: bool) -> str:
 
 
 def _next(choice: Choice) -> list[str]:
-    """Say by how much the best is ahead of the next method."""
-    if choice.runner_up is None or choice.runner_up[1] is None:
+    """Say which method is next, and how far behind it is."""
+    score, lead = choice.runner_up or (None, None)
+    if score is None or lead is None:
         return []
-    score, lead = choice.runner_up
     ends = f"[{number(lead.interval[0])}, {number(lead.interval[1])}]"
-    return [f"ahead of {score.title} by {number(lead.value)} {ends}{', paired' if lead.paired else ''}"]
+    return [f"next: {score.title}, {number(lead.value)} {ends} behind{', paired' if lead.paired else ''}"]
 
 
 def _number(score: Score) -> str:

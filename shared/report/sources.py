@@ -16,14 +16,17 @@ from shared.evaluation.interpretability.file import FILE as INTERPRETABILITY
 from shared.evaluation.interpretability.file import read_interpretability
 from shared.evaluation.metrics_file import read_metrics
 from shared.evaluation.predictions import is_multilabel, prediction_classes, read_predictions
+from shared.report.card.undecided import undecided_titles
 from shared.report.measures import read_table
 from shared.report.recorded_weights import calibration_mismatch, find_calibration
 
-__all__ = ["FAILED_MARK", "Sources", "find_folders", "read_sources"]
+__all__ = ["FAILED_MARK", "UNDECIDED", "Sources", "find_folders", "read_sources"]
 
 METADATA = Path("configs/metadata.json")
 #: of a method that failed a sanity check: a warning sign, as text and not as a picture
 FAILED_MARK = "\u26a0\ufe0e"
+#: of a method that a sanity check neither passed nor failed
+UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,23 @@ class Sources:
         entry = read_table(methods.get(name) or {}, where)
         return [] if entry.get("control") else [str(sentence) for sentence in entry.get("failed") or ()]
 
+    def undecided_checks(self, name: str) -> list[str]:
+        """Titles of the sanity checks that an explanation method neither passed nor failed; none of a control.
+
+        A method that failed one is failed, whatever the others say.
+        """
+        content = self.interpretability or {}
+        entry = (content.get("methods") or {}).get(name) or {}
+        if self.failed_checks(name) or (isinstance(entry, Mapping) and entry.get("control")):
+            return []
+        return list(undecided_titles(content.get("rows") or (), name))
+
     def marked_title(self, name: str) -> str:
-        """Name of an explanation method for readers, with a mark if it failed a sanity check."""
-        return f"{self.method_title(name)} {FAILED_MARK}" if self.failed_checks(name) else self.method_title(name)
+        """Name of an explanation method for readers, marked if a sanity check was failed, or decided nothing."""
+        title = self.method_title(name)
+        if self.failed_checks(name):
+            return f"{title} {FAILED_MARK}"
+        return f"{title} ({UNDECIDED})" if self.undecided_checks(name) else title
 
     def measured(self, key: str) -> tuple[Mapping[str, Any], str]:
         """Return one object of the metrics file, empty if absent, and its place for messages."""

@@ -17,12 +17,14 @@ from tqdm.auto import tqdm
 from shared.data.errors import DataError
 from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 from shared.saliency.base import Attribution
+from shared.saliency.batched_maps import batched_maps
 from shared.saliency.case_selection import WATCHED, choose_cases, choose_measured
 from shared.saliency.explanation_files import ExplanationFiles
 from shared.saliency.integrated_gradients import IntegratedGradients
 from shared.saliency.labelled_elements import LabelledElements
-from shared.saliency.lime import LIME, lime_stability
-from shared.saliency.quality import map_quality, sample_quality, summarise_quality
+from shared.saliency.lime import LIME
+from shared.saliency.method_summary import completeness_summary, mean_quality, stability_summary
+from shared.saliency.quality import map_quality, sample_quality
 from shared.saliency.similar_cases import SimilarCases
 from shared.saliency.titles import method_title
 from shared.saliency.transparency.description import plain_parameters
@@ -171,25 +173,35 @@ class Explainer:
             entry["view"] = self.files.write_view(entry, pictures[index], masks.get(index))
         self._add_similar(entries)
         explained = torch.tensor([targets[index] for index in samples])
+        # the same tolerance as where the elements are measured
+        radius = 0.0 if self.elements is None else self.elements.elements.pointing_radius
         summaries: dict[str, Any] = {}
         own_maps: dict[str, np.ndarray] = {}
         for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):
-            maps = dict(zip(samples, self._maps(method, images, explained), strict=True))
+            maps = dict(zip(samples, batched_maps(method, images, explained, self.batch_size), strict=True))
             own_maps[name] = np.stack([maps[index] for index in described]) if described else np.empty(0)
             summaries[name] = {"title": method_title(name), "parameters": plain_parameters(method)}
             if measured:
-                summaries[name]["quality"] = self._quality(method, maps, masks, measured)
+                drawn = self._drawn(measured)
+                summaries[name]["quality"] = mean_quality(
+                    maps, masks, measured, sign=method.sign, radius=radius, groups=drawn.groups, seed=self.seed
+                )
             if isinstance(method, LIME) and len(self.stability_seeds) > 1 and shown:
                 rows = [row[index] for index in shown]
-                summaries[name]["stability"] = self._stability(method, images[rows], explained[rows])
+                summaries[name]["stability"] = stability_summary(
+                    method, images[rows], explained[rows], self.stability_seeds
+                )
             if isinstance(method, IntegratedGradients):
-                summaries[name]["completeness_gap"] = self._completeness(method, images, maps, explained)
+                summaries[name]["completeness_gap"] = completeness_summary(
+                    method, images, maps, explained, self.batch_size
+                )
             for index, entry in entries.items():
                 mask = masks.get(index)
                 files = self.files.write_map(entry, name, pictures[index], maps[index], mask)
                 quality: dict[str, Any] = {}
                 if mask is not None and measurable[index]:
-                    quality = sample_quality(map_quality(maps[index][None], mask[None], sign=method.sign), 0)
+                    found = map_quality(maps[index][None], mask[None], sign=method.sign, radius=radius)
+                    quality = sample_quality(found, 0)
                 entry["methods"][name] = {**files, "quality": quality}
             if name in self.class_methods and shown:
                 self._write_classes(method, name, entries, images[[row[index] for index in shown]])
@@ -202,9 +214,14 @@ class Explainer:
                 own_maps,
                 self.elements.physical(self.records, predictions, self.classes),
             )
-        content = {"samples": list(entries.values()), "methods": summaries, "provenance": self.provenance}
-        drawn = {"resampled": self._drawn(measured).to_json()} if measured else {}
-        return self.files.write_index(content | drawn)
+        content: dict[str, Any] = {
+            "samples": list(entries.values()),
+            "methods": summaries,
+            "provenance": self.provenance,
+        }
+        if measured:
+            content["resampled"] = self._drawn(measured).to_json()
+        return self.files.write_index(content)
 
     def _write_classes(
         self, method: Attribution, name: str, entries: Mapping[int, dict[str, Any]], images: torch.Tensor
@@ -296,55 +313,6 @@ class Explainer:
             "methods": {},
         }
 
-    def _maps(self, method: Attribution, images: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
-        """Return maps ``(N, H, W)``, channels added up."""
-        batches = zip(images.split(self.batch_size), targets.split(self.batch_size), strict=True)
-        return np.concatenate([method.attribute(batch, target).sum(dim=1).cpu().numpy() for batch, target in batches])
-
-    def _quality(
-        self,
-        method: Attribution,
-        maps: Mapping[int, np.ndarray],
-        masks: Mapping[int, np.ndarray],
-        measured: Sequence[int],
-    ) -> dict[str, Any]:
-        """Return the mean quality over the measured samples; samples whose cause is nowhere are counted apart."""
-        nowhere = np.zeros_like(maps[measured[0]], dtype=bool)
-        quality = map_quality(
-            np.stack([maps[index] for index in measured]),
-            np.stack([masks.get(index, nowhere) for index in measured]),
-            sign=method.sign,
-        )
-        return summarise_quality(quality, groups=self._drawn(measured).groups, seed=self.seed)
-
     def _drawn(self, measured: Sequence[int]) -> ResamplingGroups:
         """Return what the intervals of the quality resample."""
         return group_records([self.records[index] for index in measured], self.group_key)
-
-    def _stability(self, lime: LIME, images: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
-        """Return how far LIME's maps agree over the seeds."""
-        values = lime_stability(lime, images, targets, self.stability_seeds).double().cpu().numpy()
-        defined = values[np.isfinite(values)]
-        return {
-            "rank_correlation": float(defined.mean()) if len(defined) else None,
-            "standard_deviation": float(defined.std()) if len(defined) else None,
-            "n": len(defined),
-            "seeds": list(self.stability_seeds),
-        }
-
-    def _completeness(
-        self,
-        method: IntegratedGradients,
-        images: torch.Tensor,
-        maps: Mapping[int, np.ndarray],
-        targets: torch.Tensor,
-    ) -> dict[str, Any]:
-        """Return how far the maps' sums are from what they should add up to, in units of the logit."""
-        batches = zip(
-            images.split(self.batch_size),
-            torch.from_numpy(np.stack(list(maps.values()))).to(images).split(self.batch_size),
-            targets.split(self.batch_size),
-            strict=True,
-        )
-        gaps = torch.cat([method.completeness_gap(*batch) for batch in batches]).abs()
-        return {"mean_absolute": float(gaps.mean()), "largest_absolute": float(gaps.max()), "n": len(gaps)}

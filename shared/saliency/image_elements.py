@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from shared.evaluation.interpretability.file import FILE, write_interpretability
 from shared.saliency.altered_images import AlteredImages, image_response_rows
 from shared.saliency.base import Attribution, evaluation_mode
+from shared.saliency.batched_maps import batched_maps
 from shared.saliency.image_samples import ImageSamples
 from shared.saliency.interpretability_rows import map_rows, measure_rows
 from shared.saliency.intervention import unaltered_rows
@@ -79,6 +80,7 @@ class ImageElements:
         noise_level: see :func:`shared.saliency.noise_stability.noise_stability`.
         noise_draws: see there.
         perturbation_steps: see :func:`shared.saliency.perturbation_curves.deletion_insertion`.
+        perturbation_orders: random orders of each image that deletion and insertion are compared with.
         perturbation_blur: standard deviation of the blur in which pixels disappear, pixels.
         pointing_radius: tolerance of the pointing game, pixels.
         variants: which variant of the phantoms marks a ``distractor`` or a ``shortcut``.
@@ -102,6 +104,7 @@ class ImageElements:
     noise_level: float = 0.02
     noise_draws: int = 1
     perturbation_steps: int = 10
+    perturbation_orders: int = 5
     perturbation_blur: float = 5.0
     pointing_radius: float = 0.0
     variants: Mapping[str, str] = field(default_factory=dict)
@@ -168,8 +171,7 @@ class ImageElements:
 
     def maps(self, method: Attribution, samples: ImageSamples) -> Maps:
         """Return a method's maps of samples ``(N, H, W)``, channels added up."""
-        parts = zip(samples.images.split(self.batch_size), samples.targets.split(self.batch_size), strict=True)
-        return np.concatenate([method.attribute(*part).sum(dim=1).cpu().numpy() for part in parts])
+        return batched_maps(method, samples.images, samples.targets, self.batch_size)
 
     def _thresholds(self) -> dict[str, TunedThreshold]:
         """Return the threshold of the IoU of each method, chosen on validation samples."""
@@ -209,7 +211,8 @@ class ImageElements:
         images, targets = samples.images, samples.targets
         rows = []
         with evaluation_mode(self.network):
-            random = random_areas(self._probabilities, images, targets, **options)
+            orders = self.perturbation_orders
+            random = random_areas(self._probabilities, images, targets, orders=orders, **options)
             for name, method in tqdm(self.methods.items(), desc="perturbing", unit="method"):
                 own = maps[name]
                 noise: dict[str, Any] = {"noise_level": self.noise_level, "draws": self.noise_draws, "seed": self.seed}
@@ -218,7 +221,7 @@ class ImageElements:
                 unrelated = shuffled_likeness(own, seed=self.seed)["structural_similarity"]
                 quality = {"noise_stability": {"value": stable, "chance": unrelated}}
                 quality |= perturbation_quality(curves, random)
-                stated = {key: options[key] for key in ("steps", "blur_sigma")}
+                stated = {key: options[key] for key in ("steps", "blur_sigma")} | {"random_orders": orders}
                 parameters = {"noise_stability": noise, "deletion_auc": stated, "insertion_auc": stated}
                 rows += measure_rows(name, quality, groups=samples.groups, seed=self.seed, parameters=parameters)
         return rows

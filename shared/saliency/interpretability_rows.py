@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
 from shared.evaluation.interpretability.file import not_measured, row
 from shared.evaluation.interpretability.measures import COMPARED
 from shared.evaluation.paired_samples import by_sample
@@ -32,6 +33,8 @@ _MARKS = {"distractor_share": "distractor", "shortcut_share": "shortcut"}
 _OF_REGIONS = (*_OF_MASKS, "iou", "background_share", "distractor_share", "shortcut_share")
 #: measures that can differ with the size of the lesion
 _BY_SIZE = (*_OF_MASKS, "iou")
+#: measures whose chance level is what random orders of the same samples reach, which is compared sample by sample
+AGAINST_ORDERS = ("deletion_auc", "insertion_auc", "aupc_drop", "aupc_add")
 _SIZES = ("small", "medium", "large")
 
 
@@ -146,8 +149,20 @@ def measure_rows(
             if not place and measure in COMPARED and entry["value"] is not None:
                 own = range(n) if ids is None else ids
                 stated["samples"] = by_sample(own, per_sample[measure]["value"], drawn)
+            if measure in AGAINST_ORDERS and entry["value"] is not None:
+                stated["difference"] = _against_orders(part[measure], None if drawn is None else drawn[chosen], seed)
             rows.append(row(measure, _explained(measure, entry, place) | stated, name, **place))
     return rows
+
+
+def _against_orders(part: Mapping[str, NDArray[np.float64]], groups: NDArray[Any] | None, seed: int) -> dict[str, Any]:
+    """Return the mean difference to random orders of the same samples, with its paired interval."""
+    known = np.isfinite(part["value"]) & np.isfinite(part["chance"])
+    difference = part["value"][known] - part["chance"][known]
+    if not len(difference):
+        return {"value": None, "ci95": None, "reason": "no random orders"}
+    kept = None if groups is None else groups[known]
+    return bootstrap_interval(weighted_mean, [difference], seed=seed, groups=kept).to_json()
 
 
 def _subsets(

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from shared.saliency.base import Attribution
+from shared.saliency.batched_maps import batched_maps
 from shared.saliency.map_similarity import structural_similarity
 from shared.saliency.noise import check_noise, noisy_images
 
@@ -52,11 +53,11 @@ def noise_stability(
     check_noise(draws, noise_level, batch_size)
     images = inputs.as_subclass(torch.Tensor)
     classes = _classes(method, images, targets, batch_size)
-    clean = _maps(method, images, classes, batch_size) if maps is None else np.asarray(maps)
+    clean = batched_maps(method, images, classes, batch_size) if maps is None else np.asarray(maps)
     if clean.shape != (len(images), *images.shape[2:]):
         raise ValueError(f"maps must be (B, H, W) of images {tuple(images.shape)}, found {clean.shape}")
     found = [
-        structural_similarity(clean[image.cpu().numpy()], _maps(method, copies, classes[image], batch_size))
+        structural_similarity(clean[image.cpu().numpy()], batched_maps(method, copies, classes[image], batch_size))
         for copies, image in noisy_images(images, draws, noise_level, seed, batch_size)
     ]
     similarity = np.concatenate(found).reshape(len(images), draws)
@@ -75,9 +76,3 @@ def _classes(
         return targets.to(images.device)
     with torch.no_grad():
         return torch.cat([method.targets(batch, None) for batch in images.split(batch_size)])
-
-
-def _maps(method: Attribution, images: torch.Tensor, classes: torch.Tensor, batch_size: int) -> NDArray[np.floating]:
-    """Return maps ``(B, H, W)``, channels added up."""
-    batches = zip(images.split(batch_size), classes.split(batch_size), strict=True)
-    return np.concatenate([method.attribute(batch, target).sum(dim=1).cpu().numpy() for batch, target in batches])

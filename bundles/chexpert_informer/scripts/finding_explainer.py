@@ -130,7 +130,7 @@ class FindingExplainer:
         entries: dict[Case, dict[str, Any]] = {}
         flagged: dict[Case, dict[str, Any]] = {}
         quality = {
-            name: FindingQuality(self.images.classes, method.sign, self.images.marker_bit)
+            name: FindingQuality(self.images.classes, method.sign, self.images.marker_bit, self._tolerance())
             for name, method in self.methods.items()
         }
         batches = range(0, len(plan.images), self.batch_size)
@@ -223,6 +223,10 @@ class FindingExplainer:
             "methods": {},
         }
 
+    def _tolerance(self) -> float:
+        """Return the tolerance of the pointing game, the one of the elements, as a share of an image's side."""
+        return 0.0 if self.elements is None else self.elements.elements.pointing_radius / self.images.image_size
+
     def _known(self, index: int, finding: int, original: OriginalImage) -> dict[str, Any]:
         """Return what is known of a finding's place, for its pictures: ``mask`` and ``boxes``."""
         return {
@@ -246,7 +250,9 @@ class FindingExplainer:
             files = self.files.write_map(entry, method, original.grey, maps[finding], **known)
             sign = self.methods[method].sign
             measured = (
-                FindingQuality.of_case(maps[finding], known["mask"], sign) if entry["label"] == entry["target"] else {}
+                FindingQuality.of_case(maps[finding], known["mask"], sign, self._tolerance())
+                if entry["label"] == entry["target"]
+                else {}
             )
             entry["methods"][method] = {**files, "quality": measured}
             if method == self.compared_method:

@@ -34,23 +34,29 @@ class FindingQuality:
         classes: names of the findings; bit k of a truth image marks finding k.
         sign: what of a map is measured, see :attr:`shared.saliency.base.Attribution.sign`.
         marker_bit: value of the bit that marks a shortcut; ``None`` if there is none.
+        tolerance: of the pointing game, share of the longer side of an image.
     """
 
-    def __init__(self, classes: Sequence[str], sign: Sign, marker_bit: int | None = None) -> None:
+    def __init__(
+        self, classes: Sequence[str], sign: Sign, marker_bit: int | None = None, tolerance: float = 0.0
+    ) -> None:
         self.classes = list(classes)
         self.sign: Sign = sign
         self.marker_bit = marker_bit
+        self.tolerance = tolerance
         self._records: list[Mapping[str, Any]] = []
         self._findings: list[int] = []
         self._parts: list[dict[str, dict[str, NDArray[np.float64]]]] = []
         self._marker: list[tuple[NDArray[np.float64], float]] = []
 
     @staticmethod
-    def of_case(attribution: Maps, mask: NDArray[np.bool_] | None, sign: Sign) -> dict[str, Any]:
+    def of_case(
+        attribution: Maps, mask: NDArray[np.bool_] | None, sign: Sign, tolerance: float = 0.0
+    ) -> dict[str, Any]:
         """Return the quality of one map ``(H, W)``, ready for JSON; empty without a mask."""
         if mask is None:
             return {}
-        return sample_quality(map_quality(attribution[None], mask[None], sign=sign), 0)
+        return sample_quality(_measured(attribution[None], mask[None], sign, tolerance), 0)
 
     def add(self, record: Mapping[str, Any], original: OriginalImage, maps: Maps, findings: Sequence[int]) -> None:
         """Measure the maps of one image.
@@ -69,7 +75,7 @@ class FindingQuality:
                 continue
             # all maps against this finding's mask: the first is its own
             order = [finding, *(k for k in range(len(maps)) if k != finding)]
-            all_maps = map_quality(maps[order], np.repeat(mask[None], len(order), axis=0), sign=self.sign)
+            all_maps = _measured(maps[order], np.repeat(mask[None], len(order), axis=0), self.sign, self.tolerance)
             own = {name: {key: values[:1] for key, values in part.items()} for name, part in all_maps.items()}
             areas = all_maps["localisation_auc"]["value"]
             own[LEAD] = {"value": areas[:1] - areas[1:].mean(), "chance": np.where(np.isnan(areas[:1]), np.nan, 0.0)}
@@ -134,3 +140,7 @@ class FindingQuality:
                 interval = bootstrap_interval(weighted_mean, [shares[known, k]], seed=seed)
                 summary[name] = {**interval.to_json(), "chance": float(areas[known].mean()), "n": int(known.sum())}
         return summary
+
+
+def _measured(maps: Maps, masks: NDArray[np.bool_], sign: Sign, tolerance: float) -> MapQuality:
+    return map_quality(maps, masks, sign=sign, radius=tolerance * max(maps.shape[1:]))

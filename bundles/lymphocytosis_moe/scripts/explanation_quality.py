@@ -28,15 +28,23 @@ class ExplanationQuality:
         cells: cells of each patient on which maps are measured, drawn at random.
         truth_bit: bit of the truth images that marks the cause of a cell's class.
         seed: of the draws and of the bootstrap.
+        radius: tolerance of the pointing game, pixels.
     """
 
     def __init__(
-        self, parts: Sequence[str], maps: CellMaps, cells: int = 10, truth_bit: int = 8, seed: int = 0
+        self,
+        parts: Sequence[str],
+        maps: CellMaps,
+        cells: int = 10,
+        truth_bit: int = 8,
+        seed: int = 0,
+        radius: float = 0.0,
     ) -> None:
         self.maps = maps
         self.cells = cells
         self.truth_bit = truth_bit
         self.seed = seed
+        self.radius = radius
         self.ranking = CellRanking(parts)
         self.pool = MapPool(list(maps.methods))
 
@@ -56,7 +64,8 @@ class ExplanationQuality:
             return
         truth, image = np.stack(list(masks.values())), patient.image[list(masks)]
         for name, method in self.maps.methods.items():
-            self.pool.add(name, map_quality(self.maps(name, image, target), truth, sign=method.sign), index)
+            found = map_quality(self.maps(name, image, target), truth, sign=method.sign, radius=self.radius)
+            self.pool.add(name, found, index)
 
     def summary(self) -> dict[str, Any]:
         """Return the index's methods: what cells were ranked by, and the maps."""

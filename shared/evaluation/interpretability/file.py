@@ -22,7 +22,18 @@ __all__ = ["FILE", "not_measured", "read_interpretability", "row", "write_interp
 FILE = "interpretability.json"
 
 FORMAT = 1
-_ENTRY = ("value", "ci95", "chance", "n", "n_without_mask", "reason", "parameters", "undefined_resamples", "samples")
+_ENTRY = (
+    "value",
+    "ci95",
+    "chance",
+    "n",
+    "n_without_mask",
+    "reason",
+    "parameters",
+    "undefined_resamples",
+    "samples",
+    "difference",
+)
 _SIZES = ("small", "medium", "large")
 
 
@@ -41,8 +52,8 @@ def row(
         measure: a key of :data:`~shared.evaluation.interpretability.measures.MEASURES`.
         entry: ``value``, ``ci95`` and as far as they apply ``chance``, ``n``, ``n_without_mask``, ``reason`` and
             ``parameters``, as :func:`shared.evaluation.bootstrap.interval_entry` and the quality measures give them,
-            and the values of single ``samples`` (:func:`shared.evaluation.paired_samples.by_sample`); other keys are
-            left out.
+            the values of single ``samples`` (:func:`shared.evaluation.paired_samples.by_sample`) and the paired
+            ``difference`` to what chance reaches; other keys are left out.
         method: explanation method, by its key in the config; ``None`` for a number of the model.
         label: class that the samples are of; ``None`` for all.
         size: tertile of lesion size, ``small``, ``medium`` or ``large``; ``None`` for all.

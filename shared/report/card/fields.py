@@ -84,4 +84,9 @@ def element_row(row: ElementRow) -> dict[str, Any]:
         "against_chance": row.against_chance,
     }
     del content["name"]
+    if (difference := row.estimate.difference) is not None and difference.value is not None:
+        content["difference"] = {
+            "value": difference.value,
+            "ci95": None if difference.interval is None else list(difference.interval),
+        }
     return content | ({"parameters": dict(row.parameters)} if row.parameters else {})

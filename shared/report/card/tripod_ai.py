@@ -1,4 +1,7 @@
-"""TRIPOD+AI: what a report of a prediction model has to say (Collins et al., BMJ 385 (2024) e078378)."""
+"""TRIPOD+AI: what a report of a prediction model has to say (Collins et al., BMJ 385 (2024) e078378).
+
+Numbers and order of the 27 items with their 52 parts are those of the statement; the words are our own.
+"""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@
       if (!layer) {
         find("caption").textContent = "";
         find("failed").hidden = true;
+        find("undecided").hidden = true;
         return;
       }
       drawn.setAttribute("href", `#${layer.picture}`);
@@ -28,6 +29,8 @@
       find("scale").classList.toggle("one-sided", !layer.signed);
       find("failed").hidden = !layer.failed;
       find("failed-words").textContent = layer.failed;
+      find("undecided").hidden = !layer.undecided;
+      find("undecided-words").textContent = layer.undecided;
     };
     const fade = () => {
       const share = Number(opacity.value);

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from shared.saliency.bags.base import BagAttribution
 from shared.saliency.base import Attribution, Sign, evaluation_mode
+from shared.saliency.batched_maps import batched_maps
 
 __all__ = ["Explained", "ExplainedBags", "ExplainedImages", "Explanations", "Maps", "on_network"]
 
@@ -117,9 +118,8 @@ class ExplainedImages(Explained):
         return self._maps(self.network, (self.targets + torch.from_numpy(step).to(self.targets)) % classes)
 
     def _maps(self, network: nn.Module, targets: Tensor) -> Explanations:
-        parts = list(zip(self.images.split(self.batch_size), targets.split(self.batch_size), strict=True))
         return {
-            name: np.concatenate([method.attribute(*part).sum(dim=1).cpu().numpy() for part in parts])
+            name: batched_maps(method, self.images, targets, self.batch_size)
             for name, method in on_network(self.methods, self.network, network).items()
         }
 

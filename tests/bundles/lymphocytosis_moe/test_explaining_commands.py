@@ -135,7 +135,7 @@ def test_page_shows_all_of_it(work):
         "Shortcut check",
         "Repeatability",
         "Explained patients",
-        "Explanation quality",
+        "Interpretability",
         "Two experts and a gate",
     ):
         assert f">{title}<" in page

@@ -132,7 +132,7 @@ def test_the_tables_say_what_to_use_and_how_sure():
     unsure = _localized((0.6, 0.4, 0.8), (0.5, 0.3, 0.7), verdict="not told apart", name="chests", failed=["grad_cam"])
     text = purposes_markdown([sure, unsure])
     value = "0.800 \\[0.780, 0.820\\], chance 0.500"
-    ahead = "ahead of grad cam by 0.100 \\[0.072, 0.128\\]"
+    ahead = "next: grad cam, 0.100 \\[0.072, 0.128\\] behind"
     assert f"| cells | where the cause lies | lime | Localisation AUC | {value} | sure (N = 40); {ahead} |  |" in text
     line = next(line for line in text.splitlines() if line.startswith("| chests | where the cause lies"))
     assert "| none (the best: lime) |" in line
@@ -225,8 +225,8 @@ def test_methods_are_compared_on_the_same_samples():
     assert lead.value == pytest.approx(means[0] - means[1], abs=1e-5)
     assert found.equals == []
     text = purposes_markdown([given])
-    assert f"ahead of grad cam by {means[0] - means[1]:.3f}"[:27] in text
-    assert "], paired" in text.replace("\\", "")
+    assert f"next: grad cam, {means[0] - means[1]:.2f}" in text
+    assert "\\] behind, paired" in text
     unpaired = _choice(replace(given, sources=None))
     assert (unpaired.runner_up[1].paired, unpaired.runner_up[1].shown) == (False, False)
     assert [score.title for score in unpaired.equals] == ["grad cam"]
@@ -259,7 +259,7 @@ def test_a_second_measure_that_disagrees_is_named():
         -1.0,
         3,
     )
-    said = "disagrees: saliency by Localisation AUC, 0.700 \\[0.650, 0.750\\] (rank correlation -1.00, 3 methods)"
+    said = "disagrees: saliency by Localisation AUC, 0.700 \\[0.650, 0.750\\] (rank correlation \u22121.00, 3 methods)"
     assert said in purposes_markdown([given])
     agreeing = run(rows=[{**row, "value": first[methods.index(row["method"])]} for row in rows], methods=methods)
     assert "the same by Localisation AUC (rank correlation 1.00, 3 methods)" in purposes_markdown([agreeing])

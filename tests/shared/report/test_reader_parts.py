@@ -143,10 +143,11 @@ def test_partitions_are_counted_in_the_data_list(four_classes, tmp_path, donors,
 
 def test_a_failed_sanity_check_is_marked_wherever_the_method_stands(interpreted):
     title = f"Guided backpropagation {FAILED_MARK}"
-    # quality (twice), three elements with numbers of methods, sanity checks; each case; each figure
+    # three elements with numbers of methods, sanity checks; each case; each figure
     rows = [[" ".join(cell.split()) for cell in row[:2]] for row in interpreted.rows]
-    assert sum(title in row for row in rows) >= 6
-    assert "Guided backpropagation " not in interpreted.text.replace(title, "")
+    assert sum(title in row for row in rows) >= 4
+    in_words = "failed a sanity check: Guided backpropagation"
+    assert "Guided backpropagation " not in interpreted.text.replace(title, "").replace(in_words, "")
     drawn = [svg["aria-label"] for svg in interpreted.tags("svg") if svg.get("aria-label")]
     assert any(title in label for label in drawn)
     assert not any("Guided backpropagation " in label.replace(title, "") for label in drawn)
@@ -155,6 +156,31 @@ def test_a_failed_sanity_check_is_marked_wherever_the_method_stands(interpreted)
         in interpreted.text
     )
     assert f"{FAILED_MARK} marks a method that failed a sanity check" in interpreted.text
+
+
+def test_an_undecided_sanity_check_is_said_beside_the_method(four_classes, tmp_path):
+    eval_dir = edited(four_classes, tmp_path, "configs/metadata.json", lambda _: None)
+    rows = [entry for entry in element_rows() if (entry["measure"], entry["method"]) != ("random_logit", "lime")]
+    rows.append(row("random_logit", {"value": 0.63, "ci95": [0.46, 0.78], "n": 40}, "lime"))
+    sources = read_sources(write_rows(eval_dir, rows))
+    assert sources.undecided_checks("lime") == ["Random logit"]
+    # what failed is failed, and a control is there to fail
+    assert sources.undecided_checks("guided_backpropagation") == sources.undecided_checks("random_map") == []
+    assert sources.marked_title("lime") == "LIME (undecided)"
+    page = parsed(eval_dir)
+    assert sum("LIME (undecided)" in " ".join(cells[:1]) for cells in page.rows) >= 3
+    assert "A method called undecided neither passed nor failed a sanity check" in page.text
+    drawn = [svg["aria-label"] for svg in page.tags("svg") if svg.get("aria-label")]
+    assert any("LIME (undecided)" in label for label in drawn)
+
+
+def test_localization_stands_in_one_place(interpreted, four_classes, tmp_path):
+    titles = [" ".join(section.split()) for section in interpreted.text.split("Explanation quality")]
+    assert len(titles) == 1, "the quality of the index stands with the element that it measures"
+    drawn = [svg["aria-label"] for svg in interpreted.tags("svg") if svg.get("aria-label")]
+    assert any("Localisation AUC" in label for label in drawn)
+    alone = parsed(edited(four_classes, tmp_path, "configs/metadata.json", lambda _: None))
+    assert "Explanation quality" in alone.text
 
 
 def test_methods_stand_with_rule_and_verdict(interpreted):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
 from shared.evaluation.interpretability.file import read_interpretability
 from shared.evaluation.interpretability.measures import MEASURES
 from shared.saliency.altered_images import AlteredImages
@@ -16,7 +17,7 @@ from shared.saliency.input_gradient import InputXGradient
 from shared.saliency.map_measures import map_measures
 from shared.saliency.noise_stability import noise_stability
 from shared.saliency.overlap import iou_at, tune_threshold
-from shared.saliency.perturbation_curves import deletion_insertion
+from shared.saliency.perturbation_curves import deletion_insertion, random_areas
 from shared.saliency.sanity.checks import SanityChecks
 from shared.saliency.sanity.shuffled import shuffled_likeness
 from shared.saliency.untrained import UntrainedMap
@@ -112,6 +113,28 @@ def test_what_explains_again_is_measured_on_some_samples(measure, methods, sampl
     curves = deletion_insertion(lambda x: network(x).softmax(1), some.images, maps, some.targets, 4, blur_sigma=2.0)
     assert rows["deletion_auc", "gradient", None, None, None]["value"] == pytest.approx(curves.deletion_auc.mean())
     assert rows["insertion_auc", "gradient", None, None, None]["value"] == pytest.approx(curves.insertion_auc.mean())
+
+
+def test_deletion_is_compared_with_several_random_orders_of_the_same_images(measure, methods, samples, network):
+    _, rows = measure(perturbation_steps=4, perturbation_blur=2.0, perturbation_orders=3)
+    some = samples.subset(samples.draw(6, 0))
+    network.eval()
+    maps = methods["gradient"].attribute(some.images, some.targets).sum(dim=1).numpy()
+
+    def probabilities(images):
+        return network(images).softmax(dim=1)
+
+    areas = deletion_insertion(probabilities, some.images, maps, some.targets, 4, blur_sigma=2.0).deletion_auc
+    random = random_areas(probabilities, some.images, some.targets, 4, orders=3, blur_sigma=2.0)
+    row = rows["deletion_auc", "gradient", None, None, None]
+    assert row["chance"] == pytest.approx(random.mean())
+    assert row["difference"]["value"] == pytest.approx((areas - random).mean())
+    low, high = row["difference"]["ci95"]
+    assert low <= row["difference"]["value"] <= high
+    assert row["parameters"]["random_orders"] == 3
+    # the interval is that of the differences, image by image, and not of the areas
+    paired = bootstrap_interval(weighted_mean, [areas - random], groups=some.groups)
+    assert [low, high] == pytest.approx([float(paired.low), float(paired.high)])
 
 
 def test_probabilities_of_findings_are_sigmoids(measure, methods, samples, network):
