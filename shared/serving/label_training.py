@@ -229,10 +229,12 @@ def _serve(bundle: ServedBundle, trained: Path, record: Mapping[str, Any]) -> No
     with model_lock(bundle.ckpt_dir, exclusive=True), atomic_folder(bundle.ckpt_dir) as folder:
         replaced = folder / REPLACED
         replaced.mkdir()
-        for file in sorted(bundle.ckpt_dir.iterdir()):
-            if file.is_file() and file.name != STATE:
-                shutil.copy2(file, replaced / file.name)
-        for file in sorted(trained.iterdir()):
-            if file.is_file() and file.name != STATE:
-                shutil.copy2(file, folder / file.name)
+        for source, target in ((bundle.ckpt_dir, replaced), (trained, folder)):
+            for entry in sorted(source.iterdir()):
+                if entry.name in (STATE, REPLACED):
+                    continue
+                if entry.is_dir():
+                    shutil.copytree(entry, target / entry.name)
+                else:
+                    shutil.copy2(entry, target / entry.name)
         write_json(folder / RECORD, record)

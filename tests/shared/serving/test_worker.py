@@ -189,6 +189,11 @@ class TestTraining:
         assert new["answers"] != old["answers"]
         for name in ("model.pt", "calibration.json"):
             assert (own / "models" / "replaced" / name).read_bytes() == (served.root / "models" / name).read_bytes()
+        models = (served.root / "models", own / "models" / "replaced", own / "models")
+        curves = [{path.name for path in (folder / "logs").glob("events.out.tfevents.*")} for folder in models]
+        assert curves[0] == curves[1], "those of the first training"
+        assert curves[2]
+        assert not curves[2] & curves[0], "those of the new one"
         record = json.loads((own / "models" / "trained_on_labels.json").read_text())
         donors = {entry["key"]: entry["attributes"]["donor"] for entry in labelled[:-1]}
         assert not {donors[key] for key in record["training"]} & {donors[key] for key in record["validation"]}
