@@ -11,6 +11,7 @@ from monai.utils import set_determinism
 
 from shared.data.errors import DataError
 from shared.training.settings_check import calling_parser, check_settings
+from shared.training.tracking import track_loss_of_batches
 
 __all__ = ["data_error_behind", "is_main_process", "start_distributed_run", "start_run"]
 
@@ -80,6 +81,7 @@ def _check_calling_config() -> None:
         sys.excepthook = _print_with_data_error_last
     if (parser := calling_parser()) is not None:
         check_settings(parser)
+        track_loss_of_batches(parser)
 
 
 def _print_with_data_error_last(
