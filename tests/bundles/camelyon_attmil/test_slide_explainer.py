@@ -422,3 +422,20 @@ class TestFROC:
     def test_the_mask_of_a_small_lesion_is_not_lost(self, scripts):
         mask = scripts("lesion_froc").tumour_mask(shapely.box(100.2, 35.5, 100.4, 35.6), 16.0, (5, 9))
         assert np.argwhere(mask).tolist() == [[2, 6]]
+
+
+def test_only_the_wanted_formats_are_written(data, scripts, network, tmp_path):
+    module = scripts("slide_files")
+    slide = scripts("explained_slide").ExplainedSlide(data[1], scripts("feature_bags").read_bag(data[1]))
+    values = np.linspace(-1, 1, len(slide.bag.coords))
+    pictures = {"overlay_png", "layer_png", "low", "high", "unit"}
+    for formats in (["ome_tiff", "asap_xml"], []):
+        files = module.SlideFiles(tmp_path / str(len(formats)), formats=formats)
+        entry = files.write_map(slide, slide.view(100), "said", "shapley", ExactShapley(network()), values)
+        assert set(entry) == pictures | set(formats)
+        written = {path.name for path in (tmp_path / str(len(formats))).rglob("*.*")}
+        assert written == {Path(entry[key]).name for key in ("overlay_png", "layer_png", *formats)}
+    slide.close()
+    for formats, found in ((["tiff", "zarr"], "zarr"), ("tiff", "tiff")):
+        with pytest.raises(DataError, match=f"formats: found {found}, expected a list of some of tiff, ome_tiff"):
+            module.SlideFiles(tmp_path, formats=formats)
