@@ -177,6 +177,18 @@ def test_an_image_that_is_sent_again_is_the_one_that_is_there(server, cell):
     assert server.http("GET", "/datastore/image?image=cell")[2] == cell
 
 
+@pytest.mark.parametrize("path", ["/datastore/label/info", "/datastore/updatelabelinfo"])
+@pytest.mark.parametrize(
+    ("label", "said", "status"),
+    [("cell", '{"remark": "sharp"}', 404), ("..%2Fcell", "{}", 400), ("cell", "no json", 400), ("cell", "[]", 400)],
+)
+def test_remarks_of_a_label_that_there_is_not(server, path, label, said, status):
+    field = "info" if path.endswith("info") and "/label/" in path else "params"
+    found, answer = server.form("PUT", f"{path}?label={label}&tag=final", {field: said})
+    assert found == status, answer
+    assert answer["detail"]
+
+
 LINK = zipfile.ZipInfo("link.npy")
 LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
 

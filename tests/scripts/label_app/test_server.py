@@ -159,6 +159,11 @@ def test_from_the_first_answer_to_new_weights(name, everything):
 
     server.call("save_label", image, samples.label(0))
     assert server.call("datastore")["objects"][image]["labels"]["final"]["info"]["model"] == name
+    kept = server.form("PUT", f"/datastore/label/info?label={image}&tag=final", {"info": '{"remark": "sharp"}'})
+    assert kept == (200, {"remark": "sharp"})
+    assert server.call("datastore")["objects"][image]["labels"]["final"]["info"]["remark"] == "sharp"
+    stolen = server.form("PUT", f"/datastore/label/info?label={image}&tag=final", {"info": '{"model": "another"}'})
+    assert stolen[0] == 400
     assert_next(name, server)
 
     for index in range(1, number):
@@ -350,4 +355,7 @@ def test_many_images_in_one_task(everything, tmp_path):
     assert not any("final" in labels[image] for image in alone), "a prediction is no label that a person gave"
     for image in (*alone, "broken"):
         assert server.http("DELETE", f"/datastore/image?id={image}")[0] == 200
-    assert not {*alone, "broken"} & set(server.call("datastore")["objects"])
+    deadline = time.monotonic() + 60  # the datastore watches its folder, and learns of it from there
+    while {*alone, "broken"} & set(server.call("datastore")["objects"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)

@@ -25,6 +25,8 @@ from lib.served_models import ARCHIVE
 __all__ = ["router"]
 
 router = APIRouter(prefix="/datastore", tags=["Datastore"])
+#: what the datastore itself knows of a label
+OF_THE_DATASTORE = ("name", "ts", "checksum", "model", "user")
 Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
 
 
@@ -104,6 +106,33 @@ async def save_label(
         info = {"model": model, "user": user.username}
         label_id = app.datastore().save_label(image, str(place), tag, info)
     return {"image": image, "label": label_id, "model": model}
+
+
+@router.put("/label/info", summary="Say more of a label")
+async def update_label_info(
+    label: str, tag: str, user: Annotator, info: Annotated[str, Form()] = "{}"
+) -> dict[str, Any]:
+    """Keep remarks with a label: an object of texts and numbers."""
+    return _keep_remarks(label, tag, user, read_object(info, "info"))
+
+
+@router.put("/updatelabelinfo", include_in_schema=False)
+async def update_label_params(
+    label: str, tag: str, user: Annotator, params: Annotated[str, Form()] = "{}"
+) -> dict[str, Any]:
+    """Answer as ``/datastore/label/info`` does, with the field that older clients send."""
+    return _keep_remarks(label, tag, user, read_object(params))
+
+
+def _keep_remarks(label: str, tag: str, user: User, remarks: dict[str, Any]) -> dict[str, Any]:
+    app = running_app()
+    if not app.datastore().get_label_uri(check_image_id(label), check_tag(tag)):
+        raise RequestError(f"label {label!r}: the datastore has none with the tag {tag!r}", 404)
+    for key, value in remarks.items():
+        if key in OF_THE_DATASTORE or isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise RequestError(f"info: {key[:100]!r} cannot be set to {str(value)[:100]!r}, expected texts and numbers")
+    app.datastore().update_label_info(label, tag, {**remarks, "user": user.username})
+    return remarks
 
 
 def _model_of(label: str | dict[str, int], named: str | None) -> str:
