@@ -86,7 +86,7 @@ def open_archives(known: argparse.Namespace) -> tuple[Archive, Archive | None]:
 
     def opened(server: str, prefix: str) -> Archive:
         session = open_session(server, prefix, known.attempts, known.allow_http)
-        return Archive(server, session, known.timeout_s, known.attempts)
+        return Archive(server, session, known.timeout_s)
 
     source = opened(known.server, "DICOMWEB")
     if known.no_store:

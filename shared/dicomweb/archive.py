@@ -16,7 +16,6 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
-from retrying import RetryError
 
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
@@ -26,8 +25,8 @@ __all__ = ["Archive", "ArchiveError", "Series"]
 
 #: what dicomweb-client and pydicom raise for answers that are none
 _NO_ANSWER = (ValueError, KeyError, IndexError, AttributeError, TypeError, EOFError, NotImplementedError)
-#: statuses after which dicomweb-client tries again wait this long, doubled each time
-WAIT_MS = 500
+#: results are sent in one piece: not every server takes pieces, and a request is then made again as a whole
+PIECE_BYTES = 1 << 40
 
 
 class ArchiveError(DataError):
@@ -58,7 +57,6 @@ class Archive:
         server: root of the service.
         session: see :func:`shared.dicomweb.session.open_session`.
         timeout_s: longest time without a byte, s.
-        attempts: how often a request is made that the server is too busy for.
         page_size: of searches.
     """
 
@@ -67,13 +65,13 @@ class Archive:
         server: str,
         session: requests.Session,
         timeout_s: float = 60.0,
-        attempts: int = 3,
         page_size: int = 100,
     ) -> None:
         self.server = server.rstrip("/")
         self.page_size = page_size
         self._client = DICOMwebClient(self.server, session=session, callback=_plain_media_type, timeout=timeout_s)
-        self._client.set_http_retry_params(max_attempts=attempts, wait_exponential_multiplier=WAIT_MS)
+        self._client.set_http_retry_params(retry=False)  # the session tries again
+        self._client.set_chunk_size(PIECE_BYTES)
         # it would name patients' studies in the log of whoever runs it
         logging.getLogger("dicomweb_client").setLevel(logging.WARNING)
 
@@ -186,9 +184,6 @@ class Archive:
             yield
         except ArchiveError:
             raise
-        except RetryError as error:
-            status = error.last_attempt.value.status_code
-            raise ArchiveError(f"{self.server}: {what}: {told_status(status)}", status) from error
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             raise ArchiveError(f"{self.server}: {what}: {told_status(status)}", status) from error

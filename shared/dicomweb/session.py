@@ -16,8 +16,10 @@ from shared.data.errors import DataError
 
 __all__ = ["open_session"]
 
-#: a read that failed before its answer began is tried again after 0.5, 1, … s
+#: a request that failed before its answer began is tried again at once, then after 1, 2, … s
 BACKOFF_S = 0.5
+#: a server that answers so is asked again, when it says (Retry-After) if it does
+BUSY = (408, 429, 503, 504)
 
 
 class _Bearer(AuthBase):
@@ -47,7 +49,7 @@ def open_session(
     Args:
         server: root of the service, e.g. ``https://pacs.example.org/dicom-web``.
         prefix: of the environment variables.
-        attempts: how often a read is tried.
+        attempts: how often a request is made.
         allow_http: whether data may go unencrypted to another machine.
         environment: variables by name.
 
@@ -71,7 +73,14 @@ def open_session(
     session = requests.Session()
     # answers in XML, the default of some servers, would need another reader
     session.headers["Accept"] = "application/dicom+json"
-    retry = Retry(total=attempts - 1, status=0, backoff_factor=BACKOFF_S, allowed_methods={"GET"})
+    retry = Retry(
+        total=attempts - 1,
+        status_forcelist=BUSY,
+        raise_on_status=False,
+        backoff_factor=BACKOFF_S,
+        # storing once more what is there changes nothing: its UIDs are the same
+        allowed_methods={"GET", "POST"},
+    )
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     token, user = environment.get(f"{prefix}_TOKEN"), environment.get(f"{prefix}_USER")

@@ -89,9 +89,8 @@ def server():
 
 
 @pytest.fixture
-def archive(server, monkeypatch):
-    monkeypatch.setattr("shared.dicomweb.archive.WAIT_MS", 1)
-    return Archive(server.root, open_session(server.root, environment={}), timeout_s=2, attempts=2, page_size=2)
+def archive(server):
+    return Archive(server.root, open_session(server.root, environment={}, attempts=2), timeout_s=2, page_size=2)
 
 
 def always(status, body="[]", kind=JSON, claimed=None):
@@ -134,6 +133,17 @@ def test_a_server_that_was_busy_is_asked_again(server, archive):
     server.say = lambda *_: answers.pop(0) if answers else (200, "[]", JSON, None)
     assert archive.series({"PatientID": "P1"}, ["DX"]) == []
     assert [path for path, *_ in server.asked] == ["/dicom-web/studies"] * 2 + ["/dicom-web/studies/1.2.3/series"]
+
+
+def test_a_server_that_was_too_busy_to_store_gets_all_once_more(server, archive, files):
+    uids = [f"1.2.3.4.{number}" for number in (5, 6, 7)]
+    answers = [(503, "", JSON, None), (200, stored(*uids), JSON, None)]
+    server.say = lambda *_: answers.pop(0)
+    assert archive.store(files) == {}
+    (_, _, headers, first), (*_, second) = server.asked
+    assert first == second
+    assert "Content-Length" in headers
+    assert all(file.read_bytes() in second for file in files)
 
 
 @pytest.mark.parametrize("pages", [True, False])
@@ -198,7 +208,7 @@ def test_nobody_answers(server, tmp_path):
     server.shutdown()
     server.server_close()
     with pytest.raises(ArchiveError, match="cannot be reached"):
-        Archive(root, opened, timeout_s=1, attempts=1).series({"PatientID": "P1"}, ["DX"])
+        Archive(root, opened, timeout_s=1).series({"PatientID": "P1"}, ["DX"])
 
 
 @pytest.mark.parametrize(
