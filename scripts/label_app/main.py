@@ -13,6 +13,7 @@ from typing import Any
 
 from lib.bundle_worker import BundleWorker
 from lib.errors import RequestError, StartError, WorkerError
+from lib.folder_datastore import FolderDatastore
 from lib.infers.batch_judging import BatchJudging
 from lib.infers.bundle_infer import BundleInfer
 from lib.labelled import datastore_input
@@ -23,7 +24,6 @@ from lib.settings import REPOSITORY, AppSettings
 from lib.strategies.next_image import STRATEGIES, NextImage, RandomImage
 from lib.trainers.label_train import LabelTrain
 from monailabel.config import settings as label_settings
-from monailabel.datastore.local import LocalDatastore
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
@@ -67,7 +67,7 @@ class BundleApp(MONAILabelApp):
         if self.studies.startswith(("http://", "https://")):
             return super().init_datastore()
         suffixes = sorted({suffix for model in self.models.values() for suffix in model.upload_suffixes})
-        return LocalDatastore(
+        return FolderDatastore(
             self.studies,
             extensions=[f"*{form}" for suffix in suffixes for form in (suffix, suffix.upper())],
             auto_reload=label_settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,

@@ -355,7 +355,31 @@ def test_many_images_in_one_task(everything, tmp_path):
     assert not any("final" in labels[image] for image in alone), "a prediction is no label that a person gave"
     for image in (*alone, "broken"):
         assert server.http("DELETE", f"/datastore/image?id={image}")[0] == 200
-    deadline = time.monotonic() + 60  # the datastore watches its folder, and learns of it from there
-    while {*alone, "broken"} & set(server.call("datastore")["objects"]):
+    assert not {*alone, "broken"} & set(server.call("datastore")["objects"])
+
+
+def test_the_folder_is_watched_however_much_is_sent(everything):
+    """MONAI Label's own datastore stops to look after uploads that come in between."""
+    server = everything
+    film = server.samples["chexpert_informer"].file(0)
+    kept = [f"sent-{index}" for index in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        files = {"file": (film.name, film.read_bytes())}
+        codes = list(pool.map(lambda name: server.form("PUT", f"/datastore/image?image={name}", {}, files)[0], kept))
+    assert set(codes) == {200}
+    assert set(kept) <= set(server.call("datastore")["objects"])
+    by_hand = server.studies / f"by_hand{film.suffix}"
+    shutil.copy(film, by_hand)
+    wait_until(lambda: "by_hand" in server.call("datastore")["objects"])
+    by_hand.unlink()
+    wait_until(lambda: "by_hand" not in server.call("datastore")["objects"])
+    for image in kept:
+        assert server.http("DELETE", f"/datastore/image?id={image}")[0] == 200
+    assert not set(kept) & set(server.call("datastore")["objects"])
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 60
+    while not true():
         assert time.monotonic() < deadline
-        time.sleep(0.5)
+        time.sleep(0.2)
