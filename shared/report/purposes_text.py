@@ -82,9 +82,8 @@ def _second(choice: Choice) -> str:
     second = choice.second
     if second is None or choice.best is None:
         return ""
-    agreement = (
-        "" if second.agreement is None else f" (rank correlation {number(second.agreement, 2)}, {second.methods} methods)"
-    )
+    correlation = number(second.agreement, 2)
+    agreement = "" if second.agreement is None else f" (rank correlation {correlation}, {second.methods} methods)"
     if second.best.method["name"] == choice.best.method["name"]:
         return f"the same by {second.measure.title}{agreement}"
     return f"disagrees: {second.best.title} by {second.measure.title}, {_number(second.best)}{agreement}"

@@ -174,7 +174,7 @@ class Explainer:
         self._add_similar(entries)
         explained = torch.tensor([targets[index] for index in samples])
         # the same tolerance as where the elements are measured
-        radius = 0.0 if self.elements is None else self.elements.elements.pointing_radius
+        radius = 0.0 if self.elements is None else self.elements.pointing_radius
         summaries: dict[str, Any] = {}
         own_maps: dict[str, np.ndarray] = {}
         for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):

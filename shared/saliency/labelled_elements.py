@@ -84,6 +84,11 @@ class LabelledElements:
     quantities: Mapping[str, str] = field(default_factory=dict)
     group_key: str | None = "donor"
 
+    @property
+    def pointing_radius(self) -> float:
+        """Tolerance of the pointing game, in pixels of the network's input."""
+        return self.elements.pointing_radius
+
     def write(
         self,
         images: torch.Tensor,

@@ -105,6 +105,11 @@ class FindingElements:
     _originals: list[OriginalImage] = field(default_factory=list, init=False)
     _maps: dict[str, list[Floats]] = field(default_factory=lambda: defaultdict(list), init=False)
 
+    @property
+    def pointing_radius(self) -> float:
+        """Tolerance of the pointing game, in pixels of the network's input."""
+        return self.elements.pointing_radius
+
     def add_images(
         self, wanted: Mapping[int, Sequence[int]], indices: Sequence[int], originals: Sequence[OriginalImage]
     ) -> list[tuple[int, int]]:

@@ -225,7 +225,7 @@ class FindingExplainer:
 
     def _tolerance(self) -> float:
         """Return the tolerance of the pointing game, the one of the elements, as a share of an image's side."""
-        return 0.0 if self.elements is None else self.elements.elements.pointing_radius / self.images.image_size
+        return 0.0 if self.elements is None else self.elements.pointing_radius / self.images.image_size
 
     def _known(self, index: int, finding: int, original: OriginalImage) -> dict[str, Any]:
         """Return what is known of a finding's place, for its pictures: ``mask`` and ``boxes``."""

@@ -222,6 +222,7 @@ class NotedElements:
     """Measures nothing, and notes what it is given."""
 
     methods = ("painted",)
+    pointing_radius = 0.0
 
     def write(self, samples, maps, further, known):
         self.samples, self.maps, self.further, self.known = samples, maps, further, known

@@ -353,6 +353,8 @@ def test_settings_that_cannot_be_met_are_refused(world, network, tmp_path):
 class NotedElements:
     """Stands in the place of what measures, and notes what it is given."""
 
+    pointing_radius = 3.0
+
     def write(self, images, targets, records, classes, maps, further):
         self.ids = [record["id"] for record in records]
         self.given = images, targets, maps, further
@@ -374,6 +376,20 @@ def test_elements_are_measured_on_the_measured_samples(world, network, tmp_path)
         np.testing.assert_array_equal(images[row], world[0][place]["image"])
         np.testing.assert_allclose(maps["stub"][row], world[0][place]["image"][0] * (place % 3 + 1))
     assert further == [34, 34, 3]
+
+
+def test_the_pointing_game_of_the_index_has_the_tolerance_of_the_elements(world, network, tmp_path):
+    elements = NotedElements()
+    index = explain(world, network, tmp_path, elements=elements, measured_samples=9)
+    places = [int(name.split("/")[1]) for name in elements.ids]
+    truth = np.stack([cause(world, place) for place in places])
+    maps = elements.given[2]["stub"]
+    found = index["methods"]["stub"]["quality"]["pointing_game"]
+    for name in ("value", "chance"):
+        tolerant, strict = (map_quality(maps, truth, radius=radius)["pointing_game"][name] for radius in (3.0, 0.0))
+        assert found[name] == pytest.approx(np.nanmean(tolerant))
+    # more of the image counts as a hit
+    assert np.nanmean(tolerant) > np.nanmean(strict)
 
 
 def test_without_known_causes_elements_are_measured_on_right_predictions(world, network, tmp_path):
