@@ -119,7 +119,7 @@ def _froc_note(found: FoundSet, kind: str) -> str:
     lesions, slides = (" + ".join(map(str, column)) for column in found.froc.T.tolist())
     return (
         f" Lesion FROC: of {found.froc[:, 0].sum()} lesions that are no isolated tumour cells ({lesions} in the runs) "
-        f"on {found.froc[:, 1].sum()} slides with and without tumour ({slides}); a slide may be in several runs."
+        f"on {found.froc[:, 1].sum()} slides with and without tumour ({slides})."
     )
 
 
