@@ -104,7 +104,7 @@ def test_explaining_writes_what_its_index_lists(work):
                 assert heat.series[0].shape == (193, 256)
             annotations, groups = read_annotations(work / "eval" / entry["asap_xml"])
             title = content["methods"][name]["title"]
-            assert {f"{title}, highest tiles"} < set(groups)
+            assert f"{title}, highest tiles" in groups
             assert sum(one.group == f"{title}, highest tiles" for one in annotations) == 2
             with openslide.OpenSlide(work / "eval" / entry["tiff"]) as heat:
                 assert heat.dimensions == (256, 193)
