@@ -79,7 +79,8 @@ def phantom_folder(
         output: folder of the study.
         drawing: ``normal`` and ``tumor``, numbers of slides; ``size``, width and height in pixels; ``tile_size``, side
             of a tile in pixels; ``seed``; and, if need be, ``kinds`` of metastases, each equally often (all of
-            :data:`KINDS`), and ``parameters`` of the phantoms. The rest is as in ``prepare.json``.
+            :data:`KINDS`), ``parameters`` of the phantoms, and ``encoder_seed``, of the encoder's random weights where
+            that is not ``seed``. The rest is as in ``prepare.json``.
         workers: processes.
         others: folders beside that of the study in which the same slides may be.
         make: whether to make them.
@@ -107,6 +108,7 @@ def phantom_folder(
             "phantom#size": drawing["size"],
             "tile_size": drawing["tile_size"],
             "seed": drawing["seed"],
+            "encoder#seed": drawing.get("encoder_seed", drawing["seed"]),
             "workers": max(workers, 1),
             "readers": workers,
             "fractions": {SECTION: 1.0},
