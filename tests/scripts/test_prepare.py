@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 
 import pytest
 
 from shared.data.datalist import load_section
+from tests.warm_process import run_warm
 
 
 @pytest.fixture
 def prepare(repository, tmp_path):
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, str(repository / "scripts" / "prepare.py"), *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_warm([str(repository / "scripts" / "prepare.py"), *arguments], tmp_path)
 
     return run
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from shared.data.files import sha256_file
 from tests.shared.report.element_files import write_rows
+from tests.warm_process import run_warm
 
 PREDICTIONS = (
     "id,logit_a,logit_b,probability_a,probability_b,prediction,confidence,decision,reason\n"
@@ -22,8 +21,7 @@ PREDICTIONS = (
 @pytest.fixture
 def report(repository):
     def run(*arguments):
-        command = [sys.executable, str(repository / "scripts" / "report.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return run_warm([str(repository / "scripts" / "report.py"), *arguments], repository)
 
     return run
 

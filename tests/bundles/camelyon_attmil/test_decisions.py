@@ -7,8 +7,6 @@ small lesions are missed.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import pytest
 
 from shared.data.datalist import write_datalist
 from shared.evaluation.predictions import read_predictions
+from tests.bundles import commands
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "camelyon_attmil" / "configs"
@@ -74,15 +73,7 @@ def run(run_id, config, folder, **overrides):
     options = {**given, **{key: value for key, value in FAST.items() if f'"{key}":' in known}, **overrides}
     configs = str([str(CONFIGS / f"{name}.json") for name in dict.fromkeys(("train", config))])
     arguments = [part for key, value in options.items() for part in (f"--{key}", str(value))]
-    done = subprocess.run(
-        [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", configs, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    if done.returncode:
-        pytest.fail(f"{run_id}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    done = commands.run(["-m", "monai.bundle", "run", run_id, "--config_file", configs, *arguments], folder)
     return done.stdout + done.stderr
 
 

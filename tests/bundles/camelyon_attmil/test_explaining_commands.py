@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from shared.data.datalist import write_datalist
 from shared.data.files import sha256_file
 from shared.evaluation.interpretability.file import read_interpretability
 from shared.saliency.bags.bag_elements import BAG_MEASURES
+from tests.bundles.commands import run
 from tests.oracles.asap import read_annotations
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -33,10 +32,7 @@ def bundle(run_id, configs, work, data, **overrides):
     settings = {"dataset_dir": data, "ckpt_dir": work / "models", "output_dir": work / "eval", **NETWORK, **overrides}
     options = [part for key, value in settings.items() for part in (f"--{key}", str(value))]
     files = str([str(CONFIGS / f"{name}.json") for name in configs])
-    arguments = ["-m", "monai.bundle", "run", run_id, "--config_file", files, *options]
-    done = subprocess.run([sys.executable, *arguments], cwd=work, capture_output=True, text=True, timeout=600)
-    if done.returncode:
-        pytest.fail(f"{arguments}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
+    run(["-m", "monai.bundle", "run", run_id, "--config_file", files, *options], work)
 
 
 @pytest.fixture(scope="module")

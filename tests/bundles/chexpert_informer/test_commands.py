@@ -53,7 +53,7 @@ def trained(data, tmp_path_factory):
     """A folder with a trained, calibrated and evaluated model; commands run outside the repository."""
     work = tmp_path_factory.mktemp("work")
     common = {"dataset_dir": data, **folders(work)}
-    run(command("training", ["train"], **common, **FAST), work)
+    run(command("training", ["train"], **common, **FAST), work, fresh=True)
     run(command("calibrating", ["train", "calibrate"], **common, **NETWORK, **DRAWS), work)
     evaluate = command("evaluating", ["train", "evaluate"], **common, **NETWORK, **DRAWS, bootstrap_resamples=50)
     run([*evaluate, "--output_dir", str(work / "eval")], work)

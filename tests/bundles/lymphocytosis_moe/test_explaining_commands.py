@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -14,18 +12,13 @@ import torch
 from shared.data.files import sha256_file
 from shared.evaluation.interpretability.file import read_interpretability
 from shared.saliency.bags.bag_elements import BAG_MEASURES
+from tests.bundles.commands import run
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "lymphocytosis_moe" / "configs"
 SMALL = {"image_size": 32, "width": 4}
 
 pytestmark = pytest.mark.slow
-
-
-def run(arguments, cwd):
-    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        pytest.fail(f"{arguments}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
 
 
 def bundle(run_id, configs, work, **overrides):

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
+from tests.bundles.commands import run
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "lymphocytosis_moe" / "configs"
 SIZE = 32
 
 pytestmark = pytest.mark.slow
-
-
-def run(arguments, cwd):
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-9000:]}"
 
 
 @pytest.fixture(scope="module")
