@@ -82,7 +82,13 @@ def quality():
         }
 
     positive = {name: entries(0.1 * place) for place, name in enumerate(METHODS)}
-    positive["attention"]["froc"] = {"value": 0.625, "ci95": [0.5, 0.75], "n": 14, "slides": 23, "sensitivity": {"0.25": 0.5}}
+    positive["attention"]["froc"] = {
+        "value": 0.625,
+        "ci95": [0.5, 0.75],
+        "n": 14,
+        "slides": 23,
+        "sensitivity": {"0.25": 0.5},
+    }
     falling = np.linspace(1, 0, 101).tolist()
     return {
         "positive": positive,
