@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ sys.path.insert(0, str(REPOSITORY))
 from shared.data.errors import DataError  # noqa: E402
 from shared.data.files import atomic_path, read_json  # noqa: E402
 from shared.report.runs import Run, read_run  # noqa: E402
-from shared.report.trade_off import trade_off_of_runs  # noqa: E402
+from shared.report.trade_off import TradeOff, trade_off_of_runs  # noqa: E402
 from shared.report.trade_off_text import trade_off_html, trade_off_markdown  # noqa: E402
 
 #: stations of a network in their order: configs, and the file that each leaves behind
@@ -35,6 +36,7 @@ STATIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "explaining": (("inference", "explain"), "eval/interpretability.json"),
 }
 SETTINGS = "trade_off.json"
+NO_METHOD = "not measured: no method of the bundle explains this model"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,12 +89,18 @@ def make(root: Path, data: Path, output: Path) -> list[Path]:
             print(f"== {root.name}: {name}: fitting", flush=True)
             subprocess.run(command(root, "fitting", ("train", config), data, folder, {}), check=True, cwd=REPOSITORY)
         runs.append(Run(name, read_run(folder / "eval").card, folder / "eval"))
-    parts = trade_off_of_runs(runs, named=True)
+    parts = [_said(part, settings["not_explained"]) for part in trade_off_of_runs(runs, named=True)]
     written = [output / "trade_off.html", output / "trade_off.md"]
     for path, text in zip(written, (trade_off_html(parts), trade_off_markdown(parts)), strict=True):
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return written
+
+
+def _said(part: TradeOff, not_explained: Sequence[str]) -> TradeOff:
+    """Return the models with the reason why some have no explanations, which no command would make."""
+    models = (replace(m, missing=NO_METHOD) if m.name in not_explained else m for m in part.models)
+    return replace(part, models=tuple(models))
 
 
 def command(

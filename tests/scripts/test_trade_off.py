@@ -92,6 +92,8 @@ def test_stations_are_run_once_and_the_picture_holds_all_models(script, tmp_path
     text = written[1].read_text()
     assert "| small |" in text
     assert "| attributes |" in text
+    assert "no method of the bundle explains this model" in text
+    assert "run explaining" not in text
     commands.clear()
     script.make(root, root / "data", output)
     assert commands == []
