@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,8 @@ __all__ = ["CONFIGS", "STATES", "ImageSelection", "Routed", "Router"]
 logger = logging.getLogger("routing")
 
 CONFIGS = ("inference", "dicom", "dicomweb")
+#: of an image that its run did not come to
+STOPPED = "the run ended before this image was done; the same command again does what is missing"
 #: what became of an image
 STATES = ("stored", "already_stored", "written", "left_out", "failed")
 
@@ -116,13 +118,17 @@ class Router:
             DataError: if nothing matches.
         """
         found = self._find(query)
+        chosen = [image for image in found if image.state == "written"]
+        done: dict[str, Routed] = {}
         try:
-            chosen = [image for image in found if image.state == "written"]
             if chosen:
                 self.output.mkdir(parents=True, exist_ok=True)
-                done = {image.instance: image for image in self._judge(chosen)}
-                found = [done.get(image.instance, image) for image in found]
+                for image in self._judge(chosen):
+                    done[image.instance] = image
         finally:
+            # of what was chosen nothing is written before it is done: an error or a person may have ended the run
+            done = {one.instance: replace(one, state="failed", reason=STOPPED, report="") for one in chosen} | done
+            found = [done.get(image.instance, image) for image in found]
             self._write(found)
         return found
 
@@ -154,22 +160,24 @@ class Router:
         there = self.target is not None and self.target.has(str(study), report)
         return replace(image, report=report, state="already_stored" if there else "written")
 
-    def _judge(self, images: Sequence[Routed]) -> list[Routed]:
-        """Fetch images, run the station on them, and store what it wrote."""
+    def _judge(self, images: Sequence[Routed]) -> Iterator[Routed]:
+        """Fetch images, run the station on them, and store what it wrote; yield each when it is done."""
         folder = Path(tempfile.mkdtemp(prefix=".images-", dir=self.output))
         try:
             fetched = [
                 self._fetch(image, folder) for image in tqdm(images, desc="fetching", unit="image", disable=None)
             ]
             if not any(image.state == "written" for image in fetched):
-                return fetched
+                yield from fetched
+                return
             refused, stopped = self._infer(folder)
         finally:
             shutil.rmtree(folder)
         written = self._results()
         judged = tqdm(fetched, desc="storing", unit="image", disable=None if self.target else True)
         reasons = {image.instance: refused.get(image.instance, stopped) for image in fetched}
-        return [self._store(image, written, reasons) if image.state == "written" else image for image in judged]
+        for image in judged:
+            yield self._store(image, written, reasons) if image.state == "written" else image
 
     def _fetch(self, image: Routed, folder: Path) -> Routed:
         try:

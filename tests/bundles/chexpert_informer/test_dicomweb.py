@@ -329,6 +329,28 @@ def test_what_fails_of_one_image_stops_no_other_and_is_made_good_later(route, tm
     assert len(archive.stored) == len(set(archive.stored)) == 12
 
 
+def test_a_run_that_is_ended_says_what_it_did_and_what_it_did_not(route, tmp_path):
+    archive = Failing([film("frontal"), film("nobody"), film("hand")])
+    store, calls = archive.store, []
+
+    def interrupted(files):
+        calls.append(files)
+        if len(calls) > 2:  # overlays and report of the first image are stored
+            raise KeyboardInterrupt
+        return store(files)
+
+    archive.store = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        route(archive, tmp_path)
+    table = pd.read_csv(tmp_path / "routing.csv", dtype=str, keep_default_na=False).set_index("instance")
+    states = {kind: table.loc[FILMS[kind], "state"] for kind in ("frontal", "nobody", "hand")}
+    assert states == {"frontal": "stored", "nobody": "failed", "hand": "left_out"}
+    assert table.loc[FILMS["nobody"], "reason"].startswith("the run ended before this image was done")
+    archive.store = store
+    again = route(archive, tmp_path)
+    assert [again[FILMS[kind]].state for kind in ("frontal", "nobody")] == ["already_stored", "stored"]
+
+
 def test_only_images_that_cannot_be_read(route, tmp_path):
     short = film("frontal")
     short.PixelData = short.PixelData[:100]
