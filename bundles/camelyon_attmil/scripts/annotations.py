@@ -200,7 +200,14 @@ def _vertices(element: ElementTree.Element, what: str) -> NDArray[np.float64]:
         rows = [[float(point.attrib[axis].replace(",", ".")) for axis in "XY"] for point in ordered]
     except (KeyError, ValueError) as error:
         raise DataError(f"{what} has a point without order, X or Y, or with no number there ({error})") from error
-    return np.array(rows, dtype=np.float64).reshape(-1, 2)
+    vertices = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    if not np.isfinite(vertices).all():
+        # a point that is nowhere would be left out, and the outline be another one
+        raise DataError(
+            f"{what} has a point at x, y = {vertices[~np.isfinite(vertices).all(axis=1)][0].tolist()}; "
+            "expected numbers of pixels; draw the outline again"
+        )
+    return vertices
 
 
 def _area(outline: Outline) -> BaseGeometry:

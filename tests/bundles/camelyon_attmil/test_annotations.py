@@ -107,6 +107,8 @@ def test_points_come_in_their_order_and_with_decimal_commas(annotations, tmp_pat
         (_element([(0, 0, 0), (1, 1, 0), (2, 1, 1)], "_2"), "no outline of tumour"),
         (_element([(0, 0, 0), (1, 1, 0), (2, 1, 1)], "stroma"), "group 'stroma'"),
         (_element([(0, "x", 0), (1, 1, 0), (2, 1, 1)]), "no number"),
+        (_element([(0, 0, 0), (1, "nan", 0), (2, 9, 9), (3, 0, 9)]), r"point at x, y = \[nan, 0.0\]"),
+        (_element([(0, 0, 0), (1, 9, "1e999"), (2, 9, 9), (3, 0, 9)]), r"point at x, y = \[9.0, inf\]"),
         ("<Annotation", "not valid XML"),
     ],
 )
