@@ -7,18 +7,23 @@ import pytest
 from scipy.stats import t as student_t
 from sklearn import metrics as sklearn_metrics
 
-RNG = np.random.default_rng(5)
 BAGS = 40
 
 
 @pytest.fixture
-def labels():
-    return RNG.permutation(np.arange(BAGS) % 2)
+def rng():
+    """Every test draws the same, whichever others are run."""
+    return np.random.default_rng(5)
 
 
 @pytest.fixture
-def logits(labels):
-    return labels + RNG.normal(scale=1.2, size=(3, BAGS)) - 0.5
+def labels(rng):
+    return rng.permutation(np.arange(BAGS) % 2)
+
+
+@pytest.fixture
+def logits(rng, labels):
+    return labels + rng.normal(scale=1.2, size=(3, BAGS)) - 0.5
 
 
 def sklearn_values(labels, logits):
@@ -32,9 +37,9 @@ def sklearn_values(labels, logits):
     ]
 
 
-def test_measures_are_those_of_scikit_learn(scripts, labels, logits):
+def test_measures_are_those_of_scikit_learn(scripts, rng, labels, logits):
     measure = scripts("study.measures").weighted_bag_metrics
-    counts = np.array([np.bincount(RNG.integers(0, BAGS, BAGS), minlength=BAGS) for _ in range(5)])
+    counts = np.array([np.bincount(rng.integers(0, BAGS, BAGS), minlength=BAGS) for _ in range(5)])
     found = measure(counts.astype(float), labels == 1, logits[0])
     for row, weights in zip(found, counts, strict=True):
         drawn = np.repeat(np.arange(BAGS), weights)
@@ -75,9 +80,9 @@ def test_intervals_over_bags_and_seeds_cover_the_mean_of_other_seeds(scripts):
     assert widen(Estimate(0.9, 0.8, 0.95, 100, 2, 0.3)).high == 1.0
 
 
-def test_sensitivity_at_a_specificity_is_that_of_the_roc_curve(scripts, labels, logits):
+def test_sensitivity_at_a_specificity_is_that_of_the_roc_curve(scripts, rng, labels, logits):
     module = scripts("study.measures")
-    counts = np.array([np.bincount(RNG.integers(0, BAGS, BAGS), minlength=BAGS) for _ in range(20)])
+    counts = np.array([np.bincount(rng.integers(0, BAGS, BAGS), minlength=BAGS) for _ in range(20)])
     for scores in (logits[0], np.round(logits[0])):  # with and without bags of equal score
         for specificity in (0.0, 0.5, 0.9, 1.0):
             found = module.weighted_sensitivity(counts.astype(float), scores, labels == 1, specificity)
@@ -93,8 +98,9 @@ def test_paired_differences_are_of_the_same_bags_and_seeds(scripts, labels, logi
     paired, results = scripts("study.paired"), scripts("study.results")
     from shared.evaluation.classification import weighted_roc_auc
 
-    def held_out(values):
-        return results.HeldOutBags(labels, values, np.zeros_like(values, dtype=int), None)
+    def held_out(values, repeats=None):
+        numbers = tuple(range(len(values)) if repeats is None else repeats)
+        return results.HeldOutBags(numbers, labels, values, np.zeros_like(values, dtype=int), None)
 
     # the same errors in both, so that the difference is known far better than either
     first, second = held_out(logits + 0.3 * labels), held_out(logits)
@@ -104,15 +110,21 @@ def test_paired_differences_are_of_the_same_bags_and_seeds(scripts, labels, logi
     assert found.value == pytest.approx(difference.mean())
     assert found.repeat_sd == pytest.approx(difference.std(ddof=1))
     alone = scripts("study.measures").Meter(labels, 400).classification(second.logits)["roc_auc"]
-    assert found.high - found.low < 0.6 * (alone.high - alone.low)
-    assert found.low > 0
+    bags_alone = paired.paired_difference(weighted_roc_auc, first, second, 400, seeds=False)
+    assert bags_alone.high - bags_alone.low < 0.6 * (alone.high - alone.low)
+    assert bags_alone.low > 0
+    reach = student_t.ppf(0.975, 2) * difference.std(ddof=1) / np.sqrt(3)
+    assert found.high - found.value == pytest.approx(np.hypot(bags_alone.high - found.value, reach))
     swapped = paired.paired_difference(weighted_roc_auc, second, first, 400)
     assert (swapped.value, swapped.low) == (pytest.approx(-found.value), pytest.approx(-found.high))
-    bags_alone = paired.paired_difference(weighted_roc_auc, first, second, 400, seeds=False)
-    assert bags_alone.high - bags_alone.low < found.high - found.low
     some = np.arange(BAGS) < 30
     part = paired.paired_difference(weighted_roc_auc, first, held_out(logits[:2]), 50, chosen=some)
     assert (part.n, part.repeats) == (30, 2)
+    # one lacks the first repeat, the other the last: what both have is compared, and not their first rows
+    last, early = held_out((logits + 0.3 * labels)[1:], [1, 2]), held_out(logits[:2])
+    same = paired.paired_difference(weighted_roc_auc, last, early, 50)
+    assert (same.repeats, same.value) == (1, pytest.approx(areas[0][1] - areas[1][1]))
+    assert paired.paired_difference(weighted_roc_auc, held_out(logits[:1], [7]), second, 50) is None
 
 
 def test_ratios_over_runs_are_averaged_as_logarithms(scripts):
@@ -128,8 +140,8 @@ def test_ratios_over_runs_are_averaged_as_logarithms(scripts):
     assert np.log([estimate.low, estimate.high]) == pytest.approx(np.log(4) / 3 + np.array([-reach, reach]))
 
 
-def test_the_area_within_folds(scripts, labels, logits):
-    folds = np.stack([RNG.permutation(np.arange(BAGS) % 4) for _ in range(3)])
+def test_the_area_within_folds(scripts, rng, labels, logits):
+    folds = np.stack([rng.permutation(np.arange(BAGS) % 4) for _ in range(3)])
     # what one fold's network adds to all its logits does not matter within the fold
     shifted = logits + 10 * folds
     meter = scripts("study.measures").Meter(labels, 200)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,12 +20,14 @@ class HeldOutBags:
     """What the networks of S repeats say of B bags.
 
     Attributes:
+        repeats: numbers of the S repeats, which tell them apart where one network lacks some of another's.
         labels: ``(B,)``.
         logits: ``(S, B)``.
         folds: fold in which a bag was held out, ``(S, B)``.
         instance_auc: ``(S, B)``, see :func:`scripts.study.one_run.do_run`; None if the network values no instances.
     """
 
+    repeats: tuple[int, ...]
     labels: NDArray[np.int64]
     logits: NDArray[np.float64]
     folds: NDArray[np.int64]
@@ -65,11 +67,11 @@ class BagResults:
                     for repeat, (finished, number) in lacking.items()
                 ]
                 if whole:
-                    self.found[condition, model] = self._joined(list(whole.values()))
+                    self.found[condition, model] = self._joined(whole)
 
-    def _joined(self, repeats: Sequence[Sequence[Run]]) -> HeldOutBags:
+    def _joined(self, repeats: Mapping[int, Sequence[Run]]) -> HeldOutBags:
         joined = []
-        for runs in repeats:
+        for runs in repeats.values():
             results = [self.workshop.result(run) for run in runs]
             indices = [result["test_index"] for result in results]
             parts = [
@@ -84,6 +86,7 @@ class BagResults:
             joined.append(join_parts(indices, parts)[1])
         valued = "instance_auc" in joined[0]
         return HeldOutBags(
+            tuple(repeats),
             joined[0]["labels"],
             np.stack([part["logits"] for part in joined]),
             np.stack([part["folds"] for part in joined]),

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from scripts.study.bag_parts import phantom_slides
 from scripts.study.measures import Meter, over_bags_and_seeds, weighted_sensitivity
-from scripts.study.paired import REFERENCES, BagStatistic, paired_difference
+from scripts.study.paired import REFERENCES, BagStatistic, common_repeats, paired_difference
 from scripts.study.phantom_slides import KINDS, NORMAL
 from scripts.study.results import BagResults, HeldOutBags
 from shared.evaluation.classification import weighted_roc_auc
@@ -151,6 +151,7 @@ def _paired_rows(results: BagResults) -> list[Row]:
                 f"{word}{TITLES[kind]}": paired_difference(
                     statistic, found, reference, settings.resamples, (kinds == kind) | (kinds == NORMAL)
                 )
+                or DASH
                 for word, statistic in statistics.items()
                 for kind in KINDS
                 if (kinds == kind).any()
@@ -164,20 +165,20 @@ def _planted_rows(results: BagResults) -> list[Row]:
     settings = results.workshop.settings
     rows = []
     for condition, conditions in settings.conditions.items():
+        there = {model: found for (other, model), found in results.found.items() if other == condition}
         areas = {
             model: np.array([roc_auc_score(found.labels, logits) for logits in found.logits])
-            for (other, model), found in results.found.items()
-            if other == condition
+            for model, found in there.items()
         }
         for model, values in areas.items():
             area = over_seeds(values, settings.test_bags)
             # beyond 0 and 1 there is nothing
             cells: dict[str, Cell] = {"ROC AUC": replace(area, low=max(area.low, 0.0), high=min(area.high, 1.0))}
             for other in (other for other in REFERENCES if other in areas):
-                both = min(len(values), len(areas[other]))
+                own, its = common_repeats(there[model], there[other])
                 heading = f"difference to {settings.models[other]['title']}"
-                difference = values[:both] - areas[other][:both]
-                cells[heading] = DASH if other == model else over_seeds(difference, settings.test_bags)
+                difference = values[own] - areas[other][its]
+                cells[heading] = over_seeds(difference, settings.test_bags) if own and other != model else DASH
             rows.append(Row({"evidence": conditions["title"], "network": settings.models[model]["title"]}, cells))
     return rows
 

@@ -163,6 +163,7 @@ def _paired_rows(results: BagResults, words: Wording) -> list[Row]:
                 else paired_difference(
                     statistic, found, there[other], settings.resamples, seeds=words.interval == OVER_BOTH
                 )
+                or DASH
                 for other in references
             }
             if len(there) > 1 and cells:
