@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from shared.evaluation.unpaired_difference import unpaired_difference
 from shared.report.elements import CHANCE_IS_IDEAL
 from shared.report.runs import Run
 
-__all__ = ["LEADING", "Lead", "Score", "scores"]
+__all__ = ["LEADING", "Lead", "Score", "ends_of", "scores"]
 
 #: The measure that a method is judged by, in the order of preference. Of where the cause lies it is one of the top of
 #: the ranking: maps that are zero on the background tie there, and an area under the curve counts each tie half. Of
@@ -24,6 +24,8 @@ LEADING: Mapping[Element, tuple[str, ...]] = {
     "model_transparency": ("cascading_randomisation", "random_logit", "completeness_error"),
     "actionability": ("insertion_auc", "deletion_auc", "aopc_r", "aupc_drop", "aupc_add"),
 }
+#: reasons for no interval that leave no doubt of the number
+AGREED = ("all resamples agree", "all samples and draws agree")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Score:
             if found is not None and found["ci95"]:
                 ends = sorted(sign * end for end in found["ci95"])
                 return Lead(sign * found["value"], (ends[0], ends[1]), True)
-        if not self.entry["ci95"] or not other.entry["ci95"]:
+        if not ends_of(self.entry) or not ends_of(other.entry):
             return None
         (own, own_ends), (theirs, their_ends) = (_sized(score.entry, measure) for score in (self, other))
         value, interval = unpaired_difference(theirs, their_ends, own, own_ends)
@@ -91,25 +93,37 @@ class Score:
         return None if lead is None else lead.shown
 
 
+def ends_of(entry: Mapping[str, Any]) -> Sequence[float]:
+    """Return the ends of a number's interval; none where it has none, twice the number where all resamples agree."""
+    if not entry["ci95"] and str(entry.get("reason", "")).startswith(AGREED):
+        return [float(entry["value"])] * 2
+    return entry["ci95"] or ()
+
+
 def _sized(entry: Mapping[str, Any], measure: Measure) -> tuple[float, Sequence[float]]:
     """Return value and ends; of likeness that should not be there their sizes, whatever their sign."""
-    value, ends = float(entry["value"]), entry["ci95"]
+    value, ends = float(entry["value"]), ends_of(entry)
     if measure.name not in CHANCE_IS_IDEAL:
         return value, ends
     sizes = sorted(abs(end) for end in ends)
     return abs(value), (0.0 if ends[0] <= 0 <= ends[1] else sizes[0], sizes[1])
 
 
-def scores(run: Run, element: Element, measures: Sequence[str] | None = None) -> tuple[Measure | None, list[Score]]:
+def scores(
+    run: Run, element: Element, measures: Sequence[str] | None = None, methods: Collection[str] | None = None
+) -> tuple[Measure | None, list[Score]]:
     """Return the leading measure of an element in this run, and every method by it, the best first.
 
     Args:
         run: whose methods are compared.
         element: the element.
         measures: in the order of preference, by default those of ``LEADING``.
+        methods: keys of the methods to compare, by default all.
     """
     (table,) = (table for table in run.card["elements"] if table["element"] == element)
     rows = [row for row in table["rows"] if row["method"] and row["label"] is None and row["size"] is None]
+    if methods is not None:
+        rows = [row for row in rows if row["method"] in methods]
     for name in LEADING[element] if measures is None else measures:
         of_methods: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:

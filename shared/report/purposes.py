@@ -4,6 +4,9 @@ A purpose is an element of interpretability, and a method is judged by one measu
 was taken of at least one method of the run; whether the next one would choose another stands beside it. Methods that
 failed a sanity check are never chosen; of one that is undecided in a check nothing is sure. The best of the others is
 chosen if it beats chance and, where controls say something, every control; what it cannot be told apart from is named.
+
+Where a run has maps and values of a bag's instances, each kind has a choice of its own: a share of pixels is neither
+better nor worse than one of instances, and the likeness of maps is not that of values.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from scipy.stats import spearmanr
 from shared.evaluation.interpretability.measures import ELEMENTS, Element, Measure
 from shared.evaluation.resampling_groups import MINIMUM_GROUPS
 from shared.report.card.undecided import undecided_checks
-from shared.report.method_scores import LEADING, Lead, Score, scores
+from shared.report.method_scores import LEADING, Lead, Score, ends_of, scores
 from shared.report.runs import Run
 
 __all__ = ["PURPOSES", "Choice", "SecondMeasure", "choices"]
@@ -25,13 +28,13 @@ __all__ = ["PURPOSES", "Choice", "SecondMeasure", "choices"]
 CONTROLS_SAY_NOTHING = ("visual_recognizability", "model_transparency")
 PURPOSES: Mapping[Element, str] = {
     "localization": "where the cause lies",
-    "visual_recognizability": "a map that does not change with noise",
+    "visual_recognizability": "an explanation that does not change with noise",
     "physical_attribution": "what the prediction rests on",
     "model_transparency": "what the network has learnt, and nothing else",
     "actionability": "what changes the prediction when it is taken away or put in",
 }
-
-
+#: measures that are taken of the values of instances and of no map
+OF_INSTANCES = ("instance_auc", "instance_ndcg", "instance_ap", "aupc_drop", "aupc_add", "aopc_r")
 #: fewer methods have no ranking to speak of
 MINIMUM_RANKED = 3
 
@@ -46,12 +49,14 @@ class SecondMeasure:
         agreement: Spearman's correlation of the two measures' rankings of methods, controls and failed ones left out;
             ``None`` for fewer than three methods, or where all tie.
         methods: number of methods that both rank.
+        judges: whether it was taken of the method that the first measure chose.
     """
 
     measure: Measure
     best: Score
     agreement: float | None
     methods: int
+    judges: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Choice:
         best: the best that is no control and failed no sanity check; ``None`` if there is none.
         undecided: titles of the sanity checks that the best neither passed nor failed.
         second: what a second measure says; ``None`` where there is none.
+        kind: of the explanations that were compared, where the run has several kinds.
     """
 
     element: Element
@@ -73,11 +79,12 @@ class Choice:
     best: Score | None
     undecided: tuple[str, ...] = ()
     second: SecondMeasure | None = None
+    kind: str = ""
 
     @property
     def purpose(self) -> str:
-        """The purpose in words."""
-        return PURPOSES[self.element]
+        """The purpose in words, with the kind of explanation where there are several."""
+        return f"{PURPOSES[self.element]} ({self.kind})" if self.kind else PURPOSES[self.element]
 
     @property
     def equals(self) -> list[Score]:
@@ -104,7 +111,7 @@ class Choice:
         controls = [score for score in self.scores if score.method["control"]]
         if self.element not in CONTROLS_SAY_NOTHING:
             found += [f"does not beat {score.title}" for score in controls if not self._beats(score)]
-        if not entry["ci95"]:
+        if not ends_of(entry):
             found.append(f"no interval ({entry.get('reason', 'none was computed')})")
         return found
 
@@ -127,16 +134,26 @@ class Choice:
 
 
 def choices(run: Run) -> list[Choice]:
-    """Return the choice for each element."""
-    found = []
-    for element in ELEMENTS:
-        measure, measured = scores(run, element)
-        candidates = _candidates(measured)
-        best = candidates[0] if candidates else None
-        undecided = () if best is None else undecided_checks(run.card, best.method["name"])
-        second = None if measure is None else _second(run, element, measure, candidates)
-        found.append(Choice(element, measure, tuple(measured), best, undecided, second))
-    return found
+    """Return the choice for each element and kind of explanation."""
+    kinds = _kinds(run)
+    return [_choice(run, element, kind, methods) for element in ELEMENTS for kind, methods in kinds.items()]
+
+
+def _kinds(run: Run) -> dict[str, frozenset[str]]:
+    """Return the methods of each kind, by its name; of one kind alone by no name."""
+    rows = [row for table in run.card["elements"] for row in table["rows"] if row["method"]]
+    values = frozenset(row["method"] for row in rows if row["measure"] in OF_INSTANCES)
+    maps = frozenset(row["method"] for row in rows) - values
+    return {"maps": maps, "values of instances": values} if maps and values else {"": maps | values}
+
+
+def _choice(run: Run, element: Element, kind: str, methods: frozenset[str]) -> Choice:
+    measure, measured = scores(run, element, methods=methods)
+    candidates = _candidates(measured)
+    best = candidates[0] if candidates else None
+    undecided = () if best is None else undecided_checks(run.card, best.method["name"])
+    second = None if measure is None else _second(run, element, measure, candidates, methods)
+    return Choice(element, measure, tuple(measured), best, undecided, second, kind)
 
 
 def _candidates(measured: Sequence[Score]) -> list[Score]:
@@ -144,9 +161,11 @@ def _candidates(measured: Sequence[Score]) -> list[Score]:
     return [score for score in measured if not score.method["control"] and not score.method["failed"]]
 
 
-def _second(run: Run, element: Element, first: Measure, candidates: Sequence[Score]) -> SecondMeasure | None:
+def _second(
+    run: Run, element: Element, first: Measure, candidates: Sequence[Score], methods: frozenset[str]
+) -> SecondMeasure | None:
     names = LEADING[element][LEADING[element].index(first.name) + 1 :]
-    measure, measured = scores(run, element, names)
+    measure, measured = scores(run, element, names, methods)
     own = _candidates(measured)
     if measure is None or not own:
         return None
@@ -155,4 +174,5 @@ def _second(run: Run, element: Element, first: Measure, candidates: Sequence[Sco
     agreement = None
     if len(both) >= MINIMUM_RANKED:
         agreement = float(spearmanr(range(len(both)), [place[name] for name in both]).statistic)
-    return SecondMeasure(measure, own[0], agreement, len(both))
+    judges = bool(candidates) and candidates[0].method["name"] in place
+    return SecondMeasure(measure, own[0], agreement, len(both), judges)

@@ -22,7 +22,8 @@ READING = (
     "that are zero on the background tie there, and an area under the curve counts each tie half. What a prediction "
     "rests on is judged by the share of the attribution on the cause. What the next measure of the same element says "
     "stands beside it, with the rank correlation of the two orders of methods: where they disagree, the choice is "
-    "one of the measure too. The element tables of each run hold all measures. "
+    "one of the measure too. Maps and values of a bag's instances are judged apart: a share of pixels is none of "
+    "instances. The element tables of each run hold all measures. "
     "“Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
     "changes it, better than every control, beyond the interval of the difference, on ten samples at least. A method "
     "that failed a sanity check is never proposed; of one that a check neither passes nor fails, and of intervals that "
@@ -86,6 +87,9 @@ def _second(choice: Choice) -> str:
     agreement = "" if second.agreement is None else f" (rank correlation {correlation}, {second.methods} methods)"
     if second.best.method["name"] == choice.best.method["name"]:
         return f"the same by {second.measure.title}{agreement}"
+    if not second.judges:
+        others = f"of the others the best: {second.best.title}, {_number(second.best)}"
+        return f"{second.measure.title} was not taken of it; {others}{agreement}"
     return f"disagrees: {second.best.title} by {second.measure.title}, {_number(second.best)}{agreement}"
 
 
@@ -137,8 +141,9 @@ def _number(score: Score) -> str:
 def _methods(run: Run, of_run: Sequence[Choice]) -> Iterable[tuple[str, ...]]:
     for name, method in run.methods.items():
         cells = []
-        for choice in of_run:
-            own = next((score for score in choice.scores if score.method["name"] == name), None)
+        for element in ELEMENTS:
+            by_element = [score for choice in of_run if choice.element == element for score in choice.scores]
+            own = next((score for score in by_element if score.method["name"] == name), None)
             cells.append(DASH if own is None else _number(own))
         yield run.name, method["title"], *cells, " ".join(failed_in_words(method["failed"], method["control"]))
 
@@ -147,7 +152,8 @@ def _measures(found: Sequence[tuple[Run, Sequence[Choice]]]) -> Iterable[str]:
     """Yield a line for each run that says which measure stands in which column."""
     for run, of_run in found:
         named = [
-            f"{ELEMENT_TITLES[choice.element]}: {choice.measure.title} ({choice.measure.better} is better)"
+            f"{ELEMENT_TITLES[choice.element]}{f', {choice.kind}' if choice.kind else ''}: {choice.measure.title} "
+            f"({choice.measure.better} is better)"
             for choice in of_run
             if choice.measure is not None
         ]

@@ -263,3 +263,51 @@ def test_a_second_measure_that_disagrees_is_named():
     assert said in purposes_markdown([given])
     agreeing = run(rows=[{**row, "value": first[methods.index(row["method"])]} for row in rows], methods=methods)
     assert "the same by Localisation AUC (rank correlation 1.00, 3 methods)" in purposes_markdown([agreeing])
+
+
+def test_maps_and_values_of_instances_are_judged_apart():
+    """Cells hold more of a cause than pixels do: their share is higher without being better."""
+    methods = ("shapley", "random_values", "lime", "grad_cam", "random_map")
+    shares = (0.6, 0.55, 0.3, 0.2, 0.05)
+    rows = [
+        element_row("cause_share", name, entry(value, value - 0.02, value + 0.02))
+        for name, value in zip(methods, shares, strict=True)
+    ]
+    rows += [element_row("rank_accuracy", name, entry(0.5, 0.4, 0.6)) for name in ("lime", "grad_cam")]
+    rows += [element_row("instance_ndcg", name, entry(0.9, 0.8, 1.0)) for name in ("shapley", "random_values")]
+    given = run(rows=rows, methods=methods)
+    maps, values = (choice for choice in choices(given) if choice.element == "physical_attribution")
+    assert (maps.kind, maps.best.title, values.kind, values.best.title) == (
+        "maps",
+        "lime",
+        "values of instances",
+        "shapley",
+    )
+    assert [score.title for score in maps.scores] == ["lime", "grad cam", "random map"]
+    assert (maps.doubts, values.doubts) == ([], [])
+    text = purposes_markdown([given])
+    # NDCG of instances is no second opinion on the rank accuracy of maps
+    assert "disagrees" not in text
+    assert "| first | where the cause lies (values of instances) | none (the best: shapley) |" in text
+    assert "Physical attribution, maps: Share on the cause" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("| first | shapley |"))
+    assert "0.900" in line
+    assert "0.600" in line
+
+
+def test_a_second_measure_that_was_not_taken_of_the_best_does_not_disagree():
+    rows = [
+        element_row("rank_accuracy", name, entry(v, v - 0.1, v + 0.1)) for name, v in (("lime", 0.9), ("edge", 0.1))
+    ]
+    rows.append(element_row("localisation_auc", "grad_cam", entry(0.6, 0.5, 0.7)))
+    text = purposes_markdown([run(rows=rows)])
+    assert "Localisation AUC was not taken of it; of the others the best: grad cam, 0.600" in text
+
+
+def test_a_number_that_all_resamples_agree_on_is_not_doubted():
+    agreed = entry(0.0) | {"reason": "all resamples agree", "n": 40}
+    found = _choice(run(rows=[element_row("completeness_error", "lime", agreed)]), "model_transparency")
+    assert found.doubts == []
+    rows = [element_row("rank_accuracy", "lime", {**agreed, "value": 1.0})]
+    rows.append(element_row("rank_accuracy", "random_map", entry(0.5, 0.4, 0.6)))
+    assert _choice(run(rows=rows)).doubts == []
