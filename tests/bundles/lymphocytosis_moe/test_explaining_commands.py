@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -132,3 +134,35 @@ def test_page_shows_all_of_it(work):
         "Two experts and a gate",
     ):
         assert f">{title}<" in page
+
+
+def test_a_trade_off_is_made_of_the_bundle_s_own_stations(work, tmp_path, monkeypatch):
+    """The mixture is there already; an expert alone is trained, calibrated and evaluated, and cell features fitted."""
+    spec = importlib.util.spec_from_file_location("trade_off_script", REPOSITORY / "scripts" / "trade_off.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    models = {"mixture": SMALL, "expert on attributes": {"network_name": "AttributePerceptron", **SMALL}}
+    fitted = {"cell features": "classical"}
+    settings = {"models": models, "not_explained": ["expert on attributes"], "fitted": fitted}
+    monkeypatch.setattr(script, "read_settings", lambda _: settings)
+    stations = []
+
+    def station(command, *, check, cwd):
+        stations.append(command[4])
+        short = {"training": ["--max_epochs", "2"], "fitting": ["--bootstrap_resamples", "50"]}
+        run([*command[1:], *short.get(command[4], [])], cwd, check)
+
+    monkeypatch.setattr(subprocess, "run", station)
+    (tmp_path / "mixture").mkdir()
+    for name in ("models", "eval"):
+        (tmp_path / "mixture" / name).symlink_to(work / name)
+    page, table = script.make(CONFIGS.parent, work / "data", tmp_path)
+    assert stations == ["training", "calibrating", "evaluating", "fitting"]
+    rows = {line.split(" | ")[0].strip("| "): line for line in table.read_text().splitlines() if line.startswith("| ")}
+    assert set(rows) >= set(models) | set(fitted)
+    assert "Coefficients of the features" in rows["cell features"]
+    assert "no method of the bundle explains this model" in rows["expert on attributes"]
+    for name in (*models, *fitted):
+        assert name in page.read_text()
+        numbers = json.loads((tmp_path / script.folder_name(name) / "eval" / "metrics.json").read_text())["metrics"]
+        assert f"{numbers['roc_auc']['value']:.3g}" in rows[name]
