@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from lib.labels import fits, label_in, read_label
 from lib.served_models import ServedModel
 
 __all__ = ["datastore_input", "labelled_items"]
+
+logger = logging.getLogger(__name__)
 
 
 def datastore_input(datastore: Datastore, image_id: str, attributes: Mapping[str, Any] | None = None) -> Input:
@@ -39,6 +42,8 @@ def labelled_items(
 ) -> list[dict[str, Any]]:
     """Return the images whose final label is one of a model's.
 
+    One that cannot be laid out, as a broken archive, is left out with a line in the log: it stops no training.
+
     Args:
         datastore: with labels.
         model: that the labels are for.
@@ -47,10 +52,10 @@ def labelled_items(
         limits: of archives.
 
     Raises:
-        RequestError: if there are none.
+        RequestError: if there are none, with what is wrong with the first of those that were left out.
     """
     tag = DefaultLabelTag.FINAL.value
-    items = []
+    items, left_out = [], []
     for image_id in sorted(datastore.get_labeled_images()):
         given = datastore_input(datastore, image_id)
         if given.source.suffix.lower() not in model.upload_suffixes:
@@ -61,7 +66,12 @@ def labelled_items(
         except (OSError, RequestError):
             continue  # of another app, that used the folder before
         if content.get("model", model.name) == model.name and fits(label, said["classes"], said["multi_label"]):
-            items.append({**item_of(given, model, folder, limits), "label": label})
+            try:
+                items.append({**item_of(given, model, folder, limits), "label": label})
+            except RequestError as error:
+                left_out.append(f"{image_id}: {error}")
+                logger.warning(f"{model.name}: left out, {left_out[-1]}")
     if not items:
-        raise RequestError(f"the datastore has no labels of {model.name} ({', '.join(said['classes'])})", 422)
+        reason = f"; {left_out[0]}" if left_out else ""
+        raise RequestError(f"the datastore has no labels of {model.name} ({', '.join(said['classes'])}){reason}", 422)
     return items

@@ -107,10 +107,13 @@ class OwnPages:
 
     def _refused(self, headers: dict[bytes, bytes]) -> str | None:
         host = headers.get(b"host", b"").decode("latin-1")
-        name = urlsplit(f"//{host}").hostname or ""
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        try:
+            name, from_here = urlsplit(f"//{host}").hostname or "", urlsplit(origin).netloc == host
+        except ValueError:  # of brackets that hold no address
+            return "Host or Origin is no address"
         if self.hosts and name not in self.hosts:
             return f"this server is not called {name!r}; see --conf hosts"
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        if origin and origin not in self.origins and urlsplit(origin).netloc != host:
+        if origin and origin not in self.origins and not from_here:
             return f"pages of {origin!r} may not ask this server; see MONAI_LABEL_CORS_ORIGINS"
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from lib.errors import RequestError
 
-__all__ = ["InferParameters", "read_object"]
+__all__ = ["InferParameters", "check_lasting", "read_object"]
 
 #: of MONAI Label's own clients and viewers, which mean nothing to a classifier of whole images
 IGNORED = frozenset(
@@ -57,7 +57,23 @@ def read_object(text: str | None, what: str = "params") -> dict[str, Any]:
         raise RequestError(f"{what}: not JSON ({error})") from error
     if not isinstance(content, dict):
         raise RequestError(f"{what}: expected a JSON object, found {type(content).__name__}")
+    check_lasting(content, what)
     return content
+
+
+def check_lasting(content: Any, what: str = "params") -> None:
+    """Make sure that what a request brings can be written and read again.
+
+    Python reads NaN, infinity and half a character (a lone surrogate) where JSON and UTF-8 have none. With one of them
+    in the datastore's records a server could neither list them nor start with them.
+
+    Raises:
+        RequestError: if it holds one of these.
+    """
+    try:
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{what}: not JSON ({error})") from error
 
 
 @dataclass(frozen=True)

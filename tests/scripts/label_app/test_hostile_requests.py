@@ -177,6 +177,28 @@ def test_an_image_that_is_sent_again_is_the_one_that_is_there(server, cell):
     assert server.http("GET", "/datastore/image?image=cell")[2] == cell
 
 
+@pytest.mark.parametrize("value", ["NaN", "1e999", r'"\ud800"'])
+def test_what_the_datastore_could_not_read_again(server, cell, value):
+    """Kept with an image, it would be in the way of every list of the datastore and of the server's next start."""
+    said, asked = f'{{"patient": {value}}}', f'{{"client_id": {value}, "candidates": {value}}}'
+    sent = [
+        server.form("PUT", "/datastore/image?image=cell", {"params": said}, {"file": ("c.npy", cell)}),
+        server.form("PUT", "/datastore/image/info?image=cell", {"info": said}),
+        server.http("POST", "/activelearning/random", asked.encode(), {"Content-Type": "application/json"}),
+    ]
+    assert [status for status, *_ in sent] == [400, 400, 400]
+    status, _, body = server.http("GET", "/datastore/?output=all")
+    assert (status, "\\ud800" in body.decode()) == (200, False)
+    assert "NaN" not in (server.studies / "datastore_v2.json").read_text()
+
+
+@pytest.mark.parametrize("model", ['["x"]', "{}", "5", '"nothing"'])
+def test_a_label_of_no_model(server, model):
+    content = f'{{"label": "monocyte", "model": {model}}}'.encode()
+    status, answer = server.form("PUT", "/datastore/label?image=cell", {}, {"label": ("l.json", content)})
+    assert (status, "expected one of leukocyte_qpi" in answer["detail"]) == (404, True)
+
+
 @pytest.mark.parametrize("path", ["/datastore/label/info", "/datastore/updatelabelinfo"])
 @pytest.mark.parametrize(
     ("label", "said", "status"),
@@ -252,6 +274,8 @@ def test_weights_are_not_exchanged_without_their_calibration(server, method, pat
         {"Origin": "null"},
         {"Host": "evil.example"},
         {"Origin": "http://127.0.0.1:1"},
+        {"Host": "[::1"},
+        {"Origin": "http://[evil"},
     ],
     ids=str,
 )

@@ -104,7 +104,8 @@ class TestParameters:
     @pytest.mark.parametrize(
         "text",
         ["x", "[]", "3", "null", '{"explain": "yes"}', '{"method": ["lime"]}', '{"image": "/etc/passwd"}',
-         '{"age": {}}', '{"age": true}', '{"methods": "lime"}', "[" * 100_000],
+         '{"age": {}}', '{"age": true}', '{"methods": "lime"}', "[" * 100_000,
+         '{"age": NaN}', '{"age": 1e999}', '{"patient": "\\ud800"}', '{"\\ud800": 1}'],
     )  # fmt: skip
     def test_wrong_ones(self, lib, text):
         with pytest.raises(lib("errors").RequestError, match="params"):

@@ -143,7 +143,7 @@ def _model_of(label: str | dict[str, int], named: str | None) -> str:
     """
     app = running_app()
     if named is not None:
-        app.infer_task(named)
+        app.infer_task(str(named))
     said = {name: app.infer_task(name).said for name in app.models}
     fitting = [name for name, entry in said.items() if fits(label, entry["classes"], entry["multi_label"])]
     if named is not None:

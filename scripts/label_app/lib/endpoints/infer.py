@@ -21,7 +21,7 @@ from lib.errors import RequestError
 from lib.inputs import Input
 from lib.labelled import datastore_input
 from lib.names import check_image_id, check_session_id, file_suffix
-from lib.parameters import InferParameters, read_object
+from lib.parameters import InferParameters, check_lasting, read_object
 
 __all__ = ["router"]
 
@@ -90,6 +90,7 @@ def infer_slide(
     output: SlideOutput | None = None,
 ) -> Any:
     """Answer as ``/infer/wsi_v2/{model}`` does, with a JSON body."""
+    check_lasting(wsi, "wsi")
     return _answer_slide(background, model, image, session_id, None, wsi or {}, output)
 
 

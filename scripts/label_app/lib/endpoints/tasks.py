@@ -19,7 +19,7 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from lib.app_protocol import running_app
 from lib.errors import RequestError
 from lib.names import check_image_id, check_tag
-from lib.parameters import IGNORED
+from lib.parameters import IGNORED, check_lasting
 
 __all__ = ["known_keys", "router"]
 
@@ -119,6 +119,7 @@ def known_keys(params: Mapping[str, Any] | None, known: Mapping[str, Check]) -> 
     Raises:
         RequestError: naming another key, or one whose value is of another kind.
     """
+    check_lasting(params)
     found: dict[str, Any] = {}
     for key, value in (params or {}).items():
         if key in known:

@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class BundleInfer(InferTask):
         self.worker = worker
         self.limits = limits
         self.kept = kept
+        self._kept_turn = threading.Lock()
         self._said: dict[str, Any] | None = None
 
     @property
@@ -100,6 +102,7 @@ class BundleInfer(InferTask):
         if wants_file and not explain:
             raise RequestError('output=image and output=all need an explanation: leave out "explain": false')
         with self._work_dir(given) as work:
+            waited = time.monotonic() - started
             asked: dict[str, Any] = {
                 "items": [item_of(given, self.model, work / "unpacked", self.limits)],
                 "work_dir": str(work),
@@ -114,6 +117,7 @@ class BundleInfer(InferTask):
         for explanation in answer.get("explanations", []):
             # paths end with the request: what is there can be asked for by its kind
             explanation["files"] = sorted(explanation["files"])
+        reply["timings"]["waiting"] = round(reply["timings"]["waiting"] + waited, 3)
         reply["timings"]["total"] = round(time.monotonic() - started, 3)
         said = {
             "image": given.name,
@@ -146,11 +150,15 @@ class BundleInfer(InferTask):
 
     @contextmanager
     def _work_dir(self, given: Input) -> Iterator[Path]:
-        """Give a folder: of this request alone, or for an image on the server one that is found again."""
+        """Give a folder: of this request alone, or for an image on the server one that is found again.
+
+        In the latter requests take turns until their file is fetched from it: the next one writes its own there.
+        """
         if given.kept and self.model.keeps_output:
             folder = self.kept / self.model.name / given.version()
             folder.mkdir(parents=True, exist_ok=True)
-            yield folder
+            with self._kept_turn:
+                yield folder
             return
         folder = Path(tempfile.mkdtemp(prefix="label-request-"))
         try:
