@@ -12,22 +12,29 @@ from pathlib import Path
 
 __all__ = ["model_lock"]
 
+SHARED = Path("/tmp")
+
 
 @contextmanager
 def model_lock(ckpt_dir: Path, exclusive: bool) -> Iterator[None]:
     """Hold the lock of a folder of weights, across processes of this machine and user.
 
-    The lock's file is in the folder for temporary files: the weights may stand where nothing can be written.
+    The lock's file is in the machine's folder for temporary files: the weights may stand where nothing can be written,
+    and ``TMPDIR`` need not be the same for all who use them.
 
     Args:
         ckpt_dir: the folder; need not exist.
         exclusive: to exchange the files; otherwise to read them.
     """
     digest = hashlib.sha256(str(ckpt_dir.resolve()).encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"monai-explainable-bundles-{os.getuid()}-{digest}.lock"
+    path = _folder() / f"monai-explainable-bundles-{os.getuid()}-{digest}.lock"
     handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
         yield
     finally:
         os.close(handle)
+
+
+def _folder() -> Path:
+    return SHARED if os.access(SHARED, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())

@@ -60,7 +60,7 @@ class Worker:
         self.bundle = bundle
         self.write = write
         self.kinds: dict[str, Callable[[Request], Reply]] = {
-            "check": lambda _: self.bundle.check(),
+            "check": self._check,
             "infer": self._infer,
             "explain": self._explain,
             "train": self._train,
@@ -106,6 +106,10 @@ class Worker:
         except Exception as error:  # the process goes on: the next request may be a good one
             traceback.print_exc()
             return {**base, "ok": False, "kind": "internal", "error": f"{type(error).__name__}: {error}"}
+
+    def _check(self, _: Request) -> Reply:
+        with model_lock(self.bundle.ckpt_dir, exclusive=False):
+            return self.bundle.check()
 
     def _infer(self, request: Request) -> Reply:
         with model_lock(self.bundle.ckpt_dir, exclusive=False):
@@ -175,7 +179,8 @@ def main(arguments: list[str] | None = None) -> int:
     replies = _replies()
 
     def write(reply: Reply) -> None:
-        replies.write(json.dumps(reply, ensure_ascii=False, allow_nan=False) + "\n")
+        # in ASCII: an error may tell of a file whose name is no text
+        replies.write(json.dumps(reply, allow_nan=False) + "\n")
         replies.flush()
 
     try:

@@ -109,6 +109,8 @@ def test_one_bad_cell_among_good_ones_is_refused_with_the_reason(worker, cells, 
         ({"items": "all"}, "expected a list"),
         ({"work_dir": "relative"}, "absolute path"),
         ({"work_dir": "/nowhere/@#x"}, "reads as an expression"),
+        # as Python reads a name that is no UTF-8 from a folder
+        ({"items": [{"key": "a", "source": "/nowhere/\udcff.npy"}]}, "\udcff.npy: no such file"),
     ],
 )
 def test_what_cannot_be_answered_is_said(worker, cells, tmp_path, wrong, said):
