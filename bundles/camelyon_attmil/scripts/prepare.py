@@ -166,8 +166,9 @@ class Preparation:
                 continue
             known.append((file, bag.attributes, bag.features.shape[1]))
             record = _record(slide, file.resolve(), len(bag.features))
-            # places in µm: the file is read again without the slide
-            records.append({**record, "mpp": scale} if bag.attributes.layout == "stamp" else record)
+            # files of other programs do not say it: STAMP's places are in µm, and are read again without the slide
+            told = scale is not None and bag.attributes.layout != "own"
+            records.append({**record, "mpp": scale} if told else record)
         check_same_encoder(known)
         return records, excluded
 

@@ -269,6 +269,22 @@ def test_stamp_s_places_are_found_again_without_the_slides(preparation, table_so
         np.testing.assert_array_equal(found.coords, coords / 0.5)
 
 
+def test_clam_s_features_become_stamp_s_by_the_scale_that_the_slides_say(preparation, table_source, scripts, tmp_path):
+    """CLAM's files say no µm per pixel, and nor does the table: the slides do."""
+    features = tmp_path / "features"
+    features.mkdir()
+    coords = np.array([[0, 64], [128, 64]])
+    for number in range(8):
+        with h5py.File(features / f"s{number}.h5", "w") as file:
+            file["features"], file["coords"] = np.ones((2, 3), dtype=np.float32), coords
+            file["coords"].attrs.update({"patch_size": 64, "patch_level": 0})
+    settings = {"features": str(features), "feature_layouts": ["stamp"]}
+    preparation(**settings)(table_source, tmp_path / "out", progress=False)
+    with h5py.File(tmp_path / "out" / "features_stamp" / "s3.h5", "r") as file:
+        np.testing.assert_allclose(file["coords"][:], coords * 0.5)
+        assert (file.attrs["tile_size_um"], file.attrs["tile_size_px"]) == (32.0, 64)
+
+
 def test_slides_of_one_patient_stay_together(preparation, table_source, tmp_path):
     source = _change(
         table_source, tmp_path / "source", lambda table: table.assign(patient=[f"p{n // 2}" for n in range(8)])
