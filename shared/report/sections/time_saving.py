@@ -70,6 +70,7 @@ def time_saving_section(sources: Sources) -> dict[str, Any] | None:
         "cases": cases,
         "hours": hours,
         "error_rate": error_rate,
+        "split": str(sources.fitted("fitted_on")[0].get("section") or "validation"),
         "decided": [decided, *of_class],
         "deferral": deferral,
         "figure": _figure(sources, decided, deferral, cases, hours),

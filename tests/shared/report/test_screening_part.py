@@ -204,6 +204,17 @@ def test_time_is_the_files(page, metrics):
     assert "it would promise " + in_percent({"value": 1 - saving["error_rate"]["value"]}) in page.text
 
 
+def test_the_samples_that_confidences_were_chosen_on_are_named(page, eval_dir, tmp_path):
+    assert "the confidence was chosen on validation samples" in page.text
+    own = {"section": "calibration", "n": 150, "nominal": False, "note": "no part in training"}
+    changed = edited(eval_dir, tmp_path, "models/calibration.json", lambda content: content.update(fitted_on=own))
+    text = Page(
+        build_report(changed, calibration_file=changed.parent / "models" / "calibration.json").read_text("utf-8")
+    ).text
+    assert "the confidence was chosen on calibration samples" in text
+    assert "on validation samples" not in text
+
+
 def test_false_negatives_are_listed_with_their_sizes(page, metrics):
     cases = metrics["lesions"]["cases"]
     missed = [case for case in cases if not case["found"]]
