@@ -30,7 +30,7 @@ from shared.data.errors import DataError
 from shared.data.freed_memory import return_freed_memory
 from shared.data.preparation import fingerprint
 
-__all__ = ["FeatureExtraction", "feature_path"]
+__all__ = ["FeatureExtraction", "feature_path", "tile_labels"]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class FeatureExtraction:
                 f"{self.tiling.tissue_share:g} of tissue; lower --tissue_share, or leave the slide out"
             )
         return_freed_memory()  # that of the overview, before the readers start
-        labels = _labels(source, annotation, coords, geometry.level0_tile_size)
+        labels = tile_labels(source, annotation, coords, geometry.level0_tile_size)
         reader = TileReader(
             source.path,
             coords,
@@ -245,9 +245,14 @@ def feature_path(output: Path, slide_id: str) -> Path:
     return output / "features" / f"{slide_id}.h5"
 
 
-def _labels(
+def tile_labels(
     source: SourceSlide, annotation: Annotation | None, coords: NDArray[np.int64], side: float
 ) -> NDArray[np.float32]:
+    """Return the share of each tile that is tumour, ``(N,)``, see :func:`~scripts.tile_truth.tumour_shares`.
+
+    Raises:
+        DataError: if all tumour of a slide with tumour is said to be outlined, and none of it lies on a tile.
+    """
     labels = tumour_shares(coords, side, annotation, source.label, source.partly_annotated)
     if annotation is not None and source.label == 1 and not (labels > 0).any() and not np.isnan(labels).any():
         raise DataError(

@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from scripts.annotations import check_place, read_asap
+from scripts.feature_extraction import tile_labels
 from scripts.slide import Slide
 from scripts.source_slide import Layout, SourceSlide
 from scripts.tiling import Tiling
@@ -152,6 +153,7 @@ class Preflight:
                 check_place(annotation, slide.size, source.annotation or "")
             if len(coords) == 0:
                 raise DataError(f"{source.path}: no tile has enough tissue ({self.tiling.tissue_share:g})")
+            tile_labels(source, annotation, coords, geometry.level0_tile_size)
             chosen = np.unique(np.linspace(0, len(coords) - 1, self.samples).astype(np.int64))
             start, failed = time.perf_counter(), ""
             for x, y in coords[chosen].tolist():

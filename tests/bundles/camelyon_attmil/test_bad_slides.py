@@ -29,6 +29,7 @@ REASONS = {
     "no_polygon": "no_polygon.xml: no outline of tumour (0 outline(s) in all); draw it, or take the annotation out",
     "two_points": "annotation 'line' has 2 point(s), an area needs three",
     "not_xml": "not_xml.xml: not valid XML",
+    "off_tissue": "no outline of tumour lies on any of the",
     "another_slide": "slide of 512 x 448 pixels; expected pixels of level 0 of the same slide",
     "odd_label": "label 'perhaps', expected one of 0, normal, 1, tumor, tumour or nothing",
 }
@@ -38,9 +39,10 @@ LINE = (
     '<Coordinate Order="1" X="9" Y="9"/></Coordinates></Annotation>'
 )
 
+#: a triangle
 AREA = (
-    '<Annotation Name="area" Type="Polygon" PartOfGroup="_0"><Coordinates><Coordinate Order="0" X="100" Y="100"/>'
-    '<Coordinate Order="1" X="9000" Y="100"/><Coordinate Order="2" X="100" Y="9000"/></Coordinates></Annotation>'
+    '<Annotation Name="area" Type="Polygon" PartOfGroup="_0"><Coordinates><Coordinate Order="0" X="{0}" Y="{1}"/>'
+    '<Coordinate Order="1" X="{2}" Y="{1}"/><Coordinate Order="2" X="{0}" Y="{3}"/></Coordinates></Annotation>'
 )
 
 
@@ -73,7 +75,8 @@ def source(write_stained, tmp_path_factory):
         "no_polygon": ASAP.format(""),
         "two_points": ASAP.format(LINE),
         "not_xml": "<ASAP",
-        "another_slide": ASAP.format(AREA),
+        "off_tissue": ASAP.format(AREA.format(460, 400, 500, 440)),
+        "another_slide": ASAP.format(AREA.format(100, 100, 9000, 9000)),
     }
     for name, content in annotations.items():
         add(name, "tumor", f"{name}.xml")
