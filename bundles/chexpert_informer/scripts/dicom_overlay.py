@@ -108,7 +108,9 @@ def overlay_instance(
     image.Laterality = source.get("Laterality", "")
     image.ConversionType = ConversionTypeValues.SYN.value
     image.DerivationDescription = description
-    image.BurnedInAnnotation = source.get("BurnedInAnnotation") or "NO"
+    # the text above the image names nobody; what its image does not state of its own pixels is not known of these
+    if said := source.get("BurnedInAnnotation"):
+        image.BurnedInAnnotation = said
     reference = Dataset()
     reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = source.SOPClassUID, source.SOPInstanceUID
     purpose = Dataset()

@@ -327,6 +327,17 @@ def test_identity_in_the_pixels_cannot_be_removed(write_source, write_results, t
     assert {image.BurnedInAnnotation for image in results(folder, index)[1].values()} == {"YES"}
 
 
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_whether_pixels_name_somebody_is_stated_only_where_the_image_states_it(
+    write_source, write_results, tmp_path, deidentify
+):
+    stated = write_source(tmp_path / "a.dcm", BurnedInAnnotation="NO")
+    silent = write_source(tmp_path / "b.dcm", SOPInstanceUID="1.2.3.4.5.6.8")
+    folder, index = write_results(stated, silent, deidentify=deidentify)
+    for row, said in enumerate(("NO", None)):
+        assert {image.get("BurnedInAnnotation") for image in results(folder, index, row)[1].values()} == {said}
+
+
 def test_overlay_keeps_the_image_below_a_band_of_text(scripts):
     grey = draw_image(1, (60, 80)).astype(np.float32) / 255
     overlay_pixels = scripts("dicom_overlay").overlay_pixels
