@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -322,6 +326,28 @@ def test_slides_are_drawn_anew_when_the_code_that_draws_them_changes(scripts, mo
     monkeypatch.setattr(module.ConfigParser, "load_config_file", lambda path: original)
     monkeypatch.setattr(module, "code_sha256", lambda modules: "of other code")
     assert module.drawing_name({"seed": 3}) != first
+
+
+#: used while slides are drawn and encoded, and without a say in what comes of it
+KEEPS_BOOKS = {
+    "camelyon16_layout", "feature_extraction", "feature_file", "slide_state", "source_slide", "tile_reader",
+    "work_division",
+}  # fmt: skip
+
+
+def test_all_code_that_draws_and_encodes_slides_counts(scripts):
+    """Whatever of the bundle and of the phantoms' parts drawing and encoding import, is hashed or keeps books."""
+    known = set(scripts("study.phantom_slides").DRAWING_CODE)
+    used, waiting = set(), ["scripts.phantom", "scripts.feature_extraction"]
+    while waiting:
+        name = waiting.pop()
+        if name in used or not name.startswith(("scripts.", "shared.phantoms.")):
+            continue
+        used.add(name)
+        tree = ast.parse(Path(importlib.util.find_spec(name).origin).read_text(encoding="utf-8"))
+        waiting += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert used - known == {f"scripts.{name}" for name in KEEPS_BOOKS}
+    assert known <= used
 
 
 def test_settings_that_do_not_fit_are_named(scripts, run, tmp_path):

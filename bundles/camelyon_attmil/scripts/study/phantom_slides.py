@@ -35,14 +35,19 @@ DRAWING_KEYS = (
     *("mpp", "stride", "tissue_share", "weights", "batch_size"),
     *("tissue", "tiling", "network", "encoder", "extraction", "phantom"),
 )
-#: what decides what is on the slides, which tiles are taken and what their features are
+#: what decides what is on the slides, which tiles are taken, and what their features and their truth are
 DRAWING_CODE = (
+    "scripts.annotations",
     "scripts.phantom",
     "scripts.phantom_anatomy",
     "scripts.phantom_parameters",
     "scripts.phantom_rendering",
     "scripts.phantom_textures",
+    "scripts.pixel_storage",
+    "scripts.pyramid_tiff",
+    "scripts.slide",
     "scripts.tile_encoder",
+    "scripts.tile_truth",
     "scripts.tiling",
     "scripts.tissue",
     "shared.phantoms.parameters",
