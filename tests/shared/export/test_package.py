@@ -6,8 +6,8 @@ import json
 import zipfile
 
 import pytest
-from monai.apps.utils import check_hash
-from monai.bundle import ConfigParser
+from monai.apps.utils import HashCheckError, check_hash
+from monai.bundle import ConfigParser, download_large_files
 
 from shared.data.errors import DataError
 from shared.export.package import large_files, stage_bundle, write_package
@@ -84,6 +84,29 @@ def test_weights_may_be_left_out_if_they_can_be_fetched(bundle, tmp_path):
     assert "small_bundle/models/calibration.json" in names
     assert not {"small_bundle/models/model.pt", "small_bundle/models/model.onnx"} & set(names)
     assert large_files(staged, "https://example.org/x/")[0]["url"] == "https://example.org/x/models/model.pt"
+
+
+def test_monai_fetches_and_checks_the_weights(bundle, tmp_path):
+    pytest.importorskip("yaml", reason="MONAI reads large_files.yml by PyYAML")
+    staged = stage(bundle, tmp_path / "a")
+    path = write_package(staged, tmp_path, url=staged.as_uri(), with_weights=False)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    root = tmp_path / "unpacked" / "small_bundle"
+    download_large_files(bundle_path=str(root))
+    assert (root / "models" / "model.pt").read_text() == "weights"
+    assert (root / "models" / "model.onnx").read_text() == "graph"
+    download_large_files(bundle_path=str(root))  # what is there is not fetched again, but checked
+    (root / "models" / "model.pt").write_text("other weights")
+    with pytest.raises(HashCheckError, match="sha256 hash check of existing file failed"):
+        download_large_files(bundle_path=str(root))
+
+
+def test_monai_takes_the_weights_that_came_along(bundle, tmp_path):
+    pytest.importorskip("yaml", reason="MONAI reads large_files.yml by PyYAML")
+    with zipfile.ZipFile(write_package(stage(bundle, tmp_path / "a"), tmp_path)) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    download_large_files(bundle_path=str(tmp_path / "unpacked" / "small_bundle"))
 
 
 def test_settings_become_those_of_every_config_that_has_them(bundle, tmp_path):
