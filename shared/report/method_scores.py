@@ -94,8 +94,15 @@ class Score:
 
 
 def ends_of(entry: Mapping[str, Any]) -> Sequence[float]:
-    """Return the ends of a number's interval; none where it has none, twice the number where all resamples agree."""
-    if not entry["ci95"] and str(entry.get("reason", "")).startswith(AGREED):
+    """Return the ends of a number's interval; none where it has none, twice the number where all resamples agree.
+
+    A game that every sample won is no such number: the next sample may lose it.
+    """
+    if (
+        not entry["ci95"]
+        and entry.get("measure") != "pointing_game"
+        and str(entry.get("reason", "")).startswith(AGREED)
+    ):
         return [float(entry["value"])] * 2
     return entry["ci95"] or ()
 

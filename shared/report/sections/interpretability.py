@@ -40,9 +40,9 @@ class ElementGrid:
 
     table: ElementTable
     columns: Sequence[ElementColumn]
-    methods: Sequence[tuple[Method, Sequence[ElementRow | None], int | None]]
+    methods: Sequence[tuple[Method, Sequence[ElementRow | None], str | None]]
 
-    def of_kind(self, controls: bool) -> list[tuple[Method, Sequence[ElementRow | None], int | None]]:
+    def of_kind(self, controls: bool) -> list[tuple[Method, Sequence[ElementRow | None], str | None]]:
         """Return the methods that are controls, or those that are not."""
         return [entry for entry in self.methods if entry[0].control == controls]
 
@@ -64,8 +64,16 @@ def _grid(table: ElementTable) -> ElementGrid:
         counts = [
             cell.estimate.n for cell in cells if cell is not None and cell.measured and cell.estimate.n is not None
         ]
-        methods.append((method, cells, max(counts, default=None)))
+        methods.append((method, cells, _range(counts)))
     return ElementGrid(table, columns, methods if columns else [])
+
+
+def _range(counts: Sequence[int]) -> str | None:
+    """Return how many samples measures were taken on, from the fewest to the most; ``None`` if that is not known."""
+    if not counts:
+        return None
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _things(rows: Sequence[ElementRow], measure: Measure) -> list[str | None]:

@@ -309,3 +309,6 @@ def test_a_number_that_all_resamples_agree_on_is_not_doubted():
     rows = [element_row("rank_accuracy", "lime", {**agreed, "value": 1.0})]
     rows.append(element_row("rank_accuracy", "random_map", entry(0.5, 0.4, 0.6)))
     assert _choice(run(rows=rows)).doubts == []
+    # each sample hits or misses: that all hit does not say that the next one will
+    won = element_row("pointing_game", "lime", {**agreed, "value": 1.0})
+    assert _choice(run(rows=[won])).doubts == ["no interval (all resamples agree)"]

@@ -47,6 +47,15 @@ def test_one_donor_has_no_interval_and_a_fall_back_is_shown(four_classes, tmp_pa
     assert text.count("Interval: see the warning above.") == 3
 
 
+def test_agreement_of_all_resamples_is_no_certainty(page, four_classes, tmp_path):
+    def change(content):
+        content["metrics"]["accuracy"] = {"value": 1.0, "ci95": None, "reason": "all resamples agree"}
+
+    warned = Page(build_report(edited(four_classes, tmp_path, "eval/metrics.json", change)).read_text("utf-8"))
+    assert "That is no certainty" in warned.text
+    assert "That is no certainty" not in page.text
+
+
 def test_samples_are_called_patients_where_each_is_another_one(four_classes, tmp_path):
     def change(content):
         content["resampled"] = {"by": "patient", "n": content["n"]}
