@@ -64,7 +64,7 @@ cd "$repository"
 conf=(--conf zoo_source local --conf python "$python")
 [ -z "$models" ] || conf+=(--conf models "$models")
 case "$host" in
-127.* | localhost) [ -n "$hosts" ] || conf+=(--conf hosts "$host,127.0.0.1,localhost") ;;
+127.* | localhost | ::1) [ -n "$hosts" ] || conf+=(--conf hosts "$host,127.0.0.1,localhost") ;;
 esac
 export MONAI_LABEL_TRACKING_ENABLED=false PYTHONPATH="$repository/scripts/label_app" OMP_WAIT_POLICY=PASSIVE
 exec "$label_python" -m monailabel.main start_server --app "$repository/scripts/label_app" --studies "$studies" \
