@@ -120,8 +120,8 @@ def with_calibration(fractions: Mapping[str, float], share: float) -> dict[str, 
         >>> with_calibration({"training": 0.75, "validation": 0.25}, 0.2)
         {'training': 0.6, 'validation': 0.2, 'calibration': 0.2}
     """
-    if not 0 <= share < 1:
-        raise DataError(f"calibration_share: found {share}, expected a share of all samples, in [0, 1)")
+    if not isinstance(share, int | float) or not 0 <= share < 1:
+        raise DataError(f"calibration_share: found {share!r}, expected a share of all samples, in [0, 1)")
     if share == 0:
         return dict(fractions)
     if CALIBRATION in fractions:

@@ -73,8 +73,8 @@ class Lesions:
     contrast: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.contrast <= 1:
-            raise ValueError(f"lesions.contrast: found {self.contrast}, expected a number above 0 and at most 1")
+        if not isinstance(self.contrast, int | float) or not 0 < self.contrast <= 1:
+            raise ValueError(f"lesions.contrast: found {self.contrast!r}, expected a number above 0 and at most 1")
 
 
 @dataclass(frozen=True)

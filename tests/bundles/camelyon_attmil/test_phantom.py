@@ -187,6 +187,12 @@ def test_unknown_names_are_refused(scripts, tmp_path, arguments, message):
         scripts("phantom").write_slides(tmp_path, progress=False, **arguments)
 
 
+@pytest.mark.parametrize("contrast", [0, 1.5, float("nan"), "faint"])
+def test_a_contrast_that_is_none_is_refused(scripts, contrast):
+    with pytest.raises(ValueError, match=r"contrast: found .*, expected a number above 0 and at most 1"):
+        scripts("phantom_parameters").PhantomParameters.from_config({"lesions": {"contrast": contrast}})
+
+
 def test_tissue_of_a_phantom_is_found(scripts, renderer, tmp_path):
     path = scripts("pyramid_tiff").write_pyramid(tmp_path / "p.tif", SIZE, renderer, MPP)
     with scripts("slide").Slide(path) as slide:

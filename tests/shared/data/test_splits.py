@@ -157,7 +157,7 @@ def test_a_section_for_calibrating_shrinks_the_others_alike():
     assert {name: len(indices) for name, indices in split.items()} == {
         "training": 18, "validation": 6, "test": 6, "calibration": 10
     }  # fmt: skip
-    for share in (-0.1, 1, float("nan")):
+    for share in (-0.1, 1, float("nan"), "a fifth"):
         with pytest.raises(DataError, match=r"calibration_share: found .*in \[0, 1\)"):
             with_calibration(fractions, share)
     with pytest.raises(DataError, match="give its share there or as calibration_share"):
