@@ -10,7 +10,7 @@ from shared.report.card.model_card import estimate_text
 from shared.report.formats import DASH, number
 from shared.report.markdown import markdown_table, markdown_text
 from shared.report.method_scores import Score
-from shared.report.purposes import Choice, choices
+from shared.report.purposes import PURPOSES, Choice, choices
 from shared.report.runs import Run
 from shared.report.wording import failed_in_words
 
@@ -39,7 +39,11 @@ def purpose_rows(run: Run) -> list[tuple[str, ...]]:
 
 
 def purposes_markdown(runs: Sequence[Run]) -> str:
-    """Return two tables over all runs: the choice for each purpose, and all methods by their leading measures."""
+    """Return three tables over all runs: the choice for each purpose in brief and in full, and all methods.
+
+    In brief, a purpose has a row and a run has a column; in full, each choice has a row. Of all methods stand the
+    leading measures.
+    """
     found = [(run, choices(run)) for run in runs]
     chosen = [(run.name, *_chosen(run, choice)) for run, of_run in found for choice in of_run]
     methods = [line for run, of_run in found for line in _methods(run, of_run)]
@@ -47,9 +51,13 @@ def purposes_markdown(runs: Sequence[Run]) -> str:
     lines = [
         "### Which explanation for which purpose",
         "",
+        *_warnings(runs),
+        *markdown_table(("to see", *(run.name for run in runs)), _brief(found)),
+        "",
+        "### The choices in full",
+        "",
         READING,
         "",
-        *_warnings(runs),
         *markdown_table(("bundle", *HEADER), chosen),
         "",
         "### Every method",
@@ -59,6 +67,30 @@ def purposes_markdown(runs: Sequence[Run]) -> str:
         *markdown_table(("bundle", "method", *titles, "failed sanity checks"), methods),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _brief(found: Sequence[tuple[Run, Sequence[Choice]]]) -> Iterable[tuple[str, ...]]:
+    """Yield a row for each purpose: what to use in each run, and whether that is sure."""
+    for element in ELEMENTS:
+        cells = []
+        for run, of_run in found:
+            warned = _warning(run) is not None
+            said = [(choice.kind, _verdict(choice, warned)) for choice in of_run if choice.element == element]
+            cells.append("; ".join(f"{kind}: {verdict}" if kind else verdict for kind, verdict in said))
+        yield PURPOSES[element], *cells
+
+
+def _verdict(choice: Choice, warned: bool) -> str:
+    """Return the method to use, with how sure that is in a word or two."""
+    if choice.best is None:
+        return DASH if choice.measure is None else "none (all failed a sanity check)"
+    if choice.doubts:
+        return "none"
+    if choice.few:
+        sure = f"{choice.best.entry.get('n')} samples only"
+    else:
+        sure = "not sure" if choice.undecided or warned else "sure"
+    return f"{choice.best.title} ({sure})"
 
 
 def _chosen(run: Run, choice: Choice) -> tuple[str, ...]:

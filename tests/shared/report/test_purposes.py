@@ -137,6 +137,7 @@ def test_the_tables_say_what_to_use_and_how_sure():
     line = next(line for line in text.splitlines() if line.startswith("| chests | where the cause lies"))
     assert "| none (the best: lime) |" in line
     assert "not: not told apart from chance, does not beat random map (N = 40)" in line
+    assert "| to see | cells | chests |\n| --- | --- | --- |\n| where the cause lies | lime (sure) | none |\n" in text
     # what is worse anyhow need not be named for having failed
     assert "grad cam" not in line
     assert text.count("Likeness 0.9 is not below 0.5.") == 1
@@ -151,11 +152,12 @@ def test_intervals_that_are_not_to_be_trusted_make_nothing_sure():
     drawn = {"by": "sample", "n": 40, "warning": "the samples are of 3 donors"}
     warned = replace(found, name="few donors", card={**found.card, "elements_resampled": drawn})
     text = purposes_markdown([found, warned])
-    lines = [line for line in text.splitlines() if "where the cause lies |" in line]
+    brief, *lines = [line for line in text.splitlines() if "where the cause lies |" in line]
+    assert brief == "| where the cause lies | lime (sure) | lime (not sure) |"
     assert "| sure (N = 40);" in lines[0]
     assert "| not sure (N = 40): intervals not to be trusted, see the warning;" in lines[1]
     said = "These intervals are not to be trusted as they stand: the samples are of 3 donors."
-    assert f"- **Warning.** few donors: {said}\n\n| bundle" in text
+    assert f"- **Warning.** few donors: {said}\n\n| to see" in text
     assert text.count("**Warning.**") == 1
 
 
@@ -168,8 +170,9 @@ def test_a_control_that_fails_is_as_expected():
 
 def test_few_samples_are_not_called_sure():
     rows = [element_row("instance_auc", "lime", entry(0.9, 0.85, 0.95, chance=0.5, n=4) | {"against_chance": "better"})]
-    (line,) = (line for line in purposes_markdown([run(rows=rows)]).splitlines() if "where the cause lies |" in line)
-    assert line.endswith("| shown on 4 samples only |  |")
+    lines = [line for line in purposes_markdown([run(rows=rows)]).splitlines() if "where the cause lies |" in line]
+    assert lines[0] == "| where the cause lies | lime (4 samples only) |"
+    assert lines[1].endswith("| shown on 4 samples only |  |")
 
 
 def test_a_better_method_that_failed_is_named():
@@ -188,7 +191,9 @@ def test_what_a_sanity_check_does_not_decide_is_never_sure(likeness, sure):
     numbers = entry(0.8, 0.75, 0.85, chance=0.5, n=40) | {"against_chance": "better"}
     rows = [element_row("rank_accuracy", "lime", numbers)]
     rows.append(element_row("random_logit", "lime", entry(*likeness) | {"parameters": {"limit": 0.5}}))
-    (line,) = (line for line in purposes_markdown([run(rows=rows)]).splitlines() if "where the cause lies |" in line)
+    lines = [line for line in purposes_markdown([run(rows=rows)]).splitlines() if "where the cause lies |" in line]
+    brief, line = lines
+    assert brief == f"| where the cause lies | lime ({sure.partition(' (N')[0]}) |"
     assert "| lime |" in line
     assert line.endswith(f"| {sure} |  |")
 
@@ -286,6 +291,7 @@ def test_maps_and_values_of_instances_are_judged_apart():
     assert [score.title for score in maps.scores] == ["lime", "grad cam", "random map"]
     assert (maps.doubts, values.doubts) == ([], [])
     text = purposes_markdown([given])
+    assert "| maps: lime (sure); values of instances: shapley (sure) |" in text
     # NDCG of instances is no second opinion on the rank accuracy of maps
     assert "disagrees" not in text
     assert "| first | where the cause lies (values of instances) | none (the best: shapley) |" in text
