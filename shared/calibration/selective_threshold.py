@@ -81,7 +81,7 @@ def fit_threshold(
         raise DataError(
             f"no confidence threshold reaches a risk of {target_risk:g}"
             + (f" with probability {1 - delta:g}" if delta is not None else "")
-            + f" on {n} validation samples: the lowest error rate is {curve.risk[best]:.3g} at coverage "
+            + f" on {n} samples: the lowest error rate is {curve.risk[best]:.3g} at coverage "
             f"{curve.coverage[best]:.3g}; allow a higher target risk or calibrate on more samples"
         )
     return ThresholdFit(

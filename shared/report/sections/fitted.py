@@ -26,13 +26,13 @@ _TITLES = {
 
 _AT_BOUND = {
     "lower": (
-        "Temperature at its bound: the validation samples are separated so well that no temperature fits best. It is "
-        "kept where it adds no confidence. Calibrate on more or harder samples."
+        "Temperature at its bound: the samples it was fitted on are separated so well that no temperature fits best. "
+        "It is kept where it adds no confidence. Calibrate on more or harder samples."
     ),
     "upper": (
-        "Temperature at its bound: on the validation samples the network is no better than chance, and next to no "
-        "confidence is left. Such a model can lie within the null bands below: that does not make it a good one. Check "
-        "the weights and the order of the classes."
+        "Temperature at its bound: on the samples it was fitted on the network is no better than chance, and next to "
+        "no confidence is left. Such a model can lie within the null bands below: that does not make it a good one. "
+        "Check the weights and the order of the classes."
     ),
 }
 

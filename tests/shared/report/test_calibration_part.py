@@ -34,7 +34,7 @@ def test_calibration_is_told_in_words(page, four_classes, tmp_path):
 
     eval_dir = edited(four_classes, tmp_path / "worse", "models/calibration.json", worse)
     text = Page(build_report(eval_dir).read_text("utf-8")).text
-    assert "Temperature at its bound: the validation samples are separated so well" in text
+    assert "Temperature at its bound: the samples it was fitted on are separated so well" in text
     assert "Target risk of 5.0 % not reached on the validation samples: nothing is accepted." in text
 
     def sure(content):
@@ -67,7 +67,7 @@ def test_calibration_is_set_apart_from_discrimination(page, four_classes, tmp_pa
         four_classes, tmp_path, "models/calibration.json", lambda c: c["temperature"].update(bound="upper")
     )
     useless = Page(build_report(eval_dir).read_text("utf-8"))
-    assert "Warning. Temperature at its bound: on the validation samples the network is no better" in useless.text
+    assert "Warning. Temperature at its bound: on the samples it was fitted on the network is no better" in useless.text
     assert len([note for note in useless.tags("p") if note.get("class") == "warning"]) == 1
 
 
