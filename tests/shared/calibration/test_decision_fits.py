@@ -26,9 +26,14 @@ def test_the_entry_is_the_fit_and_says_what_a_case_is():
         "class": "tumour",
         "by": "patient",
         "split": "validation",
+        "nominal": True,
         "reached": True,
         "n_needed": 4,
     }
+    apart = sensitivity_entry(
+        probability, records(labels.tolist(), patients.tolist()), CLASSES, 0.8, "patient", split="calibration"
+    )
+    assert apart == {**entry, "split": "calibration", "nominal": False}
     alone = sensitivity_entry(probability, records(labels.tolist()), CLASSES, 0.8, "patient")
     assert alone["by"] == "sample"
     assert alone["threshold"] == fit_sensitivity(probability, labels, 0.8).threshold
