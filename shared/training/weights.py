@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from ignite.engine import Engine, Events
@@ -59,11 +60,19 @@ def load_weights(network: torch.nn.Module, path: str | os.PathLike[str]) -> torc
     except DataError as error:  # of a network that keeps its settings among its weights
         raise DataError(f"{file}: {error}") from error
     except (RuntimeError, AttributeError, TypeError) as error:
+        # the cause lists every parameter, over a hundred lines for a large network: one of them tells as much
         raise DataError(
-            f"{file}: these weights are not those of {type(network).__name__}; "
-            f"was the model trained with other settings, e.g. another network_name? {error}"
-        ) from error
+            f"{file}: these weights are not those of {type(network).__name__} with these settings: "
+            f"{_difference(error)}; give what the model was trained with, e.g. --network_name, or the further config "
+            "that training had"
+        ) from None
     return network.eval()
+
+
+def _difference(error: Exception) -> str:
+    """Return the first difference that PyTorch names, in brief, and how many kinds or parameters follow."""
+    first, *more = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+    return shorten(first, 200, placeholder=" …") + (f" (and {len(more)} more)" if more else "")
 
 
 class WeightsLoader:

@@ -26,8 +26,17 @@ def test_errors_name_the_file(tmp_path):
     with pytest.raises(DataError, match=r"model\.pt: no such weights; run the bundle's training"):
         load_weights(network, tmp_path / "model.pt")
     torch.save(torch.nn.Linear(4, 2).state_dict(), tmp_path / "model.pt")
-    with pytest.raises(DataError, match=r"not those of Linear(.|\n)*weight"):
+    with pytest.raises(DataError, match=r"not those of Linear with these settings: size mismatch for weight.*; give"):
         load_weights(network, tmp_path / "model.pt")
+    torch.save(torch.nn.Sequential(*[torch.nn.Linear(4, 2) for _ in range(50)]).state_dict(), tmp_path / "many.pt")
+    with pytest.raises(DataError) as raised:
+        load_weights(torch.nn.Sequential(*[torch.nn.Linear(3, 2) for _ in range(50)]), tmp_path / "many.pt")
+    said = str(raised.value)
+    assert "size mismatch for 0.weight" in said
+    assert "(and 49 more); give what the model was trained with" in said
+    assert "\n" not in said
+    assert len(said) < 500
+    assert raised.value.__cause__ is None
     torch.save([1, 2], tmp_path / "model.pt")
     with pytest.raises(DataError, match="not those of Linear"):
         load_weights(network, tmp_path / "model.pt")
