@@ -42,7 +42,8 @@ NO_METHOD = "not measured: no method of the bundle explains this model"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, make the models and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", help="name of the bundle")
+    known = sorted(path.parents[1].name for path in (REPOSITORY / "bundles").glob(f"*/configs/{SETTINGS}"))
+    parser.add_argument("bundle", choices=known, metavar="bundle", help=f"one of: {', '.join(known)}")
     parser.add_argument("--data", type=Path, help="prepared data (default: the bundle's, as demo.sh prepares them)")
     parser.add_argument("--output", type=Path, help="where all goes (default: studies/trade_off_BUNDLE)")
     options = parser.parse_args(arguments)

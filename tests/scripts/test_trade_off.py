@@ -109,3 +109,11 @@ def test_settings_and_data_that_are_missing_are_named(script, tmp_path):
     root = _bundle(tmp_path / "b", {"models": {}, "not_explained": [], "fitted": {}})
     with pytest.raises(DataError, match=r"no datalist\.json; run python scripts/prepare.py b --phantom"):
         script.make(root, tmp_path, tmp_path)
+
+
+def test_a_bundle_that_has_no_settings_is_refused_with_those_that_have(script, capsys):
+    with pytest.raises(SystemExit):
+        script.main(["nobundle"])
+    said = capsys.readouterr().err
+    assert "nobundle" in said
+    assert all(name in said for name in BUNDLES)

@@ -64,6 +64,9 @@ def card_content(sources: Sources) -> dict[str, Any]:
 def _model(sources: Sources) -> dict[str, Any]:
     purpose, metadata = purpose_section(sources), sources.metadata or {}
     explaining = command("explaining", sources.bundle)
+    others = headline_section(sources)["other_settings"]
+    network = metadata.get("network") or {}
+    settings = {**network, **{name: value for name, value, _ in others if name in network}}
     weights = recorded_files((sources.metrics or sources.explanations or {}).get("provenance"), "weights")
     named = {
         key: value_or_unknown(purpose.get(key), NO_METADATA)
@@ -74,11 +77,8 @@ def _model(sources: Sources) -> dict[str, Any]:
         **named,
         "authors": value_or_unknown(metadata.get("authors"), NO_METADATA),
         "references": value_or_unknown(metadata.get("references"), NO_METADATA),
-        "settings": value_or_unknown(metadata.get("network"), NO_METADATA),
-        "other_settings": [
-            {"name": name, "value": value, "of_the_bundle": own}
-            for name, value, own in headline_section(sources)["other_settings"]
-        ],
+        "settings": value_or_unknown(settings, NO_METADATA),
+        "other_settings": [{"name": name, "value": value, "of_the_bundle": own} for name, value, own in others],
         "architecture": value_or_unknown(
             (sources.interpretability or {}).get("model"), f"described by explaining: {explaining}"
         ),

@@ -205,3 +205,17 @@ def test_a_card_is_read_again_and_anything_else_refused(card, explained, tmp_pat
     write_json(tmp_path / "other.json", {"format": 1})
     with pytest.raises(DataError, match=r"other\.json: found .* expected the card"):
         read_card(tmp_path / "other.json")
+
+
+def test_settings_are_those_of_the_network_that_was_evaluated(explained, tmp_path):
+    bundle = tmp_path / "leukocyte_qpi"
+    shutil.copytree(explained.parent, bundle)
+    file = bundle / "configs" / "metadata.json"
+    write_json(file, json.loads(file.read_text()) | {"network": {"width": 64, "depth": 3}})
+    metrics = json.loads((bundle / "eval" / "metrics.json").read_text())
+    settings = {"settings": {"width": 16, "depth": 3, "image_size": 96}, "default": {"width": 64, "image_size": 320}}
+    write_json(bundle / "eval" / "metrics.json", metrics | {"model": settings})
+    model = _read(card_content(read_sources(bundle / "eval")))["model"]
+    assert model["settings"] == {"width": 16, "depth": 3}
+    others = {entry["name"]: (entry["value"], entry["of_the_bundle"]) for entry in model["other_settings"]}
+    assert others == {"width": (16, 64), "image_size": (96, 320)}
