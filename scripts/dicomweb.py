@@ -14,8 +14,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # the repository's own folder comes first, so that a fresh clone works before it is installed
 sys.path.insert(0, str(REPOSITORY))
 
+from shared.commands.bundle_parser import BundleArgument, bundle_parser  # noqa: E402
+from shared.commands.overrides import parse_overrides  # noqa: E402
 from shared.data.errors import DataError  # noqa: E402
-from shared.export.overrides import parse_overrides  # noqa: E402
 
 if TYPE_CHECKING:
     from shared.dicomweb.archive import Archive
@@ -43,22 +44,15 @@ examples:
 """
 
 
-def bundles() -> list[str]:
-    """Return the names of the bundles that judge images of an archive."""
-    return sorted(path.parents[1].name for path in (REPOSITORY / "bundles").glob("*/configs/dicomweb.json"))
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="dicomweb.py",
-        description="Fetch images from an archive over DICOMweb, judge them with a bundle's `inferring`, and store "
+    parser = bundle_parser(
+        "dicomweb.py",
+        BundleArgument(REPOSITORY, "dicomweb.json"),
+        "Fetch images from an archive over DICOMweb, judge them with a bundle's `inferring`, and store "
         "structured reports and overlays in the studies of their images. Research software, not a medical device.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EPILOG,
     )
-    parser.add_argument("bundle", help=f"one of: {', '.join(bundles())}; or a bundle's folder")
     parser.add_argument("--server", required=True, help="root of the DICOMweb service that has the images")
     parser.add_argument("--study", action="append", default=[], help="StudyInstanceUID; may be given several times")
     parser.add_argument("--patient", help="PatientID")
@@ -113,9 +107,6 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     parser = make_parser()
     known, rest = parser.parse_known_args(arguments)
-    root = REPOSITORY / "bundles" / known.bundle if known.bundle in bundles() else Path(known.bundle).resolve()
-    if not root.is_dir():
-        parser.error(f"unknown bundle '{known.bundle}'; known are: {', '.join(bundles())}")
     try:
         overrides = parse_overrides(rest)
         if known.deidentify:
@@ -128,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
         query = Query(tuple(known.study), known.patient, known.accession, known.since, known.until)
         source, target = open_archives(known)
-        router = Router(root, source, target, known.output.resolve(), overrides)
+        router = Router(known.bundle, source, target, known.output.resolve(), overrides)
         return tell(router(query), known.output)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -10,8 +9,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # the repository's own folder comes first, so that a fresh clone works before it is installed
 sys.path.insert(0, str(REPOSITORY))
 
+from shared.commands.bundle_parser import BundleArgument, bundle_parser  # noqa: E402
+from shared.commands.overrides import parse_overrides  # noqa: E402
 from shared.data.errors import DataError  # noqa: E402
-from shared.export.overrides import parse_overrides  # noqa: E402
 
 EPILOG = """
 Other keys of the bundle's configs/inference.json and configs/export.json can be overridden; what changes the network
@@ -25,29 +25,19 @@ examples:
 """
 
 
-def bundles() -> list[str]:
-    """Return the names of the bundles that can be exported."""
-    return sorted(path.parents[1].name for path in (REPOSITORY / "bundles").glob("*/configs/export.json"))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Export; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="export.py",
-        description="Export a bundle's trained network with its calibration. The file is written only if it computes "
+    parser = bundle_parser(
+        "export.py",
+        BundleArgument(REPOSITORY, "export.json"),
+        "Export a bundle's trained network with its calibration. The file is written only if it computes "
         "the bundle's own logits.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EPILOG,
     )
-    parser.add_argument("bundle", help=f"one of: {', '.join(bundles())}; or a bundle's folder")
     parser.add_argument("--format", choices=("onnx", "torchscript"), default="onnx", help="default: onnx")
     parser.add_argument("--output", type=Path, help="file to write (default: models/model.onnx or model.ts)")
     parser.add_argument("--without-calibration", action="store_true", help="export a network that is not calibrated")
     known, rest = parser.parse_known_args(arguments)
-    folder = REPOSITORY / "bundles" / known.bundle if known.bundle in bundles() else Path(known.bundle).resolve()
-    if not (folder / "configs" / "export.json").is_file():
-        parser.error(f"unknown bundle '{known.bundle}'; known are: {', '.join(bundles())}")
     try:
         overrides = parse_overrides(rest) | {"export_format": known.format}
         if known.output is not None:
@@ -57,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         # takes seconds, which --help and a mistyped argument need not wait for
         from shared.export.command import export_bundle
 
-        export_bundle(folder, overrides)
+        export_bundle(known.bundle, overrides)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -10,9 +9,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # the repository's own folder comes first, so that a fresh clone works before it is installed
 sys.path.insert(0, str(REPOSITORY))
 
+from shared.commands.bundle_parser import BundleArgument, bundle_parser  # noqa: E402
+from shared.commands.overrides import parse_overrides  # noqa: E402
 from shared.data.errors import DataError  # noqa: E402
 from shared.data.files import read_json  # noqa: E402
-from shared.export.overrides import parse_overrides  # noqa: E402
 
 EPILOG = """
 Settings that a model was trained with other than by default become the package's own, as --key value:
@@ -29,31 +29,21 @@ On the other machine (from the folder that the zip was unpacked in; docs/README.
 """
 
 
-def bundles() -> list[str]:
-    """Return the names of the bundles that can be packaged."""
-    return sorted(path.parents[1].name for path in (REPOSITORY / "bundles").glob("*/configs/inference.json"))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Package; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="package.py",
-        description="Package a trained and calibrated bundle: configs, docs, licence, code and models in one zip, with "
+    parser = bundle_parser(
+        "package.py",
+        BundleArgument(REPOSITORY, "inference.json"),
+        "Package a trained and calibrated bundle: configs, docs, licence, code and models in one zip, with "
         "the hashes of the weights in large_files.yml. It is written only if its own configs load its weights.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EPILOG,
     )
-    parser.add_argument("bundle", help=f"one of: {', '.join(bundles())}; or a bundle's folder")
     parser.add_argument("--output", type=Path, default=Path(), help="folder for the zip (default: this one)")
     parser.add_argument("--models", type=Path, help="folder of the trained model (default: the bundle's models)")
     parser.add_argument("--settings", type=Path, help="JSON file of settings that the model was trained with")
     parser.add_argument("--url", help="where the package's files can be fetched, for large_files.yml")
     parser.add_argument("--without-weights", action="store_true", help="only list the weights, with their URLs")
     known, rest = parser.parse_known_args(arguments)
-    folder = REPOSITORY / "bundles" / known.bundle if known.bundle in bundles() else Path(known.bundle)
-    if not folder.is_dir():
-        parser.error(f"unknown bundle '{known.bundle}'; known are: {', '.join(bundles())}")
     try:
         settings = parse_overrides(rest)
         if known.settings is not None:
@@ -61,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         # takes seconds, which --help and a mistyped argument need not wait for
         from shared.export.package_command import package_bundle
 
-        print(package_bundle(folder, known.output, known.models, settings, known.url, not known.without_weights))
+        print(package_bundle(known.bundle, known.output, known.models, settings, known.url, not known.without_weights))
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

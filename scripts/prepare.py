@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from functools import partial
@@ -17,6 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # the repository's own folder comes first, so that a fresh clone works before it is installed
 sys.path.insert(0, str(REPOSITORY))
 
+from shared.commands.bundle_parser import BundleArgument, bundle_parser  # noqa: E402
+from shared.commands.overrides import parse_overrides  # noqa: E402
 from shared.data.errors import DataError  # noqa: E402
 from shared.data.generated import generate_once  # noqa: E402
 
@@ -42,22 +43,19 @@ examples:
 """
 
 
-def bundles() -> list[str]:
-    """Return the names of the bundles that can be prepared."""
-    return sorted(path.parents[1].name for path in (REPOSITORY / "bundles").glob("*/configs/prepare.json"))
+def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Return the arguments and the overrides of config keys.
 
-
-def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, Any]]:
-    """Return the arguments and the overrides of config keys."""
-    parser = argparse.ArgumentParser(
-        prog="prepare.py",
-        description="Turn source data, or generated phantoms, into the datalist of a bundle: checked, split by patient "
+    Raises:
+        DataError: if an argument is no option, key or value.
+    """
+    parser = bundle_parser(
+        "prepare.py",
+        BundleArgument(REPOSITORY, "prepare.json", elsewhere=False),
+        "Turn source data, or generated phantoms, into the datalist of a bundle: checked, split by patient "
         "or donor, with a list of what was left out.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EPILOG,
     )
-    parser.add_argument("bundle", help=f"one of: {', '.join(bundles())}")
     origin = parser.add_mutually_exclusive_group(required=True)
     origin.add_argument("--source", type=Path, help="file or folder of the source data")
     origin.add_argument("--phantom", action="store_true", help="generate phantoms with known truth instead")
@@ -69,8 +67,6 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, dict[str,
         "--preflight", action="store_true", help="only look at the source, and tell what cannot be used"
     )
     known, rest = parser.parse_known_args(arguments)
-    if known.bundle not in bundles():
-        parser.error(f"unknown bundle '{known.bundle}'; known are: {', '.join(bundles())}")
     if known.variant is not None and not known.phantom:
         parser.error("--variant is for --phantom only")
     if known.preflight and known.source is None:
@@ -78,16 +74,11 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, dict[str,
     overrides = {} if known.seed is None else {"seed": known.seed}
     if known.variant is not None:
         overrides["phantom#variant"] = known.variant
-    while rest:
-        key, _, value = rest.pop(0).partition("=")
-        if not key.startswith("--") or not (value or rest):
-            parser.error(f"expected --key value, found '{key}'")
-        overrides[key.removeprefix("--")] = _value(value or rest.pop(0))
-    return known, overrides
+    return known, overrides | parse_overrides(rest)
 
 
-def load_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
-    """Return the bundle's ``prepare.json`` with overrides, ready to be resolved.
+def load_config(root: Path, overrides: dict[str, Any]) -> ConfigParser:
+    """Return the ``prepare.json`` of a bundle's folder with overrides, ready to be resolved.
 
     Raises:
         DataError: if an override names no key of the config.
@@ -97,7 +88,6 @@ def load_config(bundle: str, overrides: dict[str, Any]) -> ConfigParser:
 
     from shared.data.prepare_settings import unknown_key
 
-    root = REPOSITORY / "bundles" / bundle
     sys.path.insert(0, str(root))
     file = root / "configs" / "prepare.json"
     parser = ConfigParser(ConfigParser.load_config_file(str(file)))
@@ -115,7 +105,7 @@ def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
         DataError: if the data cannot be prepared.
     """
     config = load_config(arguments.bundle, overrides)
-    output = arguments.output or REPOSITORY / "bundles" / arguments.bundle / "data"
+    output = arguments.output or arguments.bundle / "data"
     source = arguments.source
     try:
         preparation = config.get_parsed_content("prepare")
@@ -139,22 +129,16 @@ def preflight(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
     """
     config = load_config(arguments.bundle, overrides)
     if "preflight" not in config:
-        raise DataError(f"{arguments.bundle}: its configs/prepare.json has no 'preflight'; prepare the data at once")
+        name = arguments.bundle.name
+        raise DataError(f"{name}: its configs/prepare.json has no 'preflight'; prepare the data at once")
     print(config.get_parsed_content("preflight")(arguments.source))
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    known, overrides = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     try:
+        known, overrides = parse_arguments(arguments)
         (preflight if known.preflight else prepare)(known, overrides)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)

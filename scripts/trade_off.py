@@ -8,7 +8,6 @@ demonstration where it has any, in studies/trade_off_BUNDLE/MODEL. What is there
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import subprocess
@@ -22,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # the repository's own folder comes first, so that a fresh clone works before it is installed
 sys.path.insert(0, str(REPOSITORY))
 
+from shared.commands.bundle_parser import BundleArgument, bundle_parser  # noqa: E402
 from shared.data.errors import DataError  # noqa: E402
 from shared.data.files import atomic_path, read_json  # noqa: E402
 from shared.report.runs import Run, read_run  # noqa: E402
@@ -41,14 +41,12 @@ NO_METHOD = "not measured: no method of the bundle explains this model"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, make the models and write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = sorted(path.parents[1].name for path in (REPOSITORY / "bundles").glob(f"*/configs/{SETTINGS}"))
-    parser.add_argument("bundle", choices=known, metavar="bundle", help=f"one of: {', '.join(known)}")
+    parser = bundle_parser("trade_off.py", BundleArgument(REPOSITORY, SETTINGS, elsewhere=False), __doc__)
     parser.add_argument("--data", type=Path, help="prepared data (default: the bundle's, as demo.sh prepares them)")
     parser.add_argument("--output", type=Path, help="where all goes (default: studies/trade_off_BUNDLE)")
     options = parser.parse_args(arguments)
-    root = REPOSITORY / "bundles" / options.bundle
-    output = (options.output or REPOSITORY / "studies" / f"trade_off_{options.bundle}").resolve()
+    root = options.bundle
+    output = (options.output or REPOSITORY / "studies" / f"trade_off_{root.name}").resolve()
     try:
         print(*make(root, (options.data or root / "data").resolve(), output), sep="\n")
     except DataError as error:
