@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from scripts.heat_map import HeatMap
 from scripts.heat_map_colours import ColourScale
+from scripts.heat_map_placement import MapPlacement, MapSubject
 from scripts.pyramid_tiff import write_pyramid
 from shared.data.files import atomic_path
 
@@ -48,39 +50,35 @@ def write_tiff(
     path: str | os.PathLike[str],
     heat_map: HeatMap,
     scale: ColourScale,
-    size: tuple[int, int],
-    downsample: float,
-    mpp: float | None,
-    description: Mapping[str, Any] | None = None,
+    placement: MapPlacement,
+    subject: MapSubject,
 ) -> Path:
     """Write a map as a pyramidal tiled TIFF of its colours, without loss, white where there is no tile.
 
     Its upper left corner is the slide's, and its resolution tags say how far a pixel reaches: viewers that go by µm lay
-    it over the slide as it is, others after scaling it by ``downsample``. Each of its pixels has the colour at its
-    middle. It is written in stripes; memory is that of the map's cells, not of the slide's pixels.
+    it over the slide as it is, others after scaling it by ``downsample``. Of a slide whose scale is not known it has no
+    such tags. Each of its pixels has the colour at its middle. It is written in stripes; memory is that of the map's
+    cells, not of the slide's pixels.
 
     Args:
         path: the file.
         heat_map: the map.
         scale: its colours.
-        size: width and height of the slide, pixels of level 0.
-        downsample: pixels of level 0 that a pixel of the file spans; need not be whole.
-        mpp: µm per pixel of level 0; without it the file has no resolution tags.
-        description: goes into the file as JSON, beside the scale and ``downsample``.
+        placement: where it lies.
+        subject: whose values it shows; goes into the file as JSON, beside the scale and the placement.
     """
-    width, height = (int(np.ceil(length / downsample)) for length in size)
     stated = {
-        **(description or {}),
-        "downsample": downsample,
-        "slide_size": list(size),
+        **asdict(subject),
+        "downsample": placement.downsample,
+        "slide_size": list(placement.size),
         "colours": {"from": scale.low, "to": scale.high, "map": scale.colour_map.name},
     }
 
     def render(x: int, y: int, columns: int, rows: int) -> NDArray[np.uint8]:
-        return scale.rgb(heat_map.raster(downsample, (rows, columns), (x, y)))
+        return scale.rgb(heat_map.raster(placement.downsample, (rows, columns), (x, y)))
 
-    pixel_um = None if mpp is None else mpp * downsample
-    return write_pyramid(path, (width, height), render, pixel_um, quality=None, description=json.dumps(stated))
+    description = json.dumps(stated)
+    return write_pyramid(path, placement.pixels, render, placement.pixel_um, quality=None, description=description)
 
 
 def write_geojson(path: str | os.PathLike[str], features: Iterator[Feature] | Sequence[Feature]) -> None:

@@ -19,6 +19,7 @@ from scripts.heat_map_colours import ColourScale
 from scripts.heat_map_files import region_features, tiff_downsample, tile_features, write_geojson, write_tiff
 from scripts.heat_map_ome import write_ome_tiff
 from scripts.heat_map_picture import SlideView, write_heat_map, write_thumbnail
+from scripts.heat_map_placement import MapPlacement, MapSubject
 from scripts.tile_gallery import TileGallery
 from shared.data.errors import DataError
 from shared.data.file_names import safe_name
@@ -154,14 +155,12 @@ class SlideFiles:
     ) -> None:
         """Write a map for the viewers of slides."""
         paths = {key: self.output_dir / name for key, name in names.items()}
-        downsample = self.downsample or tiff_downsample(slide.side)
+        placement = MapPlacement(slide.size, self.downsample or tiff_downsample(slide.side), slide.mpp)
+        subject = MapSubject(slide.name, title, unit)
         if "tiff" in paths:
-            described = {"slide": slide.name, "method": title, "unit": unit}
-            write_tiff(paths["tiff"], heat_map, scale, slide.size, downsample, slide.mpp, described)
+            write_tiff(paths["tiff"], heat_map, scale, placement, subject)
         if "ome_tiff" in paths:
-            write_ome_tiff(
-                paths["ome_tiff"], heat_map, scale, slide.size, downsample, slide.mpp, slide.name, title, unit
-            )
+            write_ome_tiff(paths["ome_tiff"], heat_map, scale, placement, subject)
         if "geojson" in paths:
             write_geojson(paths["geojson"], region_features(slide.name, heat_map, scale, title, slide.mpp))
         if "asap_xml" in paths:

@@ -30,13 +30,24 @@ def build(scripts):
     return make
 
 
+@pytest.fixture(scope="module")
+def write_tiff(scripts):
+    """The colours of a map as a TIFF: ``(path, scale)``."""
+
+    def write(path, grid, values, size, downsample, mpp):
+        scale = scripts("heat_map_colours").ColourScale.of(values, signed=True)
+        placement = scripts("heat_map_placement").MapPlacement(size, downsample, mpp)
+        subject = scripts("heat_map_placement").MapSubject("slide 1", "LRP", "log-odds")
+        return scripts("heat_map_files").write_tiff(path, grid.heat_map(values), scale, placement, subject), scale
+
+    return write
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("side", "downsample"), [(64, 4), (64, 1), (51, 3.1875), (73, 4.7)])
-def test_the_tiff_lies_over_the_slide(scripts, build, tmp_path, size, side, downsample):
+def test_the_tiff_lies_over_the_slide(write_tiff, build, tmp_path, size, side, downsample):
     grid, coords, values = build(size, side)
-    scale = scripts("heat_map_colours").ColourScale.of(values, signed=True)
-    files = scripts("heat_map_files")
-    path = files.write_tiff(tmp_path / "m.tif", grid.heat_map(values), scale, size, downsample, 0.25, {"slide": "s"})
+    path, scale = write_tiff(tmp_path / "m.tif", grid, values, size, downsample, 0.25)
     with openslide.OpenSlide(path) as slide:
         mpp = float(slide.properties["openslide.mpp-x"])
         for found, length in zip(slide.dimensions, size, strict=True):
@@ -53,25 +64,25 @@ def test_the_tiff_lies_over_the_slide(scripts, build, tmp_path, size, side, down
     with tifffile.TiffFile(path) as file:
         stated = json.loads(file.pages[0].description)
         assert stated["downsample"] == downsample
+        assert stated["slide_size"] == list(size)
+        assert (stated["slide"], stated["method"], stated["unit"]) == ("slide 1", "LRP", "log-odds")
         assert stated["colours"]["to"] == pytest.approx(scale.high)
         assert file.pages[0].is_tiled
 
 
-def test_a_slide_without_scale_gives_a_tiff_without(scripts, build, tmp_path):
+def test_a_slide_without_scale_gives_a_tiff_without(write_tiff, build, tmp_path):
     grid, _, values = build((300, 200), 32)
-    scale = scripts("heat_map_colours").ColourScale.of(values, signed=True)
-    path = scripts("heat_map_files").write_tiff(tmp_path / "m.tif", grid.heat_map(values), scale, (300, 200), 2, None)
+    path, _ = write_tiff(tmp_path / "m.tif", grid, values, (300, 200), 2, None)
     with openslide.OpenSlide(path) as slide:
         assert openslide.PROPERTY_NAME_MPP_X not in slide.properties
 
 
-def test_memory_of_the_tiff_does_not_grow_with_the_slide(scripts, build, tmp_path):
+def test_memory_of_the_tiff_does_not_grow_with_the_slide(write_tiff, build, tmp_path):
     """A map of 72 MB."""
     size, side = (100_000, 80_000), 2000
     grid, _, values = build(size, side)
-    scale = scripts("heat_map_colours").ColourScale.of(values, signed=True)
     tracemalloc.start()
-    scripts("heat_map_files").write_tiff(tmp_path / "m.tif", grid.heat_map(values), scale, size, 18.3, 0.25)
+    write_tiff(tmp_path / "m.tif", grid, values, size, 18.3, 0.25)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 30e6

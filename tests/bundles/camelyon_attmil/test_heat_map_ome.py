@@ -31,9 +31,9 @@ def build(scripts):
 
 def write(scripts, path, heat_map, values, size, downsample, mpp):
     scale = scripts("heat_map_colours").ColourScale.of(values, signed=True)
-    return scripts("heat_map_ome").write_ome_tiff(
-        path, heat_map, scale, size, downsample, mpp, "slide 1", METHOD, "log-odds"
-    )
+    placement = scripts("heat_map_placement").MapPlacement(size, downsample, mpp)
+    subject = scripts("heat_map_placement").MapSubject("slide 1", METHOD, "log-odds")
+    return scripts("heat_map_ome").write_ome_tiff(path, heat_map, scale, placement, subject)
 
 
 def halved(values):
