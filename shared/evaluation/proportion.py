@@ -1,4 +1,4 @@
-"""The interval of a share of independent samples."""
+"""The interval of a share of independent samples, and how many there are where samples belong together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-__all__ = ["wilson_interval"]
+__all__ = ["count_units", "wilson_interval"]
 
 
 def wilson_interval(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -31,3 +31,18 @@ def wilson_interval(successes: ArrayLike, trials: ArrayLike, level: float = 0.95
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def count_units(counted: ArrayLike, groups: ArrayLike | None = None) -> int:
+    """Return over how many independent units a share is taken: samples that count, or groups that have one.
+
+    Args:
+        counted: whether each sample is in the denominator of the share ``(N,)``.
+        groups: which samples belong together ``(N,)``; ``None`` where each stands for itself.
+
+    Example:
+        >>> count_units([True, True, False, True]), count_units([True, True, False, True], ["a", "a", "b", "c"])
+        (3, 2)
+    """
+    chosen = np.asarray(counted, dtype=bool)
+    return int(chosen.sum()) if groups is None else len(np.unique(np.asarray(groups)[chosen]))

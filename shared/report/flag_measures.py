@@ -14,18 +14,16 @@ random: ``W`` for the error of the accepted and the precision, ``1 - A`` for the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from shared.evaluation.bootstrap import Interval, bootstrap_interval
 from shared.evaluation.multi_label import mean_of_defined
-from shared.evaluation.predictions import is_multilabel
 from shared.evaluation.proportion import wilson_interval
 from shared.report.formats import whole_percent
+from shared.report.judged_answers import JudgedAnswers, read_answers
 from shared.report.measures import Estimate, read_number
 from shared.report.sources import Sources
 from shared.report.wording import command
@@ -53,49 +51,19 @@ class ModelRow(NamedTuple):
     of: str | None = None
 
 
-@dataclass(frozen=True)
-class _Answers:
-    """Answers of the labelled samples to L questions.
-
-    Attributes:
-        labels: the questions; one, named ``""``, where there is one only.
-        wrong: whether the answer is wrong ``(N, L)``, NaN where the label is unknown.
-        accepted: whether it is accepted ``(N, L)``.
-        after: whether it is wrong once an alarm has acted ``(N, L)``; ``None`` where none changes an answer.
-        groups: which samples belong together ``(N,)``; ``None`` where each stands for itself.
-        unknown: why that is not known, though some do: an interval that takes them for independent is too narrow.
-    """
-
-    labels: list[str]
-    wrong: Floats
-    accepted: Floats
-    after: Floats | None
-    groups: NDArray[Any] | None
-    unknown: str | None
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        return ~np.isnan(self.wrong)
-
-    def statistic(self, weights: Floats, *arrays: Floats) -> Floats:
-        """Return mean over the labels, then each label, of every measure: ``(R, 5 (1 + L))``."""
-        shares = _shares(weights, arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None)  # (R, 5, L)
-        return np.concatenate([mean_of_defined(shares)[..., None], shares], axis=-1).reshape(len(weights), -1)
-
-
 def flag_rows(sources: Sources) -> Iterator[ModelRow]:
     """Yield coverage, error of the accepted, and what flags are worth, of the whole and of each label.
 
     Samples are resampled as evaluating did; single shares of independent samples carry Wilson intervals.
     """
-    answers = _read_answers(sources)
+    answers = read_answers(sources)
     if answers is None:
         why = "there is no predictions.csv" if sources.predictions is None else "no sample has a label"
         for measure in FLAG_MEASURES:
             yield ModelRow(measure, Estimate(measure, None, reason=f"{why}; {command('evaluating', sources.bundle)}"))
         return
     arrays = [answers.wrong, answers.accepted, *([] if answers.after is None else [answers.after])]
-    found = bootstrap_interval(answers.statistic, arrays, resamples=RESAMPLES, groups=answers.groups)
+    found = bootstrap_interval(_statistic, arrays, resamples=RESAMPLES, groups=answers.groups)
     several, width = len(answers.labels) > 1, 1 + len(answers.labels)
     for i, measure in enumerate(FLAG_MEASURES):
         of = _taken_of(measure, answers, sources)
@@ -106,36 +74,10 @@ def flag_rows(sources: Sources) -> Iterator[ModelRow]:
             yield ModelRow(measure, estimate, answers.labels[column - 1] if several and column else None, of)
 
 
-def _read_answers(sources: Sources) -> _Answers | None:
-    """Return the answers, outliers left out; ``None`` where no sample has a label."""
-    frame = sources.predictions
-    tasks = {label: task[task["kind"] == ""] for label, task in sources.tasks().items()}
-    tasks = {label: task for label, task in tasks.items() if (task["label"] != "").any()}
-    if frame is None or not tasks:
-        return None
-    wrong, accepted, after = [], [], []
-    for label, task in tasks.items():
-        unknown = task["label"] == ""
-        # an alarm may have changed the answer of one of several labels
-        name = f"prediction_after_alarm_{label}" if is_multilabel(frame) else "prediction"
-        acted = frame.loc[task.index, name].astype("string")
-        wrong.append(np.where(unknown, np.nan, task["label"] != task["prediction"]))
-        after.append(np.where(unknown, np.nan, task["label"] != acted))
-        accepted.append((task["decision"] == "accept").to_numpy(dtype=np.float64))
-    errors, changed = np.stack(wrong, axis=1).astype(np.float64), np.stack(after, axis=1).astype(np.float64)
-    same = np.array_equal(errors, changed, equal_nan=True)
-    groups, unknown_groups = _groups(sources, frame.loc[next(iter(tasks.values())).index])
-    return _Answers(list(tasks), errors, np.stack(accepted, axis=1), None if same else changed, groups, unknown_groups)
-
-
-def _groups(sources: Sources, frame: pd.DataFrame) -> tuple[NDArray[Any] | None, str | None]:
-    resampled, _ = sources.measured("resampled")
-    by = str(resampled.get("by", "sample"))
-    if by == "sample" or resampled.get("n") == len(frame):
-        return None, None
-    if by not in frame:
-        return None, f"no interval: predictions.csv does not say which samples are of one {by}"
-    return frame[by].astype(str).to_numpy(), None
+def _statistic(weights: Floats, *arrays: Floats) -> Floats:
+    """Return mean over the labels, then each label, of every measure: ``(R, 5 (1 + L))``."""
+    shares = _shares(weights, arrays[0], arrays[1], arrays[2] if len(arrays) > 2 else None)  # (R, 5, L)
+    return np.concatenate([mean_of_defined(shares)[..., None], shares], axis=-1).reshape(len(weights), -1)
 
 
 def _shares(weights: Floats, wrong: Floats, accepted: Floats, after: Floats | None) -> Floats:
@@ -158,7 +100,7 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def _estimate(
-    measure: str, interval: Interval, answers: _Answers, labels: NDArray[np.bool_], *, mean: bool
+    measure: str, interval: Interval, answers: JudgedAnswers, labels: NDArray[np.bool_], *, mean: bool
 ) -> Estimate:
     """Return one number: of one label, or the mean over ``labels`` ``(L,)``, those in which it is defined."""
     n, value = _denominator(measure, answers, labels), float(interval.value)
@@ -176,7 +118,7 @@ def _estimate(
     return Estimate(measure, value, ends, chance=chance, n=n, reason=entry.get("reason"))  # type: ignore[arg-type]
 
 
-def _chance(measure: str, answers: _Answers, labels: NDArray[np.bool_]) -> float | None:
+def _chance(measure: str, answers: JudgedAnswers, labels: NDArray[np.bool_]) -> float | None:
     """Return the mean over ``labels`` of what random flags reach; ``None`` where nothing is flagged, or no measure."""
     known, accepted = answers.known[:, labels], answers.accepted[:, labels]
     flagged = 1 - (known * accepted).sum(axis=0) / known.sum(axis=0)
@@ -187,7 +129,7 @@ def _chance(measure: str, answers: _Answers, labels: NDArray[np.bool_]) -> float
     return float(levels.get(measure, error).mean())
 
 
-def _denominator(measure: str, answers: _Answers, labels: NDArray[np.bool_]) -> int:
+def _denominator(measure: str, answers: JudgedAnswers, labels: NDArray[np.bool_]) -> int:
     """Return the number of answers that a share is taken of."""
     chosen = {
         "accepted_risk": answers.accepted == 1,
@@ -197,7 +139,7 @@ def _denominator(measure: str, answers: _Answers, labels: NDArray[np.bool_]) -> 
     return int((answers.known & chosen.get(measure, True))[:, labels].sum())
 
 
-def _taken_of(measure: str, answers: _Answers, sources: Sources) -> str | None:
+def _taken_of(measure: str, answers: JudgedAnswers, sources: Sources) -> str | None:
     if measure == "flag_gain":
         return f"accuracy, flagged predictions {'left to a person' if answers.after is None else 'changed'}"
     table, where = sources.fitted("confidence")

@@ -145,6 +145,7 @@ def _values(sources: Sources) -> dict[str, Any]:
         "flagged": sections.flagged_cases(sources),
         "calibration": sections.calibration_section(sources),
         "label_calibration": sections.label_calibration_section(sources),
+        "acceptance": sections.acceptance_section(sources),
         "decisions": sections.decision_section(sources),
         "selective": sections.selective_section(sources),
         "sensitivity": sections.sensitivity_section(sources),

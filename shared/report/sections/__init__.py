@@ -4,7 +4,7 @@ from shared.report.sections.alarms import alarm_section, flagged_cases
 from shared.report.sections.bag_quality import bag_quality_section
 from shared.report.sections.bags import bag_section
 from shared.report.sections.calibration import calibration_section
-from shared.report.sections.decisions import decision_section, selective_section
+from shared.report.sections.decisions import acceptance_section, decision_section, selective_section
 from shared.report.sections.discrimination import discrimination_section, shortcut_section
 from shared.report.sections.failures import failure_section
 from shared.report.sections.interpretability import element_grids
@@ -23,6 +23,7 @@ from shared.report.sections.subgroups import subgroup_section
 from shared.report.sections.time_saving import time_saving_section
 
 __all__ = [
+    "acceptance_section",
     "alarm_section",
     "bag_quality_section",
     "bag_section",

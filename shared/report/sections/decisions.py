@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from shared.report.acceptance import acceptances
+from shared.report.acceptance_text import acceptance_sentences, acceptance_warning, verdict_words
 from shared.report.curves import (
     OperatingPoint,
     confidence_histogram,
@@ -23,7 +25,7 @@ from shared.report.figures import (
 from shared.report.measures import Estimate, read_estimates, read_number, read_table
 from shared.report.sources import Sources
 
-__all__ = ["DecisionRow", "decision_section", "selective_section"]
+__all__ = ["DecisionRow", "acceptance_section", "decision_section", "selective_section"]
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 
@@ -61,6 +63,18 @@ def decision_section(sources: Sources) -> list[dict[str, Any]]:
             }
         )
     return tasks
+
+
+def acceptance_section(sources: Sources) -> dict[str, Any] | None:
+    """What accepting is worth in words, of the whole and of each question; ``None`` without labelled predictions."""
+    found = acceptances(sources)
+    if not found:
+        return None
+    return {
+        "warning": acceptance_warning(found),
+        "said": acceptance_sentences(found[0]),
+        "tasks": {task.task: {"right": task.whole.right, "words": verdict_words(task)} for task in found[1:]},
+    }
 
 
 def _decision_row(known: pd.DataFrame, decision: str) -> DecisionRow:
