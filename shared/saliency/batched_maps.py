@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared.saliency.base import Attribution
 
-__all__ = ["batched_maps"]
+__all__ = ["batched_class_maps", "batched_maps"]
 
 
 def batched_maps(
@@ -27,3 +27,18 @@ def batched_maps(
     """
     batches = zip(images.split(batch_size), targets.split(batch_size), strict=True)
     return np.concatenate([method.attribute(*batch).sum(dim=1).cpu().numpy() for batch in batches])
+
+
+def batched_class_maps(method: Attribution, images: torch.Tensor, batch_size: int) -> NDArray[np.floating]:
+    """Return a method's maps of all classes of images, channels added up.
+
+    Args:
+        method: of attribution.
+        images: the network's inputs ``(N, C, H, W)``.
+        batch_size: images explained at once.
+
+    Returns:
+        ``(N, K, H, W)``.
+    """
+    batches = images.split(batch_size)
+    return np.concatenate([method.attribute_classes(batch).maps.sum(dim=2).cpu().numpy() for batch in batches])

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["WATCHED", "BagChoice", "choose_cases", "choose_measured", "watched_cases", "watched_records"]
+__all__ = [
+    "WATCHED",
+    "BagChoice",
+    "choose_cases",
+    "choose_measured",
+    "choose_samples",
+    "watched_cases",
+    "watched_records",
+]
 
 #: Key of records that were explained while the network trained, and are shown again; they are measured nowhere.
 WATCHED = "watched"
@@ -44,21 +52,56 @@ class BagChoice:
             records: with ``label`` where known.
             predicted: class index of each.
         """
-        watched = [index for index, record in enumerate(records) if record.get(WATCHED)]
-        own = [index for index, record in enumerate(records) if not record.get(WATCHED)]
-        labels, guesses = [records[index].get("label") for index in own], [predicted[index] for index in own]
-        shown = choose_cases(
-            labels,
-            guesses,
-            [None] * len(labels),
+        return choose_samples(
+            records,
+            predicted,
+            [self.measurable(record) for record in records],
+            [None] * len(records),
             per_class=self.samples_per_class,
             wrong=self.wrong_samples,
             per_kind=0,
+            count=self.measured_samples,
             seed=self.seed,
         )
-        known = [self.measurable(records[index]) for index in own]
-        measured = choose_measured(labels, guesses, known, count=self.measured_samples, seed=self.seed)
-        return [*watched, *(own[place] for place in shown)], [own[place] for place in measured]
+
+
+def choose_samples(
+    records: Sequence[Mapping[str, Any]],
+    predicted: Sequence[int],
+    measurable: Sequence[bool],
+    kinds: Sequence[str | None],
+    *,
+    per_class: int,
+    wrong: int,
+    per_kind: int,
+    count: int,
+    seed: int,
+) -> tuple[list[int], list[int]]:
+    """Choose the samples that are shown, and those on which explanations are measured.
+
+    Samples that were watched while the network trained are shown first, and not measured.
+
+    Args:
+        records: of all samples, with ``label`` where known.
+        predicted: class index of each.
+        measurable: whether enough is known of each to measure on it.
+        kinds: of each that belongs to no class, else None.
+        per_class: see :func:`choose_cases`.
+        wrong: see :func:`choose_cases`.
+        per_kind: see :func:`choose_cases`.
+        count: of the samples that are measured, see :func:`choose_measured`.
+        seed: of the draws.
+
+    Returns:
+        Indices of both.
+    """
+    watched = [index for index, record in enumerate(records) if record.get(WATCHED)]
+    own = [index for index, record in enumerate(records) if not record.get(WATCHED)]
+    labels, guesses = [records[index].get("label") for index in own], [predicted[index] for index in own]
+    own_kinds, known = [kinds[index] for index in own], [measurable[index] for index in own]
+    shown = choose_cases(labels, guesses, own_kinds, per_class=per_class, wrong=wrong, per_kind=per_kind, seed=seed)
+    measured = choose_measured(labels, guesses, known, count=count, seed=seed)
+    return [*watched, *(own[place] for place in shown)], [own[place] for place in measured]
 
 
 def choose_cases(

@@ -5,32 +5,35 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from shared.data.errors import DataError
 from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 from shared.saliency.base import Attribution
-from shared.saliency.batched_maps import batched_maps
-from shared.saliency.case_selection import WATCHED, choose_cases, choose_measured
+from shared.saliency.batched_maps import batched_class_maps, batched_maps
 from shared.saliency.explanation_files import ExplanationFiles
+from shared.saliency.image_choice import ChosenImages, ImageChoice
+from shared.saliency.image_gallery import ImageGallery, ShownImage
 from shared.saliency.integrated_gradients import IntegratedGradients
 from shared.saliency.labelled_elements import LabelledElements
 from shared.saliency.lime import LIME
 from shared.saliency.method_summary import completeness_summary, mean_quality, stability_summary
-from shared.saliency.quality import map_quality, sample_quality
 from shared.saliency.similar_cases import SimilarCases
 from shared.saliency.titles import method_title
 from shared.saliency.transparency.description import plain_parameters
-from shared.saliency.truth_regions import read_truth
+from shared.saliency.truth_regions import read_cause
 
 __all__ = ["Explainer"]
+
+Maps = Mapping[int, NDArray[np.floating]]
+Masks = Mapping[int, NDArray[np.bool_]]
 
 
 class Explainer:
@@ -126,10 +129,7 @@ class Explainer:
         self.files = ExplanationFiles(output_dir, pixel_size_um, image_label, image_range)
         self.truth_bit = truth_bit
         self.target = None if target_class is None else self.classes.index(target_class)
-        self.samples_per_class = samples_per_class
-        self.wrong_samples = wrong_samples
-        self.samples_per_kind = samples_per_kind
-        self.measured_samples = measured_samples
+        self.choice = ImageChoice(samples_per_class, wrong_samples, samples_per_kind, measured_samples, seed)
         self.group_key = group_key
         self.batch_size = batch_size
         self.stability_seeds = tuple(stability_seeds)
@@ -157,82 +157,77 @@ class Explainer:
         predicted = [self.classes.index(row["prediction"]) for row in predictions]
         targets = predicted if self.target is None else [self.target] * len(predicted)
         measurable = self._measurable(predicted, targets)
-        shown, measured = self._choose(predicted, measurable)
-        described = self._described(predicted, measured)
-        samples = sorted({*shown, *measured, *described})
-        if not samples:
+        chosen = self.choice(self.records, predicted, measurable, describe=self.elements is not None)
+        if not chosen.samples:
             raise DataError("no sample is chosen to be explained; raise samples_per_class or measured_samples")
-        images = self._images(samples)
-        masks = {index: mask for index in samples if (mask := self._cause(index, images.shape[2:])) is not None}
+        images = self._images(chosen.samples)
+        explained = torch.tensor([targets[index] for index in chosen.samples])
+        causes = {index: read_cause(self.records[index], self.truth_bit, images.shape[2:]) for index in chosen.samples}
+        masks = {index: cause for index, cause in causes.items() if cause is not None}
 
-        row = {index: position for position, index in enumerate(samples)}
-        pictures = {index: images[row[index], 0].cpu().numpy() for index in shown}
-        entries = {index: self._entry(index, targets[index], predictions[index]) for index in shown}
-        for index, entry in entries.items():
-            entry["image_png"] = self.files.write_image(entry, pictures[index], masks.get(index))
-            entry["view"] = self.files.write_view(entry, pictures[index], masks.get(index))
-        self._add_similar(entries)
-        explained = torch.tensor([targets[index] for index in samples])
-        # the same tolerance as where the elements are measured
-        radius = 0.0 if self.elements is None else self.elements.pointing_radius
+        rows = chosen.places(chosen.shown)
+        pictures = images[rows, 0].cpu().numpy()
+        shown = [
+            ShownImage(self.records[i], predictions[i], targets[i], picture, causes[i], measurable[i])
+            for i, picture in zip(chosen.shown, pictures, strict=True)
+        ]
+        gallery = ImageGallery(self.files, self.classes, shown)
+        gallery.write_images()
+        if self.similar is not None and chosen.shown:
+            gallery.write_similar(self.similar, [self.dataset[index] for index in chosen.shown])
+
         summaries: dict[str, Any] = {}
-        own_maps: dict[str, np.ndarray] = {}
+        described_maps: dict[str, NDArray[np.floating]] = {}
         for name, method in tqdm(self.methods.items(), desc="explaining", unit="method"):
-            maps = dict(zip(samples, batched_maps(method, images, explained, self.batch_size), strict=True))
-            own_maps[name] = np.stack([maps[index] for index in described]) if described else np.empty(0)
-            summaries[name] = {"title": method_title(name), "parameters": plain_parameters(method)}
-            if measured:
-                drawn = self._drawn(measured)
-                summaries[name]["quality"] = mean_quality(
-                    maps, masks, measured, sign=method.sign, radius=radius, groups=drawn.groups, seed=self.seed
-                )
-            if isinstance(method, LIME) and len(self.stability_seeds) > 1 and shown:
-                rows = [row[index] for index in shown]
-                summaries[name]["stability"] = stability_summary(
-                    method, images[rows], explained[rows], self.stability_seeds
-                )
-            if isinstance(method, IntegratedGradients):
-                summaries[name]["completeness_gap"] = completeness_summary(
-                    method, images, maps, explained, self.batch_size
-                )
-            for index, entry in entries.items():
-                mask = masks.get(index)
-                files = self.files.write_map(entry, name, pictures[index], maps[index], mask)
-                quality: dict[str, Any] = {}
-                if mask is not None and measurable[index]:
-                    found = map_quality(maps[index][None], mask[None], sign=method.sign, radius=radius)
-                    quality = sample_quality(found, 0)
-                entry["methods"][name] = {**files, "quality": quality}
-            if name in self.class_methods and shown:
-                self._write_classes(method, name, entries, images[[row[index] for index in shown]])
-        if self.elements is not None and described:
+            maps = dict(zip(chosen.samples, batched_maps(method, images, explained, self.batch_size), strict=True))
+            summaries[name] = self._summary(name, method, chosen, images, explained, maps, masks)
+            gallery.write_maps(name, [maps[index] for index in chosen.shown], method.sign, self._radius)
+            if name in self.class_methods and rows:
+                gallery.write_classes(name, batched_class_maps(method, images[rows], self.batch_size))
+            if chosen.described:
+                described_maps[name] = np.stack([maps[index] for index in chosen.described])
+        if self.elements is not None and chosen.described:
             self.elements.write(
-                images[[row[index] for index in described]],
-                [targets[index] for index in described],
-                [self.records[index] for index in described],
+                images[chosen.places(chosen.described)],
+                [targets[index] for index in chosen.described],
+                [self.records[index] for index in chosen.described],
                 self.classes,
-                own_maps,
+                described_maps,
                 self.elements.physical(self.records, predictions, self.classes),
             )
-        content: dict[str, Any] = {
-            "samples": list(entries.values()),
-            "methods": summaries,
-            "provenance": self.provenance,
-        }
-        if measured:
-            content["resampled"] = self._drawn(measured).to_json()
+        content: dict[str, Any] = {"samples": gallery.entries, "methods": summaries, "provenance": self.provenance}
+        if chosen.measured:
+            content["resampled"] = self._drawn(chosen.measured).to_json()
         return self.files.write_index(content)
 
-    def _write_classes(
-        self, method: Attribution, name: str, entries: Mapping[int, dict[str, Any]], images: torch.Tensor
-    ) -> None:
-        """Write the maps of all other classes of the samples that are shown, ``images`` in the order of ``entries``."""
-        maps = [
-            method.attribute_classes(batch).maps.sum(dim=2).cpu().numpy() for batch in images.split(self.batch_size)
-        ]
-        for entry, of_sample in zip(entries.values(), np.concatenate(maps), strict=True):
-            by_class = dict(zip(self.classes, of_sample, strict=True))
-            entry["methods"][name]["classes"] = self.files.write_classes(entry, name, by_class)
+    @property
+    def _radius(self) -> float:
+        """Tolerance of the pointing game, pixels: the same as where the elements are measured."""
+        return 0.0 if self.elements is None else self.elements.pointing_radius
+
+    def _summary(
+        self,
+        name: str,
+        method: Attribution,
+        chosen: ChosenImages,
+        images: torch.Tensor,
+        explained: torch.Tensor,
+        maps: Maps,
+        masks: Masks,
+    ) -> dict[str, Any]:
+        """Return what the index says of a method: its parameters, and what was measured of its maps."""
+        summary: dict[str, Any] = {"title": method_title(name), "parameters": plain_parameters(method)}
+        if chosen.measured:
+            groups = self._drawn(chosen.measured).groups
+            summary["quality"] = mean_quality(
+                maps, masks, chosen.measured, sign=method.sign, radius=self._radius, groups=groups, seed=self.seed
+            )
+        if isinstance(method, LIME) and len(self.stability_seeds) > 1 and chosen.shown:
+            places = chosen.places(chosen.shown)
+            summary["stability"] = stability_summary(method, images[places], explained[places], self.stability_seeds)
+        if isinstance(method, IntegratedGradients):
+            summary["completeness_gap"] = completeness_summary(method, images, maps, explained, self.batch_size)
+        return summary
 
     def _measurable(self, predicted: Sequence[int], targets: Sequence[int]) -> list[bool]:
         """Tell for each record whether its map should point at a known cause: that of the class explained."""
@@ -241,77 +236,10 @@ class Explainer:
             for record, prediction, target in zip(self.records, predicted, targets, strict=True)
         ]
 
-    def _choose(self, predicted: Sequence[int], measurable: Sequence[bool]) -> tuple[list[int], list[int]]:
-        """Return the indices of the samples that are shown, and of those that are measured."""
-        watched = [index for index, record in enumerate(self.records) if record.get(WATCHED)]
-        own = [index for index, record in enumerate(self.records) if not record.get(WATCHED)]
-        labels, guesses = [self.records[index].get("label") for index in own], [predicted[index] for index in own]
-        shown = choose_cases(
-            labels,
-            guesses,
-            [self.records[index].get("kind") for index in own],
-            per_class=self.samples_per_class,
-            wrong=self.wrong_samples,
-            per_kind=self.samples_per_kind,
-            seed=self.seed,
-        )
-        known = [measurable[index] for index in own]
-        measured = choose_measured(labels, guesses, known, count=self.measured_samples, seed=self.seed)
-        return [*watched, *(own[place] for place in shown)], [own[place] for place in measured]
-
-    def _described(self, predicted: Sequence[int], measured: Sequence[int]) -> list[int]:
-        """Return the indices of the samples that the elements of interpretability are measured on."""
-        if self.elements is None or measured:
-            return list(measured) if self.elements is not None else []
-        members = [record.get("kind") is None and not record.get(WATCHED) for record in self.records]
-        # without labels what is predicted has to do: measures of maps need no more
-        labels = [record.get("label", guess) for record, guess in zip(self.records, predicted, strict=True)]
-        return choose_measured(labels, predicted, members, count=self.measured_samples, seed=self.seed)
-
-    def _add_similar(self, entries: Mapping[int, dict[str, Any]]) -> None:
-        """Add to the entries of the gallery the training cases that are most like their samples."""
-        if self.similar is None or not entries:
-            return
-        places = list(entries)
-        write = partial(self._write_similar, [entries[index] for index in places])
-        found = self.similar.of([self.dataset[index] for index in places], write)
-        for index, cases in zip(places, found, strict=True):
-            entries[index]["similar"] = cases
-
-    def _write_similar(
-        self, entries: Sequence[Mapping[str, Any]], sample: int, rank: int, item: Mapping[str, Any]
-    ) -> str:
-        return self.files.write_similar(entries[sample], rank, np.asarray(item["image"]))
-
     def _images(self, samples: Sequence[int]) -> torch.Tensor:
         """Return the network's inputs ``(N, C, H, W)``."""
         images = [convert_to_tensor(self.dataset[index]["image"], track_meta=False) for index in samples]
         return torch.stack(images).to(self.device)
-
-    def _cause(self, index: int, shape: Sequence[int]) -> np.ndarray | None:
-        """Return where the cause of the class is, ``(H, W)``; ``None`` if it is not known or nowhere."""
-        record = self.records[index]
-        if self.truth_bit is None or "truth" not in record:
-            return None
-        mask = (read_truth(record["truth"], shape) & self.truth_bit) > 0
-        return mask if mask.any() else None
-
-    def _entry(self, index: int, target: int, prediction: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the beginning of a sample's entry in the index."""
-        record = self.records[index]
-        label = record.get("label")
-        return {
-            "id": record["id"],
-            "label": None if label is None else self.classes[label],
-            "kind": record.get("kind"),
-            "prediction": prediction["prediction"],
-            "target": self.classes[target],
-            "confidence": float(prediction["confidence"]),
-            "decision": prediction["decision"],
-            "reason": prediction["reason"],
-            **({WATCHED: True} if record.get(WATCHED) else {}),
-            "methods": {},
-        }
 
     def _drawn(self, measured: Sequence[int]) -> ResamplingGroups:
         """Return what the intervals of the quality resample."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.data.errors import DataError
 
-__all__ = ["TruthRegions", "read_truth"]
+__all__ = ["TruthRegions", "read_cause", "read_truth"]
 
 Masks = NDArray[np.bool_]
 
@@ -57,6 +57,23 @@ class TruthRegions:
         if self.inside is not None:
             regions["background"] = ((bits & self.inside) == 0) & known[:, None, None]
         return regions
+
+
+def read_cause(record: Mapping[str, Any], bit: int | None, shape: Sequence[int]) -> Masks | None:
+    """Return where the cause of a record's class is, ``(H, W)``; ``None`` if it is not known or nowhere.
+
+    Args:
+        record: with ``truth`` where known.
+        bit: that marks the cause; ``None`` if none does.
+        shape: ``(H, W)``.
+
+    Raises:
+        DataError: if the truth image is broken.
+    """
+    if bit is None or "truth" not in record:
+        return None
+    mask = (read_truth(record["truth"], shape) & bit) > 0
+    return mask if mask.any() else None
 
 
 def read_truth(path: str, shape: Sequence[int]) -> NDArray[np.integer]:
