@@ -1,7 +1,7 @@
 """Which explanation to use for which purpose, and how sure that is: one choice for each element of a run.
 
 A purpose is an element of interpretability, and a method is judged by one measure of it, the first in ``LEADING`` that
-was taken of at least one method of the run; whether the next one would choose another stands beside it. Methods that
+was taken of at least one method of the run; whether the next one chooses another stands beside it. Methods that
 failed a sanity check are never chosen; of one that is undecided in a check nothing is sure. The best of the others is
 chosen if it beats chance and, where controls say something, every control; what it cannot be told apart from is named.
 
@@ -50,6 +50,7 @@ class SecondMeasure:
             ``None`` for fewer than three methods, or where all tie.
         methods: number of methods that both rank.
         judges: whether it was taken of the method that the first measure chose.
+        lead: by how much its best is ahead of that method, by it; ``None`` where they are one, or without intervals.
     """
 
     measure: Measure
@@ -57,6 +58,12 @@ class SecondMeasure:
     agreement: float | None
     methods: int
     judges: bool = True
+    lead: Lead | None = None
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether it puts another method ahead of the chosen one, beyond the interval of the difference."""
+        return self.lead is not None and self.lead.shown
 
 
 @dataclass(frozen=True)
@@ -174,5 +181,6 @@ def _second(
     agreement = None
     if len(both) >= MINIMUM_RANKED:
         agreement = float(spearmanr(range(len(both)), [place[name] for name in both]).statistic)
-    judges = bool(candidates) and candidates[0].method["name"] in place
-    return SecondMeasure(measure, own[0], agreement, len(both), judges)
+    rank = place.get(candidates[0].method["name"]) if candidates else None
+    lead = own[0].lead(own[rank], measure) if rank else None
+    return SecondMeasure(measure, own[0], agreement, len(both), rank is not None, lead)

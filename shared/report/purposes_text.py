@@ -9,7 +9,7 @@ from shared.report.card.fields import warning_of
 from shared.report.card.model_card import estimate_text
 from shared.report.formats import DASH, number
 from shared.report.markdown import markdown_table, markdown_text
-from shared.report.method_scores import Score
+from shared.report.method_scores import Lead, Score
 from shared.report.purposes import PURPOSES, Choice, choices
 from shared.report.runs import Run
 from shared.report.wording import failed_in_words
@@ -21,8 +21,10 @@ READING = (
     "worst. Where the cause lies is judged by the top of the ranking (rank accuracy of maps, NDCG of instances): maps "
     "that are zero on the background tie there, and an area under the curve counts each tie half. What a prediction "
     "rests on is judged by the share of the attribution on the cause. What the next measure of the same element says "
-    "stands beside it, with the rank correlation of the two orders of methods: where they disagree, the choice is "
-    "one of the measure too. Maps and values of a bag's instances are judged apart: a share of pixels is none of "
+    "stands beside it, with the rank correlation of the two orders of methods: it disagrees where it puts another "
+    "method ahead beyond the interval of the difference, and the choice is then one of the measure too; where that "
+    "interval includes 0, it does not decide. Maps and values of a bag's instances are judged apart: a share of pixels "
+    "is none of "
     "instances. The element tables of each run hold all measures. "
     "“Sure” means: better than chance and, of where the cause lies, of what the prediction rests on and of what "
     "changes it, better than every control, beyond the interval of the difference, on ten samples at least. A method "
@@ -122,7 +124,11 @@ def _second(choice: Choice) -> str:
     if not second.judges:
         others = f"of the others the best: {second.best.title}, {_number(second.best)}"
         return f"{second.measure.title} was not taken of it; {others}{agreement}"
-    return f"disagrees: {second.best.title} by {second.measure.title}, {_number(second.best)}{agreement}"
+    ahead = (
+        "no interval of the difference" if second.lead is None else f"{_lead(second.lead)} ahead{_paired(second.lead)}"
+    )
+    verdict = "disagrees" if second.disagrees else "does not decide"
+    return f"{verdict}: {second.best.title} by {second.measure.title}, {_number(second.best)}, {ahead}{agreement}"
 
 
 def _warning(run: Run) -> str | None:
@@ -161,8 +167,15 @@ def _next(choice: Choice) -> list[str]:
     score, lead = choice.runner_up or (None, None)
     if score is None or lead is None:
         return []
-    ends = f"[{number(lead.interval[0])}, {number(lead.interval[1])}]"
-    return [f"next: {score.title}, {number(lead.value)} {ends} behind{', paired' if lead.paired else ''}"]
+    return [f"next: {score.title}, {_lead(lead)} behind{_paired(lead)}"]
+
+
+def _lead(lead: Lead) -> str:
+    return f"{number(lead.value)} [{number(lead.interval[0])}, {number(lead.interval[1])}]"
+
+
+def _paired(lead: Lead) -> str:
+    return ", paired" if lead.paired else ""
 
 
 def _number(score: Score) -> str:

@@ -264,10 +264,44 @@ def test_a_second_measure_that_disagrees_is_named():
         -1.0,
         3,
     )
-    said = "disagrees: saliency by Localisation AUC, 0.700 \\[0.650, 0.750\\] (rank correlation \u22121.00, 3 methods)"
+    said = "disagrees: saliency by Localisation AUC, 0.700 \\[0.650, 0.750\\], 0.200 \\[0.129, 0.271\\] ahead "
+    said += "(rank correlation \u22121.00, 3 methods)"
+    assert found.disagrees
     assert said in purposes_markdown([given])
     agreeing = run(rows=[{**row, "value": first[methods.index(row["method"])]} for row in rows], methods=methods)
     assert "the same by Localisation AUC (rank correlation 1.00, 3 methods)" in purposes_markdown([agreeing])
+
+
+def test_a_second_measure_that_shows_no_difference_does_not_decide():
+    """Its best is ahead, but not beyond the interval of the difference; on the same samples it is."""
+    rows = [
+        element_row(measure, name, entry(value, value - 0.05, value + 0.05))
+        for measure, values in (("rank_accuracy", (0.9, 0.8)), ("localisation_auc", (0.6, 0.64)))
+        for name, value in zip(("lime", "grad_cam"), values, strict=True)
+    ]
+    given = run(rows=rows)
+    second = _choice(given).second
+    assert (second.best.title, second.disagrees) == ("grad cam", False)
+    assert second.lead.interval == pytest.approx((0.04 - 0.05 * 2**0.5, 0.04 + 0.05 * 2**0.5))
+    text = purposes_markdown([given])
+    assert (
+        "does not decide: grad cam by Localisation AUC, 0.640 \\[0.590, 0.690\\], 0.040 \\[\u22120.031, 0.111\\] ahead"
+        in text
+    )
+    common = np.random.default_rng(0).normal(size=40) * 0.1
+    sampled = [
+        {"measure": "localisation_auc", "method": name, "samples": by_sample(range(40), mean + common)}
+        for name, mean in (("lime", 0.6), ("grad_cam", 0.64))
+    ]
+    sampled[1]["samples"]["values"][0] += 0.01  # not all differences are alike
+    paired = replace(given, sources=SimpleNamespace(interpretability={"rows": sampled}))
+    assert _choice(paired).second.lead.paired
+    assert _choice(paired).second.disagrees
+    assert "ahead, paired" in purposes_markdown([paired])
+    without = run(rows=[{**row, "ci95": None, "reason": "only one group"} for row in rows])
+    assert "does not decide: grad cam by Localisation AUC, 0.640 (only one group), no interval" in purposes_markdown(
+        [without]
+    )
 
 
 def test_maps_and_values_of_instances_are_judged_apart():
@@ -293,7 +327,8 @@ def test_maps_and_values_of_instances_are_judged_apart():
     text = purposes_markdown([given])
     assert "| maps: lime (sure); values of instances: shapley (sure) |" in text
     # NDCG of instances is no second opinion on the rank accuracy of maps
-    assert "disagrees" not in text
+    assert "disagrees:" not in text
+    assert "does not decide:" not in text
     assert "| first | where the cause lies (values of instances) | none (the best: shapley) |" in text
     assert "Physical attribution, maps: Share on the cause" in text
     (line,) = (line for line in text.splitlines() if line.startswith("| first | shapley |"))
