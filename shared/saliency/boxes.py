@@ -1,15 +1,10 @@
-"""Boxes that people drew around a cause: where they lie on an image, and how they look in a picture."""
+"""Boxes that people drew around a cause: where they lie on an image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
-
-__all__ = ["Box", "draw_boxes"]
+__all__ = ["Box"]
 
 
 class Box(NamedTuple):
@@ -35,19 +30,3 @@ class Box(NamedTuple):
             Box(left=80.0, top=120.0, width=160.0, height=30.0)
         """
         return Box(self.left * width, self.top * height, self.width * width, self.height * height)
-
-
-def draw_boxes(axes: Axes, boxes: Sequence[Box], colour: str) -> None:
-    """Draw boxes as dashed rectangles, seen on bright and on dark ground.
-
-    Args:
-        axes: show an image, so that the middle of its first pixel is 0 on both axes.
-        boxes: in pixels of that image, from the outer edge of its first pixel.
-        colour: of the dashes.
-    """
-    for box in boxes:
-        rectangle = Rectangle(
-            (box.left - 0.5, box.top - 0.5), box.width, box.height, fill=False, edgecolor=colour, linewidth=1.4
-        )
-        rectangle.set(linestyle=(0, (4, 2)), path_effects=[withStroke(linewidth=2.8, foreground="black")])
-        axes.add_patch(rectangle)

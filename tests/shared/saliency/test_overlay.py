@@ -10,16 +10,8 @@ from PIL import Image
 
 from shared.saliency.boxes import Box
 from shared.saliency.colours import blend
-from shared.saliency.overlay import (
-    FOOTER,
-    HEADER,
-    IMAGE_SIDE,
-    MARGIN,
-    overlay_title,
-    scale_bar_length,
-    write_image,
-    write_overlay,
-)
+from shared.saliency.overlay import overlay_title, scale_bar_length, write_image, write_overlay
+from shared.saliency.picture_frame import FOOTER, HEADER, IMAGE_SIDE, MARGIN
 
 
 def pixels_of(path):
