@@ -15,7 +15,7 @@ from shared.report.images import EmbeddedImage, data_uri, opened_image
 
 __all__ = ["embed_layers"]
 
-#: longer sides that are tried, pixels, each with steps of the colour scale
+#: longer sides that are tried, pixels, each with steps of the colour scale: the largest that fits is taken
 SIZES = ((420, 255), (320, 63), (240, 31), (180, 31), (132, 31), (100, 31))
 #: fewer colours are names and not a scale: an outline's
 SCALE_COLOURS = 8
@@ -47,12 +47,16 @@ def _embed(path: Path, share: int) -> EmbeddedImage:
         return EmbeddedImage(data_uri(content, "png"), *image.size)
     palette = _palette(image)
     scale = len(palette) > SCALE_COLOURS
-    encoded, size = content, image.size
-    for side, steps in SIZES:
+    encoded, size, tried = b"", image.size, None
+    # the smallest first: they are compressed at once, and most layers end among them
+    for side, steps in reversed(SIZES):
         smaller = _resized(image, side, smooth=scale)
-        encoded, size = _encoded(np.asarray(smaller), palette, steps if scale else len(palette)), smaller.size
-        if len(encoded) <= share:
+        if (smaller.size, steps) == tried:
+            continue
+        larger = _encoded(np.asarray(smaller), palette, steps if scale else len(palette))
+        if encoded and len(larger) > share:
             break
+        encoded, size, tried = larger, smaller.size, (smaller.size, steps)
     return EmbeddedImage(data_uri(encoded, "png"), *size)
 
 

@@ -26,7 +26,6 @@ from shared.saliency.map_arrays import (
     pixel_rows,
     signed_part,
 )
-from shared.saliency.ranks import tie_bounds
 
 __all__ = [
     "MapQuality",
@@ -107,11 +106,8 @@ def localisation_auc(maps: Floats, masks: Masks) -> NDArray[np.float64]:
         ``(B,)``, NaN where the mask is empty or full.
     """
     values, truth = pixel_rows(maps), pixel_rows(masks)
-    order = np.argsort(values, axis=1)
-    ordered, inside = np.take_along_axis(values, order, axis=1), np.take_along_axis(truth, order, axis=1)
-    first, last = tie_bounds(ordered)
-    # the mean rank (from 1) of tied pixels is (first + last) / 2 + 1
-    rank_sum = ((first + last) * inside).sum(axis=1, dtype=np.float64) / 2 + inside.sum(axis=1)
+    ordered = np.sort(values, axis=1)
+    rank_sum = np.array([_rank_sum(*row) for row in zip(ordered, values, truth, strict=True)])
     positives = truth.sum(axis=1).astype(np.float64)
     pairs = positives * (values.shape[1] - positives)
     return measurable((rank_sum - positives * (positives + 1) / 2) / np.maximum(pairs, 1), truth)
@@ -154,8 +150,7 @@ def pointing_game(maps: Floats, masks: Masks, radius: float = 0.0) -> tuple[NDAr
     """
     target = masks
     if radius > 0:
-        # without a pixel of the mask there is nothing to measure the distance to
-        near = [ndimage.distance_transform_edt(~mask) <= radius if mask.any() else mask for mask in masks]
+        near = [_widened(mask, radius) for mask in masks]
         target = np.stack(near) if near else masks
     values, hit = pixel_rows(maps), pixel_rows(target)
     highest = values == values.max(axis=1, keepdims=True)
@@ -222,6 +217,25 @@ def sample_quality(per_sample: MapQuality, index: int) -> dict[str, dict[str, fl
         name: {key: None if np.isnan(part[key][index]) else float(part[key][index]) for key in ("value", "chance")}
         for name, part in per_sample.items()
     }
+
+
+def _rank_sum(ordered: Floats, values: Floats, mask: Masks) -> float:
+    """Return the sum of the ranks (from 1) of a map's pixels ``(P,)`` in the mask; those that tie have a mean rank."""
+    # sorting, and finding some of the values again, takes a quarter of the time of ranking them all
+    own = np.sort(values[mask])
+    first, last = np.searchsorted(ordered, own, "left"), np.searchsorted(ordered, own, "right") - 1
+    return float((first + last).sum()) / 2 + len(own)
+
+
+def _widened(mask: Masks, radius: float) -> Masks:
+    """Return which pixels ``(H, W)`` lie in the mask or at most ``radius`` pixels from it."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    widened = np.zeros_like(mask)
+    if len(rows):
+        reach = int(radius)
+        window = tuple(slice(max(0, line[0] - reach), line[-1] + reach + 1) for line in (rows, columns))
+        widened[window] = ndimage.distance_transform_edt(~mask[window]) <= radius
+    return widened
 
 
 def _measure(maps: Floats, masks: Masks, radius: float) -> MapQuality:

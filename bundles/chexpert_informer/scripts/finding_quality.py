@@ -13,7 +13,8 @@ from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
 from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 from shared.saliency.base import Sign
 from shared.saliency.case_selection import WATCHED
-from shared.saliency.quality import MapQuality, map_quality, sample_quality, summarise_quality
+from shared.saliency.map_arrays import signed_part
+from shared.saliency.quality import MapQuality, localisation_auc, map_quality, sample_quality, summarise_quality
 
 __all__ = ["LEAD", "FindingQuality"]
 
@@ -73,12 +74,11 @@ class FindingQuality:
             mask = original.mask(finding)
             if mask is None:
                 continue
-            # all maps against this finding's mask: the first is its own
-            order = [finding, *(k for k in range(len(maps)) if k != finding)]
-            all_maps = _measured(maps[order], np.repeat(mask[None], len(order), axis=0), self.sign, self.tolerance)
-            own = {name: {key: values[:1] for key, values in part.items()} for name, part in all_maps.items()}
-            areas = all_maps["localisation_auc"]["value"]
-            own[LEAD] = {"value": areas[:1] - areas[1:].mean(), "chance": np.where(np.isnan(areas[:1]), np.nan, 0.0)}
+            own = _measured(maps[finding][None], mask[None], self.sign, self.tolerance)
+            others = signed_part(np.delete(maps, finding, axis=0), self.sign)
+            areas = localisation_auc(others, np.broadcast_to(mask, others.shape))
+            area = own["localisation_auc"]["value"]
+            own[LEAD] = {"value": area - areas.mean(), "chance": np.where(np.isnan(area), np.nan, 0.0)}
             self._records.append(record)
             self._findings.append(finding)
             self._parts.append(own)
