@@ -12,13 +12,13 @@ from typing import Any
 
 from shared.data.errors import DataError
 from shared.report.gallery import MOST_CASES, Case, explained_samples, read_case
-from shared.report.instances import Instance, add_instances, read_instances
+from shared.report.instances import Instance, add_instances, read_instances, read_rows
 from shared.report.measures import read_number, read_table
 from shared.report.pictures import Pictures
 from shared.report.similar_cases import SimilarCase, read_similar
 from shared.report.sources import Sources
 
-__all__ = ["Bag", "ExpertSplit", "bag_count", "read_bags", "read_experts", "words"]
+__all__ = ["Bag", "ExpertSplit", "read_bags", "read_experts", "words"]
 
 #: for the pictures of instances, and for the maps over them
 PICTURE_BYTES, LAYER_BYTES = 700_000, 500_000
@@ -85,19 +85,12 @@ def words(sources: Sources) -> dict[str, str]:
     return {"bag": str(content.get("bag_word") or "bag"), "instance": str(content.get("instance_word") or "instance")}
 
 
-def bag_count(sources: Sources) -> int:
-    """Return how many bags were explained."""
-    return 0 if sources.explanations is None else len(explained_samples(sources, "bag"))
-
-
 def read_bags(sources: Sources) -> list[Bag]:
     """Read the first ``MOST_CASES`` explained bags with their pictures.
 
     Raises:
         DataError: if a bag is malformed, or an image is missing, unreadable or outside the evaluation folder.
     """
-    if sources.explanations is None:
-        return []
     samples = explained_samples(sources, "bag")[:MOST_CASES]
     pictures = Pictures(sources.eval_dir)
     for where, sample in samples:
@@ -113,11 +106,8 @@ def read_experts(sources: Sources) -> list[ExpertSplit]:
     Raises:
         DataError: if an entry is malformed.
     """
-    rows = (sources.explanations or {}).get("experts") or []
-    where = f"{sources.files.get('explanations/index.json')}: experts"
-    if not isinstance(rows, list):
-        raise DataError(f"{where}: found {type(rows).__name__}, expected a list; run explaining again")
-    return [_split(read_table(row, f"{where}[{i}]"), f"{where}[{i}]") for i, row in enumerate(rows)]
+    rows = read_rows(sources.explanations or {}, "experts", str(sources.files.get("explanations/index.json")))
+    return [_split(row, place) for place, row in rows]
 
 
 def _split(row: Mapping[str, Any], where: str) -> ExpertSplit:

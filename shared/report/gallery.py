@@ -22,12 +22,16 @@ __all__ = [
     "MOST_CASES",
     "Case",
     "Overlay",
-    "case_count",
+    "SampleKind",
+    "explained_count",
     "explained_samples",
     "read_case",
     "read_cases",
     "read_method_quality",
 ]
+
+#: What a sample is: a single image, a bag of instances (with the key ``bag``) or a slide (``slide``).
+SampleKind = Literal["image", "bag", "slide"]
 
 #: More would make the page heavy; the others lie in the folder.
 MOST_CASES = 24
@@ -88,22 +92,22 @@ class Case:
         return self.label == self.prediction if self.label else None
 
 
-def explained_samples(
-    sources: Sources, kind: Literal["image", "bag", "slide"] = "image"
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the samples of the index of explanations, each with its place for messages.
+def explained_samples(sources: Sources, kind: SampleKind = "image") -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the samples of the index of explanations, each with its place for messages; none without an index.
 
     Validation samples that were watched while the network trained come last: they are not what was evaluated.
 
     Args:
-        sources: with explanations.
-        kind: which to return: single images, bags of instances (with the key ``bag``) or slides (``slide``).
+        sources: the files.
+        kind: which to return.
 
     Raises:
         DataError: if they are no list of objects.
     """
+    if sources.explanations is None:
+        return []
     where = f"{sources.files['explanations/index.json']}: samples"
-    samples = (sources.explanations or {}).get("samples", [])
+    samples = sources.explanations.get("samples", [])
     if not isinstance(samples, list):
         raise DataError(f"{where}: found {type(samples).__name__}, expected a list; run explaining again")
     tables = [(f"{where}[{i}]", read_table(sample, f"{where}[{i}]")) for i, sample in enumerate(samples)]
@@ -115,9 +119,9 @@ def _kind(sample: Mapping[str, Any]) -> str:
     return next((key for key in ("bag", "slide") if key in sample), "image")
 
 
-def case_count(sources: Sources) -> int:
-    """Return how many images were explained; 0 if explaining has not run."""
-    return 0 if sources.explanations is None else len(explained_samples(sources))
+def explained_count(sources: Sources, kind: SampleKind = "image") -> int:
+    """Return how many samples of a kind were explained; 0 if explaining has not run."""
+    return len(explained_samples(sources, kind))
 
 
 def read_cases(sources: Sources) -> list[Case]:
@@ -128,8 +132,6 @@ def read_cases(sources: Sources) -> list[Case]:
     Raises:
         DataError: if a sample is malformed, or an image is missing, unreadable or outside the evaluation folder.
     """
-    if sources.explanations is None:
-        return []
     samples = explained_samples(sources)[:MOST_CASES]
     flagged = _flagged_layers(sources)
     pictures = Pictures(sources.eval_dir)

@@ -23,7 +23,7 @@ from shared.report.formats import (
     signed,
     whole_percent,
 )
-from shared.report.gallery import MOST_CASES, Case, case_count, read_cases
+from shared.report.gallery import MOST_CASES, Case, explained_count, read_cases
 from shared.report.partitions import read_partitions
 from shared.report.picture_store import PictureStore
 from shared.report.sections.purposes import purposes_section
@@ -156,7 +156,7 @@ def _values(sources: Sources) -> dict[str, Any]:
         "slides": slides,
         "cases": cases,
         "shows_cases": bool(cases) or not (bags or slides),
-        "case_total": case_count(sources),
+        "case_total": explained_count(sources),
         "most_cases": MOST_CASES,
         "element_grids": sections.element_grids(elements),
         "purposes": purposes_section(sources),

@@ -16,7 +16,7 @@ from shared.report.similar_cases import SimilarCase, read_similar
 from shared.report.sources import Sources
 from shared.report.view import LayerEntry, View, add_view, read_view
 
-__all__ = ["MOST_SLIDES", "ExplainedSlide", "Lesion", "SlideMap", "failed_slides", "read_slides", "slide_count"]
+__all__ = ["MOST_SLIDES", "ExplainedSlide", "Lesion", "SlideMap", "failed_slides", "read_slides"]
 
 #: More would make the page heavy; the others lie in the folder.
 MOST_SLIDES = 8
@@ -104,11 +104,6 @@ class ExplainedSlide:
     tiles_file: str
 
 
-def slide_count(sources: Sources) -> int:
-    """Return how many slides were explained."""
-    return 0 if sources.explanations is None else len(explained_samples(sources, "slide"))
-
-
 def failed_slides(sources: Sources) -> list[tuple[str, str]]:
     """Return id and reason of the slides that could not be explained.
 
@@ -125,8 +120,6 @@ def read_slides(sources: Sources) -> list[ExplainedSlide]:
     Raises:
         DataError: if a slide is malformed, or an image is missing, unreadable or outside the evaluation folder.
     """
-    if sources.explanations is None:
-        return []
     samples = explained_samples(sources, "slide")[:MOST_SLIDES]
     pictures = Pictures(sources.eval_dir)
     for where, sample in samples:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.report.bag_figures import expert_scatter_figure, expert_split_figure
-from shared.report.bags import EXPERTS, ExpertSplit, bag_count, read_bags, read_experts, words
+from shared.report.bags import EXPERTS, ExpertSplit, read_bags, read_experts, words
+from shared.report.gallery import explained_count
 from shared.report.sources import Sources
 
 __all__ = ["bag_section"]
@@ -28,7 +29,7 @@ def bag_section(sources: Sources) -> dict[str, Any] | None:
         "positive": positive,
         "bags": list(zip(bags, figures, strict=True)),
         "known": any(cell.truth for bag in bags for cell in (*bag.highest, *bag.lowest)),
-        "total": bag_count(sources),
+        "total": explained_count(sources, "bag"),
         "splits": splits,
         "apart": [split for split in splits if (split.image > 0.5) != (split.attributes > 0.5)],
         "alone": _alone(splits, positive),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.report.slides import failed_slides, read_slides, slide_count
+from shared.report.gallery import explained_count
+from shared.report.slides import failed_slides, read_slides
 from shared.report.sources import Sources
 
 __all__ = ["slide_section"]
@@ -27,7 +28,7 @@ def slide_section(sources: Sources) -> dict[str, Any] | None:
         "slides": [(slide, _lesions_in_words(slide.lesions)) for slide in slides],
         "positive": str(content.get("positive") or (sources.classes or ["the class"])[-1]),
         "failed": failed,
-        "total": slide_count(sources),
+        "total": explained_count(sources, "slide"),
         "refused": {name: str(entry["refused"]) for name, entry in methods.items() if entry.get("refused")},
         "blank": any(slide.missing for slide in slides),
         "truth": any(slide.lesions for slide in slides),
