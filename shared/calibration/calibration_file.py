@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.data.errors import DataError
-from shared.data.files import read_json, sha256_file, write_json
+from shared.data.files import read_json, restore_folder, sha256_file, write_json
 
 __all__ = ["read_calibration", "write_calibration"]
 
@@ -47,6 +47,7 @@ def read_calibration(
             settings.
     """
     file, weights = Path(path), Path(weights)
+    restore_folder(file.parent)
     if not file.is_file():
         raise DataError(f"{file}: no such file; run calibrating before this command")
     if not weights.is_file():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -14,7 +17,12 @@ from typing import Any
 
 from shared.data.errors import DataError
 
-__all__ = ["atomic_folder", "atomic_path", "read_json", "sha256_file", "write_json"]
+__all__ = ["atomic_folder", "atomic_path", "read_json", "restore_folder", "sha256_file", "write_json"]
+
+logger = logging.getLogger(__name__)
+
+#: in the hidden name of a folder that has left its place and is not yet replaced
+OLDER = "-older-"
 
 
 @contextmanager
@@ -60,7 +68,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     For files that only make sense together: weights and what was fitted to them. An older folder goes as a whole, with
     all that is in it. If the block raises, it stays as it was. No system call exchanges two folders everywhere: a
-    process killed between the two renames leaves the older folder beside its place, under a hidden name.
+    process killed between the two renames leaves the older folder beside its place, under a hidden name. Whoever needs
+    it next puts it back by :func:`restore_folder`, as this does before the block begins.
 
     Args:
         path: the folder to be written; the one that holds it is made if missing.
@@ -75,20 +84,60 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(f"{target}: is a file where a folder is to be written")
     target.parent.mkdir(parents=True, exist_ok=True)
+    restore_folder(target)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield temporary
         _publish(temporary, 0o777)
+        _put_in_place(temporary, target)
+    finally:
+        # an interrupt may come between the two renames
+        restore_folder(target)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def restore_folder(path: str | os.PathLike[str]) -> bool:
+    """Put back the older folder that a process left beside ``path`` when it was killed within :func:`atomic_folder`.
+
+    Args:
+        path: the folder that is wanted.
+
+    Returns:
+        Whether it was put back; nothing is done if there is a folder in its place, or none that was left.
+    """
+    target = Path(path)
+    if target.exists():
+        return False
+    left = [older for older in target.parent.glob(f".{glob.escape(target.name)}{OLDER}*") if any(older.iterdir())]
+    if not left:
+        return False
+    older = max(left, key=lambda folder: folder.stat().st_mtime)
+    try:
+        older.rename(target)
+    except OSError:  # another process was faster
+        return False
+    logger.warning("%s: put back from %s: a process was ended while it replaced the folder", target, older.name)
+    return True
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """Rename a folder to ``target``; an older one there takes its name and is left to be removed."""
+    older = None
+    while True:
         if target.exists():
-            older = Path(tempfile.mkdtemp(prefix=f".{target.name}-older-", dir=target.parent))
+            older = older or Path(tempfile.mkdtemp(prefix=f".{target.name}{OLDER}", dir=target.parent))
             # an empty folder is replaced by a rename
             target.replace(older)
+        try:
             temporary.replace(target)
-            shutil.rmtree(older)
-        else:
-            temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            break
+        except OSError as error:
+            # somebody who missed the older folder has put it back meanwhile
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    if older is not None:
+        # under a name from which nobody restores it, however far its removal comes
+        older.replace(temporary)
 
 
 def _publish(path: Path, mode: int) -> None:

@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from shared.data.errors import DataError
-from shared.data.files import atomic_path
+from shared.data.files import atomic_path, restore_folder
 
 __all__ = ["WeightsLoader", "load_weights", "save_weights"]
 
@@ -47,6 +47,7 @@ def load_weights(network: torch.nn.Module, path: str | os.PathLike[str]) -> torc
         DataError: if the file is missing, cannot be read, or belongs to another network.
     """
     file = Path(path)
+    restore_folder(file.parent)
     if not file.is_file():
         raise DataError(f"{file}: no such weights; run the bundle's training, or set model_file to a trained model")
     try:

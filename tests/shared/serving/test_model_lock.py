@@ -43,3 +43,12 @@ def test_whose_temporary_files_are_elsewhere_waits_too(tmp_path, monkeypatch):
         assert not read.wait(0.2)
     assert read.wait(10)
     thread.join()
+
+
+def test_who_gets_the_lock_finds_weights_that_were_left_under_another_name(tmp_path):
+    """Their exchange was killed: nobody holds the lock any more."""
+    left = tmp_path / ".models-older-x"
+    left.mkdir()
+    (left / "model.pt").write_text("weights")
+    with model_lock(tmp_path / "models", exclusive=False):
+        assert (tmp_path / "models" / "model.pt").read_text() == "weights"

@@ -21,6 +21,14 @@ def test_loads_when_the_engine_starts(tmp_path):
     assert not target.training
 
 
+def test_weights_whose_exchange_was_killed_are_put_back(tmp_path):
+    source, target = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    (tmp_path / ".models-older-x").mkdir()
+    torch.save(source.state_dict(), tmp_path / ".models-older-x" / "model.pt")
+    load_weights(target, tmp_path / "models" / "model.pt")
+    assert torch.equal(source.weight, target.weight)
+
+
 def test_errors_name_the_file(tmp_path):
     network = torch.nn.Linear(3, 2)
     with pytest.raises(DataError, match=r"model\.pt: no such weights; run the bundle's training"):
