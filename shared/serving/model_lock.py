@@ -22,7 +22,7 @@ def model_lock(ckpt_dir: Path, exclusive: bool) -> Iterator[None]:
     """Hold the lock of a folder of weights, across processes of this machine and user.
 
     The lock's file is in the machine's folder for temporary files: the weights may stand where nothing can be written,
-    and ``TMPDIR`` need not be the same for all who use them. A folder that a process left under another name, because it
+    and ``TMPDIR`` need not be the same for all who use them. A folder that a process left under another name, since it
     was killed while it exchanged the files, is put back.
 
     Args:
