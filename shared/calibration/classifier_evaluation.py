@@ -21,7 +21,7 @@ from shared.calibration.selective import selective_report
 from shared.data.errors import DataError
 from shared.evaluation.binary import binary_metrics, roc_curve
 from shared.evaluation.classification import classification_metrics
-from shared.evaluation.headline_statistics import classification_headline
+from shared.evaluation.headline_statistics import classification_headline, headline_proportions
 from shared.evaluation.metrics_file import write_metrics
 from shared.evaluation.precision_recall import average_precision, precision_recall_curve
 from shared.evaluation.predictions import DECISIONS, predictions_table, write_predictions
@@ -233,14 +233,16 @@ def evaluate_predictions(
     bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed, "groups": drawn.groups}
     kept = columns["decision"] != "reject"
     accepted = columns["decision"] == "accept"
-    rates, found = _class_to_be_found(labels, columns["probabilities"], classes, bootstrap)
+    rates, found = _class_to_be_found(labels, columns["probabilities"], classes, bootstrap, drawn.by)
     names, statistic = classification_headline(classes, labels)
     arrays = [labels, columns["prediction"], columns["probabilities"]]
     return {
         "n": len(labels),
         "classes": list(classes),
         "metrics": {
-            **classification_metrics(labels, columns["prediction"], classes, columns["probabilities"], **bootstrap),
+            **classification_metrics(
+                labels, columns["prediction"], classes, columns["probabilities"], **bootstrap, unit=drawn.by
+            ),
             "kept_share": _share(kept.sum(), len(kept)),
             "accepted_share": _share(accepted.sum(), len(accepted)),
             "accepted_accuracy": _share((accepted & ~wrong).sum(), accepted.sum()),
@@ -253,20 +255,31 @@ def evaluate_predictions(
             "after": calibration_report(columns["probabilities"], labels, n_bins=n_bins, **bootstrap),
         },
         "confusion_matrix": confusion_matrix(labels, columns["prediction"], labels=range(len(classes))),
-        "selective": selective_report(columns["confidence"], wrong, target_risks=target_risks, **bootstrap),
+        "selective": selective_report(
+            columns["confidence"], wrong, target_risks=target_risks, **bootstrap, unit=drawn.by
+        ),
         "outliers": _outliers(collected, inliers),
-        "subgroups": subgroup_metrics(inliers.records, subgroup_keys, statistic, names, arrays, **bootstrap),
+        "subgroups": subgroup_metrics(
+            inliers.records,
+            subgroup_keys,
+            statistic,
+            names,
+            arrays,
+            **bootstrap,
+            unit=drawn.by,
+            counted=headline_proportions(classes, labels),
+        ),
     }
 
 
 def _class_to_be_found(
-    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], bootstrap: Mapping[str, Any]
+    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], bootstrap: Mapping[str, Any], unit: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return metrics and further content on the second of two classes, the one to be found; nothing for more."""
     if len(classes) != 2:
         return {}, {}
     positive, scores = labels == 1, probabilities[:, 1]
-    measured = binary_metrics(positive, scores, **bootstrap)
+    measured = binary_metrics(positive, scores, **bootstrap, unit=unit)
     found: dict[str, Any] = {"positive_class": classes[1]}
     if 0 < positive.sum() < len(positive):
         found["roc_curve"] = roc_curve(positive, scores, **bootstrap)

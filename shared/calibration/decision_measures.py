@@ -77,7 +77,7 @@ class SensitivityCheck:
         drawn = group_records(collected.records, self.group_key)
         # called positive above: the number just below the threshold lets the threshold itself be called
         just_below = float(np.nextafter(fitted["threshold"], -np.inf))
-        rates = binary_metrics(positive, scores, just_below, **self.bootstrap, groups=drawn.groups)
+        rates = binary_metrics(positive, scores, just_below, **self.bootstrap, groups=drawn.groups, unit=drawn.by)
         return content | {
             "at_threshold": {name: rates[name] for name in ("sensitivity", "specificity")}
             | {"confusion_matrix": confusion_matrix(positive, scores > just_below, labels=[False, True]).tolist()}

@@ -16,6 +16,7 @@ from scipy.special import digamma
 
 from shared.calibration.resampling import central_interval
 from shared.evaluation.bootstrap import bootstrap_weights, count_groups, interval_entry
+from shared.evaluation.proportion_entry import proportion_entry
 
 __all__ = [
     "RiskCoverageCurve",
@@ -118,6 +119,7 @@ def selective_report(
     resamples: int = 1000,
     seed: int = 0,
     groups: ArrayLike | None = None,
+    unit: str | None = None,
     max_points: int = 500,
 ) -> dict[str, Any]:
     """Measure selective prediction, with percentile bootstrap intervals.
@@ -130,6 +132,8 @@ def selective_report(
         seed: seed of the bootstrap.
         groups: donor or patient of each sample ``(N,)``; whole groups are then resampled, because samples of one donor
             are not independent of one another.
+        unit: what ``groups`` are, ``patient`` for instance, for proportions on which all resamples agree, see
+            :func:`shared.evaluation.proportion_entry.proportion_entry`.
         max_points: longest curve written; longer ones are thinned evenly, both ends kept.
 
     Returns:
@@ -158,6 +162,7 @@ def selective_report(
         interval_entry(float(value), central_interval(column), count_groups(n, groups))
         for value, column in zip(values, resampled.T, strict=True)
     ]
+    entries[2] = proportion_entry(entries[2], np.ones(n, dtype=bool), groups, unit)
     curve = _weighted_curve(confidence, error, np.ones(n))
     kept = np.unique(np.linspace(0, len(curve.risk) - 1, min(max_points, len(curve.risk))).round().astype(int))
     return {

@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn_metrics
 
 from shared.evaluation.bootstrap import bootstrap_interval
 from shared.evaluation.classification import weighted_confusion, weighted_roc_auc
+from shared.evaluation.proportion_entry import interval_entries
 
 __all__ = [
     "NAMES",
@@ -40,6 +41,7 @@ def binary_metrics(
     seed: int = 0,
     strata: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    unit: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure the probabilities of the class to be found.
 
@@ -52,6 +54,8 @@ def binary_metrics(
         seed: seed of the bootstrap.
         strata: see :func:`shared.evaluation.bootstrap.bootstrap_weights`.
         groups: see :func:`shared.evaluation.bootstrap.bootstrap_weights`.
+        unit: what ``groups`` are, ``patient`` for instance, for proportions on which all resamples agree, see
+            :func:`shared.evaluation.proportion_entry.proportion_entry`.
 
     Returns:
         ``{name: {"value", "ci95"}}`` for sensitivity, specificity, accuracy, balanced accuracy and ROC AUC.
@@ -72,7 +76,8 @@ def binary_metrics(
     options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "strata": strata, "groups": groups}
     interval = bootstrap_interval(statistic, [truth, values], **options)
     interval = replace(interval, value=_sklearn_values(truth, values, threshold))
-    return {name: interval[index].to_json() for index, name in enumerate(NAMES)}
+    counted = {"sensitivity": truth, "specificity": ~truth, "accuracy": np.ones(len(truth), dtype=bool)}
+    return interval_entries(interval, NAMES, counted, groups, unit)
 
 
 def weighted_binary_metrics(

@@ -6,7 +6,7 @@ thousand calls.
 
 A bootstrap of fewer than two groups knows nothing of how groups differ, and all its resamples are alike. Then, and
 wherever else all resamples give one value, there is no interval but the reason for that: an interval of no width would
-be read as certainty.
+be read as certainty. For a proportion see :mod:`shared.evaluation.proportion_entry`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "ALL_AGREE",
     "Interval",
     "Statistic",
     "bootstrap_difference",
@@ -35,6 +36,8 @@ Statistic = Callable[..., np.ndarray]
 """``statistic(weights (R, N), *arrays (N, ...))`` returns ``(R,)``, or ``(R, M)`` for M numbers at once."""
 
 CHUNK_ELEMENTS = 4_000_000
+#: why a bootstrap gives no interval where nothing varies
+ALL_AGREE = "all resamples agree"
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def interval_entry(
     if groups is not None and groups < 2:
         reason = "only one group"
     elif math.isclose(low, high, rel_tol=1e-12, abs_tol=1e-12):
-        reason = "all resamples agree"
+        reason = ALL_AGREE
     if reason is None or math.isnan(value):
         return {"value": value, key: [low, high]}
     return {"value": value, key: None, "reason": reason}

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as sklearn_metrics
 
 from shared.evaluation.bootstrap import bootstrap_interval
+from shared.evaluation.proportion_entry import interval_entries
 
 __all__ = ["classification_metrics", "metric_names", "weighted_confusion", "weighted_metrics", "weighted_roc_auc"]
 
@@ -34,6 +35,7 @@ def classification_metrics(
     seed: int = 0,
     strata: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    unit: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a classifier.
 
@@ -47,6 +49,8 @@ def classification_metrics(
         seed: seed of the bootstrap.
         strata: see :func:`shared.evaluation.bootstrap.bootstrap_weights`.
         groups: see :func:`shared.evaluation.bootstrap.bootstrap_weights`.
+        unit: what ``groups`` are, ``patient`` for instance, for proportions on which all resamples agree, see
+            :func:`shared.evaluation.proportion_entry.proportion_entry`.
 
     Returns:
         ``{name: {"value": …, "ci95": [low, high]}}`` with the names of :func:`metric_names`; ``ci95`` is None, with a
@@ -66,7 +70,14 @@ def classification_metrics(
         statistic, arrays, resamples=resamples, level=level, seed=seed, strata=strata, groups=groups
     )
     interval = replace(interval, value=_sklearn_values(truth, predicted, scores, k))
-    return {name: interval[i].to_json() for i, name in enumerate(metric_names(classes, scores is not None))}
+    counted = {"accuracy": np.ones(len(truth), dtype=bool)}
+    for index, name in enumerate(classes):
+        counted |= {
+            f"sensitivity_{name}": truth == index,
+            f"specificity_{name}": truth != index,
+            f"precision_{name}": predicted == index,
+        }
+    return interval_entries(interval, metric_names(classes, scores is not None), counted, groups, unit)
 
 
 def metric_names(classes: Sequence[str], with_roc_auc: bool = True) -> list[str]:

@@ -21,7 +21,7 @@ from shared.evaluation.multi_label import (
     weighted_label_auc,
 )
 
-__all__ = ["classification_headline", "multi_label_headline"]
+__all__ = ["classification_headline", "headline_proportions", "multi_label_headline"]
 
 Floats = NDArray[np.float64]
 _SEVERAL = ("macro_f1", "macro_sensitivity", "macro_specificity", "macro_roc_auc")
@@ -61,6 +61,21 @@ def classification_headline(classes: Sequence[str], labels: ArrayLike) -> tuple[
         return values
 
     return names, statistic
+
+
+def headline_proportions(classes: Sequence[str], labels: ArrayLike) -> dict[str, NDArray[np.bool_]]:
+    """Return which metrics of :func:`classification_headline` are proportions, with the samples that they are of.
+
+    Args:
+        classes: the K class names.
+        labels: true class indices ``(N,)``.
+
+    Returns:
+        By name, whether each sample is in the denominator ``(N,)``.
+    """
+    truth = np.asarray(labels)
+    every = {"accuracy": np.ones(len(truth), dtype=bool)}
+    return every | ({"sensitivity": truth == 1, "specificity": truth == 0} if len(classes) == 2 else {})
 
 
 def multi_label_headline(labels: ArrayLike) -> tuple[tuple[str, ...], Statistic]:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shared.evaluation.bootstrap import bootstrap_interval
 from shared.evaluation.classification import weighted_roc_auc
+from shared.evaluation.proportion_entry import interval_entries
 
 __all__ = [
     "PER_LABEL",
@@ -128,6 +129,7 @@ def multilabel_metrics(
     level: float = 0.95,
     seed: int = 0,
     groups: ArrayLike | None = None,
+    unit: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure predictions of several labels, with percentile bootstrap intervals.
 
@@ -140,6 +142,8 @@ def multilabel_metrics(
         level: nominal coverage of the intervals.
         seed: seed of the bootstrap.
         groups: patient of each sample ``(N,)``; whole patients are then drawn.
+        unit: what ``groups`` are, ``patient`` for instance, for proportions on which all resamples agree, see
+            :func:`shared.evaluation.proportion_entry.proportion_entry`.
 
     Returns:
         ``{name: {"value", "ci95"}}`` for ``macro_f1``, ``f1_<class>``…, and likewise ``sensitivity``, ``specificity``
@@ -152,7 +156,12 @@ def multilabel_metrics(
     interval = bootstrap_interval(
         weighted_multilabel_metrics, [truth, called, values], resamples=resamples, level=level, seed=seed, groups=groups
     )
-    return {name: interval[index].to_json() for index, name in enumerate(multilabel_names(classes))}
+    counted = {
+        f"{metric}_{name}": truth[:, index] == label
+        for metric, label in (("sensitivity", 1), ("specificity", 0))
+        for index, name in enumerate(classes)
+    }
+    return interval_entries(interval, multilabel_names(classes), counted, groups, unit)
 
 
 def multilabel_names(classes: Sequence[str]) -> list[str]:

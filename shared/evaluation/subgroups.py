@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.evaluation.bootstrap import Interval, Statistic, bootstrap_interval, count_groups
+from shared.evaluation.proportion_entry import proportion_entry
 
 __all__ = ["MOST_GROUPS", "Subgroup", "divide", "excludes_zero", "expected_by_chance", "key_title", "subgroup_metrics"]
 
@@ -125,6 +126,8 @@ def subgroup_metrics(
     level: float = 0.95,
     seed: int = 0,
     groups: ArrayLike | None = None,
+    unit: str | None = None,
+    counted: Mapping[str, ArrayLike] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure every subgroup, and its difference to all other samples.
 
@@ -139,6 +142,9 @@ def subgroup_metrics(
         level: nominal coverage of the intervals.
         seed: seed of the bootstrap.
         groups: see :func:`shared.evaluation.bootstrap.bootstrap_weights`.
+        unit: what ``groups`` are, ``patient`` for instance, for proportions on which all resamples agree, see
+            :func:`shared.evaluation.proportion_entry.proportion_entry`.
+        counted: of the metrics that are proportions, whether each sample is in the denominator ``(N,)``.
 
     Returns:
         By key ``{"groups": [{"name", "n", "metrics": {name: entry}, "against_rest": {name: entry}}, …]}``, where an
@@ -152,14 +158,15 @@ def subgroup_metrics(
     data = [np.asarray(array) for array in arrays]
     if any(len(array) != len(records) for array in data):
         raise ValueError(f"{len(records)} records need as many samples, found {[len(array) for array in data]}")
-    unit = None if groups is None else np.asarray(groups)
-    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "groups": unit}
+    whole = None if groups is None else np.asarray(groups)
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "groups": whole}
+    proportions = {name: np.asarray(mask, dtype=bool) for name, mask in (counted or {}).items()}
     measured: dict[str, dict[str, Any]] = {}
     for key in keys:
         parts = divide(records, key)
         reason = _why_not(parts, key)
         if reason is None:
-            measured[key] = {"groups": _measure(parts, statistic, names, data, unit, options)}
+            measured[key] = {"groups": _measure(parts, statistic, names, data, options, proportions, unit)}
         else:
             measured[key] = {"reason": reason}
     return measured
@@ -181,10 +188,11 @@ def _measure(
     statistic: Statistic,
     names: Sequence[str],
     data: Sequence[NDArray[Any]],
-    unit: NDArray[Any] | None,
     options: Mapping[str, Any],
+    counted: Mapping[str, NDArray[np.bool_]],
+    unit: str | None,
 ) -> list[dict[str, Any]]:
-    width = len(names)
+    width, groups = len(names), options["groups"]
 
     def of_parts(weights: NDArray[np.float64], *arrays: NDArray[Any]) -> NDArray[np.float64]:
         columns = []
@@ -197,14 +205,21 @@ def _measure(
     rows = []
     for index, part in enumerate(parts):
         sides = (part.members, ~part.members)
-        own = min(count_groups(int(side.sum()), None if unit is None else unit[side]) for side in sides)
+        own = min(count_groups(int(side.sum()), None if groups is None else groups[side]) for side in sides)
         found = [replace(interval[3 * width * index + column], groups=own) for column in range(3 * width)]
         sides_and_difference = zip(found[:width], found[width : 2 * width], found[2 * width :], strict=True)
         rows.append(
             {
                 "name": part.name,
                 "n": int(part.members.sum()),
-                "metrics": {name: entry.to_json() for name, entry in zip(names, found[:width], strict=True)},
+                "metrics": {
+                    name: proportion_entry(
+                        entry.to_json(), counted[name] & part.members, groups, unit, options["level"]
+                    )
+                    if name in counted
+                    else entry.to_json()
+                    for name, entry in zip(names, found[:width], strict=True)
+                },
                 "against_rest": {
                     name: _difference(*three) for name, three in zip(names, sides_and_difference, strict=True)
                 },

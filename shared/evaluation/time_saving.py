@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shared.evaluation.bootstrap import bootstrap_interval
 from shared.evaluation.proportion import wilson_interval
+from shared.evaluation.proportion_entry import interval_entries
 
 __all__ = [
     "SECONDS_PER_CASE",
@@ -122,7 +123,7 @@ def measure_time_saving(
         "n_accepted": n_accepted,
         "n_wrong": n_wrong,
         "error_rate": rate,
-        **{name: interval[index].to_json() for index, name in enumerate(NAMES)},
+        **interval_entries(interval, NAMES, {"accepted_share": np.ones(len(taken), dtype=bool)}, groups),
     }
 
 

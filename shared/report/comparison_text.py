@@ -25,7 +25,7 @@ def _cells(row: ComparedRow) -> tuple[str, ...]:
 def _number(entry: Mapping[str, Any] | None) -> str:
     if entry is None:
         return "not measured"
-    return estimate_text({key: entry[key] for key in ("value", "ci95", "reason") if key in entry})
+    return estimate_text({key: entry[key] for key in ("value", "ci95", "interval", "reason") if key in entry})
 
 
 def _difference(row: ComparedRow) -> str:

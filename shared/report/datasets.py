@@ -20,7 +20,8 @@ __all__ = ["Dataset", "embedded_json", "page_datasets"]
 MOST_POINTS = 400
 #: enough to compute with, and no digit that a resampling would not change
 DIGITS = 7
-ESTIMATE_COLUMNS = ("value", "low", "high", "null_low", "null_high", "chance", "n", "n_without_mask", "reason")
+_NUMBERS = ("value", "low", "high", "null_low", "null_high", "chance", "n", "n_without_mask")
+ESTIMATE_COLUMNS = (*_NUMBERS, "reason", "interval")
 #: entries of the metrics file with numbers in them, each a section of the page
 NOT_ERRORS = ("reliability", "n_bins", "n", "resamples", "simulations", "seed")
 
@@ -89,7 +90,7 @@ def _numbers(estimate: Estimate) -> list[Any]:
     low, high = estimate.interval or (None, None)
     null_low, null_high = estimate.null_band or (None, None)
     numbers = (estimate.value, low, high, null_low, null_high, estimate.chance)
-    return [*map(_short, numbers), estimate.n, estimate.n_without_mask, estimate.reason]
+    return [*map(_short, numbers), estimate.n, estimate.n_without_mask, estimate.reason, estimate.interval_from]
 
 
 def _calibration(sources: Sources) -> Dataset:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from shared.evaluation.bootstrap import Interval, bootstrap_interval
 from shared.evaluation.multi_label import mean_of_defined
 from shared.evaluation.proportion import wilson_interval
+from shared.evaluation.proportion_entry import proportion_entry
 from shared.report.formats import whole_percent
 from shared.report.judged_answers import JudgedAnswers, read_answers
 from shared.report.measures import Estimate, read_number
@@ -103,7 +104,8 @@ def _estimate(
     measure: str, interval: Interval, answers: JudgedAnswers, labels: NDArray[np.bool_], *, mean: bool
 ) -> Estimate:
     """Return one number: of one label, or the mean over ``labels`` ``(L,)``, those in which it is defined."""
-    n, value = _denominator(measure, answers, labels), float(interval.value)
+    counted, value = _counted(measure, answers, labels), float(interval.value)
+    n = int(counted.sum())
     if np.isnan(value):
         return Estimate(measure, None, n=n, reason=_UNDEFINED.get(measure, "no sample has a label"))
     chance = _chance(measure, answers, labels)
@@ -114,8 +116,18 @@ def _estimate(
         low, high = (round(float(end), 12) for end in wilson_interval(round(value * n), n))
         return Estimate(measure, value, (low, high), chance=chance, n=n)
     entry = interval.to_json()
+    if not mean and measure != "flag_gain":
+        entry = proportion_entry(entry, counted.any(axis=1), answers.groups)
     ends = None if entry["ci95"] is None or np.isnan(entry["ci95"]).any() else tuple(map(float, entry["ci95"]))
-    return Estimate(measure, value, ends, chance=chance, n=n, reason=entry.get("reason"))  # type: ignore[arg-type]
+    return Estimate(
+        measure,
+        value,
+        ends,  # type: ignore[arg-type]
+        chance=chance,
+        n=n,
+        reason=entry.get("reason"),
+        interval_from=entry.get("interval"),
+    )
 
 
 def _chance(measure: str, answers: JudgedAnswers, labels: NDArray[np.bool_]) -> float | None:
@@ -129,14 +141,14 @@ def _chance(measure: str, answers: JudgedAnswers, labels: NDArray[np.bool_]) -> 
     return float(levels.get(measure, error).mean())
 
 
-def _denominator(measure: str, answers: JudgedAnswers, labels: NDArray[np.bool_]) -> int:
-    """Return the number of answers that a share is taken of."""
-    chosen = {
+def _counted(measure: str, answers: JudgedAnswers, labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which answers are in the denominator of a share ``(N, number of labels)``."""
+    chosen: Mapping[str, NDArray[np.bool_]] = {
         "accepted_risk": answers.accepted == 1,
         "flag_precision": answers.accepted == 0,
         "flag_recall": answers.wrong == 1,
     }
-    return int((answers.known & chosen.get(measure, True))[:, labels].sum())
+    return (answers.known & chosen.get(measure, True))[:, labels]
 
 
 def _taken_of(measure: str, answers: JudgedAnswers, sources: Sources) -> str | None:

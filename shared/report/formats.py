@@ -101,15 +101,24 @@ def interval(estimate: Estimate | tuple[float, float] | None, digits: int = 3) -
     Example:
         >>> interval((0.25, 0.5)), interval(Estimate("accuracy", 0.9, reason="only one group"))
         ('0.250 to 0.500', 'no interval: only one group')
+        >>> interval(Estimate("sensitivity", 1.0, (0.566, 1.0), interval_from="Wilson over 5 patients"))
+        '0.566 to 1.000 (Wilson over 5 patients)'
     """
     ends = estimate.interval if isinstance(estimate, Estimate) else estimate
-    return _why_none(estimate) if ends is None else f"{number(ends[0], digits)} to {number(ends[1], digits)}"
+    if ends is None:
+        return _why_none(estimate)
+    return f"{number(ends[0], digits)} to {number(ends[1], digits)}{_found_from(estimate)}"
 
 
 def percent_interval(estimate: Estimate | tuple[float, float] | None) -> str:
     """Write an interval of a share in percent; without one, why there is none."""
     ends = estimate.interval if isinstance(estimate, Estimate) else estimate
-    return _why_none(estimate) if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}"
+    return _why_none(estimate) if ends is None else f"{100 * ends[0]:.1f} to {percent(ends[1])}{_found_from(estimate)}"
+
+
+def _found_from(estimate: Estimate | tuple[float, float] | None) -> str:
+    how = estimate.interval_from if isinstance(estimate, Estimate) else None
+    return f" ({how})" if how else ""
 
 
 def _why_none(estimate: Estimate | tuple[float, float] | None) -> str:

@@ -25,6 +25,7 @@ class Estimate:
         n: number of samples that it was measured on.
         n_without_mask: number of samples that could not be measured for want of a mask.
         reason: why there is no value, or no interval.
+        interval_from: how the interval was found, and over what, where it is none of a bootstrap.
         difference: to what chance reaches on the same samples, with its paired interval, where that was taken.
     """
 
@@ -36,6 +37,7 @@ class Estimate:
     n: int | None = None
     n_without_mask: int | None = None
     reason: str | None = None
+    interval_from: str | None = None
     difference: Estimate | None = None
 
     @property
@@ -153,6 +155,7 @@ def _estimate(name: str, entry: Mapping[str, Any], where: str) -> Estimate:
         n=None if n is None else int(n),
         n_without_mask=None if unmasked is None else int(unmasked),
         reason=None if entry.get("reason") is None else str(entry["reason"]),
+        interval_from=None if entry.get("interval") is None else str(entry["interval"]),
         difference=None
         if entry.get("difference") is None
         else _estimate("difference", read_table(entry["difference"], f"{where}.difference"), f"{where}.difference"),

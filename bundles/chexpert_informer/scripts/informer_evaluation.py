@@ -200,7 +200,11 @@ def measure_findings(
     def selective(rows: np.ndarray, k: int, groups: Any) -> dict[str, Any]:
         wrong = found.predictions[rows, k] != doubts.label[rows, k]
         return selective_report(
-            found.confidence[rows, k], wrong, target_risks=target_risks, **{**bootstrap, "groups": groups}
+            found.confidence[rows, k],
+            wrong,
+            target_risks=target_risks,
+            unit=drawn.by,
+            **{**bootstrap, "groups": groups},
         )
 
     def decisions(rows: np.ndarray, k: int, groups: Any) -> dict[str, Any]:
@@ -215,7 +219,7 @@ def measure_findings(
         "n": len(doubts),
         "classes": classes,
         "metrics": multilabel_metrics(
-            labels, found.predictions[:, kept], found.probabilities[:, kept], classes, **bootstrap
+            labels, found.predictions[:, kept], found.probabilities[:, kept], classes, **bootstrap, unit=drawn.by
         ),
         "resampled": drawn.to_json(),
         "calibration": {

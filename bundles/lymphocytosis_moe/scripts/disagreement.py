@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.evaluation.bootstrap import bootstrap_difference, bootstrap_interval, weighted_mean
+from shared.evaluation.proportion_entry import interval_entries
 
 __all__ = ["MEASURES", "disagreement", "fewer_disagreements", "majority_vote", "patient_measures"]
 
@@ -61,7 +62,8 @@ def disagreement(
     """
     values = patient_measures(probabilities, labels)
     interval = bootstrap_interval(weighted_mean, [values], resamples=resamples, seed=seed)
-    return {name: interval[index].to_json() for index, name in enumerate(MEASURES)}
+    shares = {name: np.ones(len(values), dtype=bool) for name in MEASURES if name != "probability_spread"}
+    return interval_entries(interval, MEASURES, shares, unit="patient")
 
 
 def fewer_disagreements(

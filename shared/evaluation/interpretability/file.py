@@ -25,6 +25,7 @@ FORMAT = 1
 _ENTRY = (
     "value",
     "ci95",
+    "interval",
     "chance",
     "n",
     "n_without_mask",
@@ -50,7 +51,8 @@ def row(
 
     Args:
         measure: a key of :data:`~shared.evaluation.interpretability.measures.MEASURES`.
-        entry: ``value``, ``ci95`` and as far as they apply ``chance``, ``n``, ``n_without_mask``, ``reason`` and
+        entry: ``value``, ``ci95`` and as far as they apply ``interval`` (what
+            a Wilson interval is over), ``chance``, ``n``, ``n_without_mask``, ``reason`` and
             ``parameters``, as :func:`shared.evaluation.bootstrap.interval_entry` and the quality measures give them,
             the values of single ``samples`` (:func:`shared.evaluation.paired_samples.by_sample`) and the paired
             ``difference`` to what chance reaches; other keys are left out.

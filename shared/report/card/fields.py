@@ -55,6 +55,8 @@ def number(estimate: Estimate, title: str | None = None) -> dict[str, Any]:
         "value": estimate.value,
         "ci95": None if estimate.interval is None else list(estimate.interval),
     }
+    if estimate.interval_from is not None:
+        content["interval"] = estimate.interval_from
     if estimate.null_band is not None:
         content["null_band"] = list(estimate.null_band)
     for key in ("chance", "n", "n_without_mask"):

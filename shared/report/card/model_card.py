@@ -23,12 +23,15 @@ def estimate_text(entry: Mapping[str, Any], digits: int = 3) -> str:
         '0.500 [0.250, 0.750], chance 0.100'
         >>> estimate_text({"value": None, "ci95": None, "reason": "no masks"})
         'not measured: no masks'
+        >>> estimate_text({"value": 1.0, "ci95": [0.566, 1.0], "interval": "Wilson over 5 patients"})
+        '1.000 [0.566, 1.000] (Wilson over 5 patients)'
     """
     if entry["value"] is None:
         return f"not measured: {entry['reason']}"
     parts = [number(entry["value"], digits)]
     if entry["ci95"]:
         parts[0] += f" [{number(entry['ci95'][0], digits)}, {number(entry['ci95'][1], digits)}]"
+        parts[0] += f" ({entry['interval']})" if entry.get("interval") else ""
     elif entry.get("reason"):
         parts[0] += f" ({entry['reason']})"
     if entry.get("chance") is not None:

@@ -14,12 +14,13 @@ from scripts.alarms.applied import AppliedAlarms, apply_alarms
 from scripts.alarms.bootstrapped_sets import bootstrapped_sets, summarise_sets
 from scripts.alarms.doubt_table import Doubts
 from scripts.alarms.evaluation_tables import long_table, risk_coverage, table_1
-from scripts.alarms.interval_entries import EntryStyle, Measures
+from scripts.alarms.interval_entries import Entries, EntryStyle, Measures
 from scripts.alarms.resampled import MEASURES, resampled_measures
 from shared.calibration.label_calibration import LabelCalibration
 from shared.evaluation.bootstrap import bootstrap_weights, count_groups, percentile_interval
 from shared.evaluation.metrics_file import json_ready
 from shared.evaluation.predictive_values import additional_cases, predictive_value_table
+from shared.evaluation.proportion_entry import proportion_entry
 from shared.evaluation.resampling_groups import ResamplingGroups, group_records
 
 __all__ = ["RANDOM_FLAGS", "AlarmEvaluation", "evaluate_alarms", "evaluate_applied"]
@@ -123,7 +124,10 @@ def evaluate_applied(
     compared[RANDOM_FLAGS] = _random_differences(measures)
     style = EntryStyle((*applied.classes, MEAN), level, drawn)
     before = style.entries({key: values for key, values in measures.items() if key[0] == "before"}, 0)
-    metrics = {name: style.entries(_after(measures), index) for index, name in enumerate(names)}
+    metrics = {
+        name: _with_proportions(style.entries(_after(measures), index), applied, name, groups, level)
+        for index, name in enumerate(names)
+    }
     differences = {
         (name, against): style.entries(values, index, paired=True)
         for index, name in enumerate(names)
@@ -166,6 +170,25 @@ def _patients(applied: AppliedAlarms) -> ResamplingGroups:
 
 def _after(measures: Measures) -> dict[tuple[str, str], Floats]:
     return {key: values for key, values in measures.items() if key[0] != "before"}
+
+
+def _with_proportions(
+    entries: Entries, applied: AppliedAlarms, alarm: str, groups: ResamplingGroups, level: float
+) -> Entries:
+    """Give rates on which all resamples agree the Wilson interval of the patients that they are of."""
+    known, positive, flags = ~np.isnan(applied.label), applied.label == 1, applied.flags[alarm]
+    of_rates = {"sensitivity": positive, "specificity": known & ~positive, "error_rate": known}
+    denominators = {("swapping", metric): counted for metric, counted in of_rates.items()}
+    denominators |= {("deferring", metric): counted & ~flags for metric, counted in of_rates.items()}
+    if flags.any():  # else everything is kept, and not by chance
+        denominators["deferring", "coverage"] = known
+    for (use, metric), counted in denominators.items():
+        of_findings = entries.get(use, {}).get(metric, {})
+        for k, name in enumerate(applied.classes):
+            if name in of_findings:
+                entry = of_findings[name]
+                of_findings[name] = proportion_entry(entry, counted[:, k], groups.groups, groups.by, level)
+    return entries
 
 
 def _differences(measures: Measures, baseline: int) -> dict[tuple[str, str], Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn import metrics as sk
 
 from shared.data.errors import DataError
 from shared.evaluation.bootstrap import bootstrap_weights
+from shared.evaluation.resampling_groups import ResamplingGroups
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +245,27 @@ def test_an_informative_alarm_beats_random_flags_and_a_random_one_does_not(scrip
     assert against["informer_lrp"]["ranking"]["error_auc"]["mean"]["ci95"][0] > 0
     low, high = against["random"]["ranking"]["error_auc"]["mean"]["ci95"]
     assert low < 0 < high
+
+
+def test_rates_on_which_all_resamples_agree_have_wilson_intervals_of_their_patients(scripts):
+    module = scripts("alarms.evaluation")
+    agreed = {"value": 1.0, "ci95": None, "reason": "all resamples agree"}
+    label = np.array([[1, 0], [1, 1], [0, np.nan], [0, 0], [1, 1]])
+    flags = {"alarm": np.array([[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]], bool), "none": np.zeros((5, 2), bool)}
+    applied = SimpleNamespace(label=label, flags=flags, classes=("a", "b"))
+    groups = ResamplingGroups(np.array(list("pqrss")), "patient", 4)
+
+    def found(alarm):
+        entries = {
+            use: {name: {"a": agreed, "b": agreed, "mean": agreed} for name in ("sensitivity", "coverage", "f1")}
+            for use in ("swapping", "deferring")
+        }
+        return module._with_proportions(entries, applied, alarm, groups, 0.95)
+
+    rates = found("alarm")
+    assert rates["swapping"]["sensitivity"]["a"]["interval"] == "Wilson over 3 patients"
+    assert rates["deferring"]["sensitivity"]["a"]["interval"] == "Wilson over 2 patients"
+    assert rates["deferring"]["coverage"]["b"]["interval"] == "Wilson over 3 patients"
+    assert rates["swapping"]["f1"]["a"] == rates["swapping"]["sensitivity"]["mean"] == agreed
+    # without a flag everything is kept, and not by chance
+    assert found("none")["deferring"]["coverage"]["a"] == agreed
