@@ -10,6 +10,7 @@ import pandas as pd
 import pydicom
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -182,3 +183,42 @@ def calibrated(scripts, tmp_path):
         )
 
     return calibrate
+
+
+@pytest.fixture(scope="module")
+def preparation(bundle_scripts, repository):
+    """The preparation of the bundle's own config."""
+    bundle_scripts("chexpert_informer")("prepare")
+    file = repository / "bundles" / "chexpert_informer" / "configs" / "prepare.json"
+
+    def build(**overrides):
+        parser = ConfigParser(ConfigParser.load_config_file(str(file)))
+        parser.update({"workers": 1, **overrides})
+        return parser.get_parsed_content("prepare")
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def patients(scripts):
+    return scripts("phantom_patients")
+
+
+@pytest.fixture(scope="module")
+def parameters(scripts):
+    return scripts("phantom_parameters").PhantomParameters()
+
+
+@pytest.fixture(scope="module")
+def studies(patients):
+    return patients.sample_studies({"train": 3000, "test": 1500}, seed=1)
+
+
+@pytest.fixture(scope="module")
+def render(scripts):
+    return scripts("phantom_rendering").render_study
+
+
+@pytest.fixture(scope="module")
+def bits(scripts):
+    return scripts("findings").TRUTH

@@ -6,15 +6,15 @@ import importlib.util
 import shutil
 import subprocess
 
-import numpy as np
 import pandas as pd
 import pydicom
 import pytest
 import torch
 
 from shared.data.errors import DataError
+from tests.bundles.chexpert_informer.archive_films import FILMS, STUDIES, film
 from tests.bundles.chexpert_informer.conftest import FINDINGS as CLASSES
-from tests.bundles.chexpert_informer.conftest import Collector, build_dicom, collected, draw_image
+from tests.bundles.chexpert_informer.conftest import Collector, collected
 from tests.conftest import REPOSITORY
 from tests.orthanc import PASSWORD, USER, running_orthanc
 
@@ -23,34 +23,6 @@ pytest.importorskip("dicomweb_client", reason="not installed: pip install 'monai
 
 NETWORK = {"image_size": 32, "init_features": 4, "growth_rate": 4, "block_config": [1, 1]}
 KEY = "a secret of this test"
-#: SOPInstanceUIDs by what they show
-FILMS = {"frontal": "1.2.826.0.1.1", "lateral": "1.2.826.0.1.2", "hand": "1.2.826.0.2.1", "nobody": "1.2.826.0.3.1"}
-STUDIES = {"frontal": "1.2.826.1", "lateral": "1.2.826.1", "hand": "1.2.826.2", "nobody": "1.2.826.3"}
-NAME = "Müller^Jörg"
-
-
-def film(kind, **elements):
-    said = {
-        "PatientName": NAME,
-        "PatientBirthDate": "19600102",
-        "StudyDate": "20200304",
-        "StudyTime": "101112",
-        "AccessionNumber": "ACC7",
-        "SpecificCharacterSet": "ISO_IR 100",
-        "StudyInstanceUID": STUDIES[kind],
-        "SeriesInstanceUID": f"{FILMS[kind]}.9",
-        "SOPInstanceUID": FILMS[kind],
-        "BodyPartExamined": "HAND" if kind == "hand" else "CHEST",
-        "ViewPosition": "LL" if kind == "lateral" else "PA",
-        "PatientOrientation": ["L", "F"],
-    }
-    if kind == "nobody":
-        said |= {"PatientName": "", "AccessionNumber": "", "PatientBirthDate": ""}
-    pixels = np.rint(draw_image(list(FILMS).index(kind)).astype(float) * 16).astype(np.uint16)
-    content = build_dicom(pixels, patient="" if kind == "nobody" else "P1", **said | elements)
-    content.file_meta.MediaStorageSOPInstanceUID = content.SOPInstanceUID
-    content.preamble = bytes(128)
-    return content
 
 
 @pytest.fixture(scope="module")
@@ -370,33 +342,3 @@ def test_a_model_that_is_not_there_is_said_before_anything_is_fetched(route, tmp
     with pytest.raises(DataError, match=r"calibration\.json: no such file; run calibrating"):
         route(Failing([film("frontal")]), tmp_path / "out", ckpt_dir=str(tmp_path))
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("elements", "reason"),
-    [
-        ({}, None),
-        ({"BodyPartExamined": ""}, "does not say which part of the body"),
-        ({"BodyPartExamined": "CHEST "}, None),
-        ({"ViewPosition": ""}, "does not say whether it is frontal"),
-        ({"NumberOfFrames": 7}, "holds 7 frames, expected one"),
-        ({"PresentationIntentType": "FOR PROCESSING"}, "is raw data for processing"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1"}, "is raw data for processing"),
-    ],
-)
-def test_which_images_are_frontal_chest_x_rays(scripts, elements, reason):
-    selection = scripts("dicom_selection").ChestSelection()
-    found = selection.refusal(film("frontal", **elements))
-    assert found is None if reason is None else reason in found
-    loose = scripts("dicom_selection").ChestSelection(unstated_body_part="keep", unknown_view="keep")
-    if reason and reason.startswith("does not say"):
-        assert loose.refusal(film("frontal", **elements)) is None
-
-
-def test_a_region_that_is_coded(scripts):
-    selection = scripts("dicom_selection").ChestSelection()
-    for code, refused in (("51185008", False), ("816094009", False), ("T-D3000", False), ("85562004", True)):
-        item = pydicom.Dataset()
-        item.CodeValue = code
-        content = film("frontal", BodyPartExamined="", AnatomicRegionSequence=[item])
-        assert (selection.refusal(content) is not None) == refused

@@ -1,70 +1,25 @@
-"""The numbers of the metrics file are scikit-learn's and those of the definitions; the files are whole."""
+"""The numbers of an evaluation are scikit-learn's and those of the definitions."""
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-from ignite.engine import Engine
 from scipy.stats import norm
 from sklearn import metrics as sk
 
 from shared.calibration.calibration_error import top_label_calibration_error
 from shared.calibration.classifier_evaluation import (
-    ClassifierEvaluation,
-    PredictionsWriter,
     evaluate_predictions,
-    prediction_rows,
 )
-from shared.calibration.output_collector import CollectedOutputs, OutputCollector
+from shared.calibration.output_collector import CollectedOutputs
 from shared.data.errors import DataError
-from shared.evaluation.predictions import read_predictions
-
-CLASSES = ["cat", "dog", "owl"]
+from tests.shared.calibration.collected_samples import CLASSES, make_collected
 
 
 @pytest.fixture(autouse=True)
 def few_donors_will_do(monkeypatch):
     """The sets here are small: resample donors however few they are."""
     monkeypatch.setattr("shared.evaluation.resampling_groups.MINIMUM_GROUPS", 1)
-
-
-def make_collected(count=120, outliers=(("empty", 10), ("blurred", 14)), seed=0):
-    """Labelled samples in disorder among outliers, with columns as a calibrated classifier gives them."""
-    rng = np.random.default_rng(seed)
-    kinds = [None] * count + [kind for kind, number in outliers for _ in range(number)]
-    n = len(kinds)
-    labels = rng.integers(0, 3, n)
-    logits = 2.5 * np.eye(3)[labels] + 1.5 * rng.normal(size=(n, 3))
-    soft = np.exp(logits / 2)
-    sharp = np.exp(2 * logits)
-    probabilities = soft / soft.sum(axis=1, keepdims=True)
-    unusual = np.array([kind is not None for kind in kinds])
-    confidence = (3 * probabilities.max(axis=1) - 1) / 2
-    score = rng.normal(size=n) + np.where(unusual, 1.5, 0)
-    decision = np.where(confidence < 0.6, "defer", "accept").astype(object)
-    decision[(confidence < 0.2) | (score > 1.5)] = "reject"
-    outputs = {
-        "probabilities": probabilities,
-        "uncalibrated_probabilities": sharp / sharp.sum(axis=1, keepdims=True),
-        "prediction": probabilities.argmax(axis=1),
-        "confidence": confidence,
-        "decision": decision,
-        "reason": np.array([f"because {d}" for d in decision], dtype=object),
-        "outlier_score": score,
-        "outlier_energy": rng.normal(size=n),
-        "median": probabilities * 0.9,
-        "standard_deviation": probabilities * 0.1,
-        "predictive_entropy": -(probabilities * np.log(probabilities)).sum(axis=1),
-        "mutual_information": rng.uniform(size=n),
-    }
-    records = []
-    for index, (kind, label) in enumerate(zip(kinds, labels, strict=True)):
-        truth = {"kind": kind} if kind else {"label": int(label), "donor": f"D{index % 5}"}
-        records.append({"id": f"cell/{index}", **truth})
-    order = rng.permutation(n)
-    return CollectedOutputs([records[i] for i in order], {name: rows[order] for name, rows in outputs.items()})
 
 
 def wilson(count, total):
@@ -229,123 +184,6 @@ def test_there_must_be_labelled_samples():
         evaluate_predictions(make_collected(count=0), CLASSES)
 
 
-def run(handler):
-    engine = Engine(lambda *_: None)
-    handler.attach(engine)
-    handler.attach(engine)
-    engine.run([0])
-
-
-def make_collector(collected):
-    collector = OutputCollector(collected.records)
-    collector.collected = collected
-    return collector
-
-
-def test_predictions_are_written_as_they_are_and_read_back(tmp_path):
-    collected = make_collected()
-    # the probability of a class underflows where its logit is far below
-    collected.outputs["probabilities"][0] = 0.0, 1.0, 0.0
-    run(PredictionsWriter(make_collector(collected), CLASSES, tmp_path, labelled=True))
-    table = read_predictions(tmp_path / "predictions.csv")
-    assert table["id"].tolist() == [record["id"] for record in collected.records]
-    expected = [CLASSES[record["label"]] if "label" in record else "" for record in collected.records]
-    assert table["label"].tolist() == expected
-    assert table["kind"].tolist() == [record.get("kind", "") for record in collected.records]
-    assert table["donor"].tolist() == [record.get("donor", "") for record in collected.records]
-    assert table["prediction"].tolist() == [CLASSES[index] for index in collected.outputs["prediction"]]
-    assert table["decision"].tolist() == collected.outputs["decision"].tolist()
-    assert table["reason"].tolist() == collected.outputs["reason"].tolist()
-    for index, name in enumerate(CLASSES):
-        probability = collected.outputs["probabilities"][:, index]
-        np.testing.assert_array_equal(table[f"probability_{name}"], probability)
-        np.testing.assert_allclose(np.exp(table[f"logit_{name}"]), probability, rtol=1e-12)
-        np.testing.assert_array_equal(table[f"median_{name}"], collected.outputs["median"][:, index])
-    assert table["logit_cat"][0] == -np.inf
-    assert table["logit_dog"][0] == 0
-    for name in ("confidence", "outlier_score", "outlier_energy", "predictive_entropy", "mutual_information"):
-        np.testing.assert_array_equal(table[name], collected.outputs[name])
-
-
-def test_inference_knows_no_labels(collected):
-    table = prediction_rows(collected, CLASSES, labelled=False)
-    assert "label" not in table
-    assert table.columns[:2].tolist() == ["id", "logit_cat"]
-
-
-def test_the_kind_of_a_lesion_is_none_of_outliers(collected):
-    """Else a slide with a label and a kind of metastasis would be counted among what belongs to no class."""
-    records = [record | ({"kind": "micro"} if "label" in record else {}) for record in collected.records]
-    table = prediction_rows(CollectedOutputs(records, collected.outputs), CLASSES, labelled=True)
-    assert table["kind"].tolist() == ["" if "label" in record else record["kind"] for record in collected.records]
-    labelled = collected.where(["label" in record for record in records])
-    only = CollectedOutputs([record for record in records if "label" in record], labelled.outputs)
-    assert "kind" not in prediction_rows(only, CLASSES, labelled=True)
-
-
-def test_evaluating_writes_predictions_and_metrics(tmp_path, caplog):
-    collected = make_collected()
-    datalist, weights = tmp_path / "datalist.json", tmp_path / "model.pt"
-    datalist.write_text("{}")
-    weights.write_bytes(b"weights")
-    # a network that is never accepted has no accepted accuracy
-    decision = collected.outputs["decision"]
-    decision[decision == "accept"] = "defer"
-    bundle = tmp_path / "pets"
-    output = bundle / "eval"
-    output.mkdir(parents=True)
-    run(
-        ClassifierEvaluation(
-            make_collector(collected),
-            CLASSES,
-            output,
-            bundle,
-            [datalist],
-            [weights],
-            seed=7,
-            n_bins=10,
-            resamples=50,
-            target_risks=[0.05],
-            group_key="donor",
-        )
-    )
-    content = json.loads((output / "metrics.json").read_text())
-    assert (content["bundle"], content["split"], content["n"]) == ("pets", "test", 120)
-    assert content["provenance"]["seed"] == 7
-    assert [entry["file"] for entry in content["provenance"]["weights"]] == ["model.pt"]
-    expected = evaluate_predictions(
-        collected, CLASSES, seed=7, n_bins=10, resamples=50, target_risks=[0.05], group_key="donor"
-    )
-    assert content["metrics"]["accuracy"]["value"] == expected["metrics"]["accuracy"]["value"]
-    assert content["metrics"]["accuracy"]["ci95"] == pytest.approx(expected["metrics"]["accuracy"]["ci95"])
-    assert content["metrics"]["accepted_accuracy"] == {
-        "value": None,
-        "ci95": [None, None],
-        "reason": "not defined on this data (nan)",
-    }
-    assert content["calibration"]["after"]["n_bins"] == 10
-    assert len(read_predictions(output / "predictions.csv")) == 144
-    assert content["resampled"] == {"by": "donor", "n": 5}
-    assert not caplog.records
-
-
-def test_a_fall_back_is_logged(tmp_path, caplog):
-    collected = make_collected()
-    files = {"data_files": [], "weight_files": []}
-    run(
-        ClassifierEvaluation(
-            make_collector(collected), CLASSES, tmp_path, tmp_path, **files, resamples=10, group_key="ward"
-        )
-    )
-    assert "120 of 120 records have no 'ward'" in caplog.text
-    assert "120 of 120" in json.loads((tmp_path / "metrics.json").read_text())["resampled"]["warning"]
-
-
-def test_it_must_stand_behind_its_collector(tmp_path):
-    with pytest.raises(RuntimeError, match="list it before this handler"):
-        run(PredictionsWriter(OutputCollector([]), CLASSES, tmp_path, labelled=False))
-
-
 def two_classes(count=80, seed=3):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, count)
@@ -382,18 +220,6 @@ def test_of_two_classes_the_second_is_the_one_to_be_found():
 def test_more_classes_have_none_to_be_found(measured):
     assert "positive_class" not in measured
     assert "sensitivity" not in measured["metrics"]
-
-
-def test_further_measures_see_the_labelled_samples_and_enter_the_file(tmp_path):
-    collector = OutputCollector(make_collected().records)
-    collector.collected = make_collected()
-    further = {"shares": lambda labelled: {"n": len(labelled.records), "kinds": "kind" in labelled.records[0]}}
-    handler = ClassifierEvaluation(
-        collector, CLASSES, tmp_path / "eval", tmp_path, [], [], resamples=20, further=further
-    )
-    handler(Engine(lambda *_: None))
-    content = json.loads((tmp_path / "eval" / "metrics.json").read_text())
-    assert content["shares"] == {"n": 120, "kinds": False}
 
 
 def test_subgroups_are_those_of_the_records(collected, measured, labelled):

@@ -1,8 +1,11 @@
 """Small networks and images for the attribution methods."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+
+from tests.shared.saliency.explained_images import CAUSE, CLASSES
 
 
 class SmallNetwork(nn.Module):
@@ -42,3 +45,38 @@ def linear():
     """Logits linear in the image, without bias: attributions have closed forms."""
     torch.manual_seed(7)
     return nn.Sequential(nn.Flatten(), nn.Linear(144, 3, bias=False)).double()
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """30 samples of known class, the first five wrongly predicted, and 4 outliers of two kinds.
+
+    The set is small: donors are resampled however few they are.
+    """
+    monkeypatch.setattr("shared.evaluation.resampling_groups.MINIMUM_GROUPS", 1)
+    rng = np.random.default_rng(0)
+    dataset, records, predictions = [], [], []
+    for index in range(34):
+        label = index % 3
+        image = rng.random((1, 12, 12))
+        truth = (rng.random((12, 12)) < 0.2).astype(np.uint8) * CAUSE + rng.integers(0, 8, (12, 12), dtype=np.uint8)
+        record = {"id": f"s/{index}", "donor": f"D{index % 4}"}
+        predicted = label if index >= 5 else (label + 1) % 3
+        if index < 30:
+            path = tmp_path / f"truth_{index}.npy"
+            np.save(path, truth)
+            record |= {"label": label, "truth": str(path)}
+        else:
+            record |= {"kind": "empty" if index % 2 else "blurred"}
+        dataset.append({"image": torch.from_numpy(image)})
+        records.append(record)
+        predictions.append(
+            {
+                "id": record["id"],
+                "prediction": CLASSES[predicted],
+                "confidence": 0.5,
+                "decision": "defer",
+                "reason": "unsure",
+            }
+        )
+    return dataset, records, predictions

@@ -2,162 +2,25 @@
 
 from __future__ import annotations
 
-import json
-
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from shared.data.errors import DataError
 from shared.evaluation.bootstrap import bootstrap_interval, weighted_mean
-from shared.saliency.base import Attribution
-from shared.saliency.explainer import Explainer
 from shared.saliency.input_gradient import InputXGradient
 from shared.saliency.integrated_gradients import IntegratedGradients
 from shared.saliency.lime import LIME, lime_stability
 from shared.saliency.quality import map_quality
-from shared.saliency.similar_cases import SimilarCases
-
-CLASSES = ["cat", "dog", "owl"]
-CAUSE = 8
-
-
-@pytest.fixture(autouse=True)
-def few_donors_will_do(monkeypatch):
-    """The sets here are small: resample donors however few they are."""
-    monkeypatch.setattr("shared.evaluation.resampling_groups.MINIMUM_GROUPS", 1)
-
-
-class ImageTimesTarget(Attribution):
-    """The image times one more than the target: shows which image was explained for which class."""
-
-    def __init__(self, network, factor=1.0):
-        super().__init__(network)
-        self.factor = factor
-        self.batches = []
-
-    def _attribute(self, images, target):
-        self.batches.append(len(images))
-        return self.factor * images * (target + 1)[:, None, None, None]
-
-
-@pytest.fixture
-def world(tmp_path):
-    """30 samples of known class, the first five wrongly predicted, and 4 outliers of two kinds."""
-    rng = np.random.default_rng(0)
-    dataset, records, predictions = [], [], []
-    for index in range(34):
-        label = index % 3
-        image = rng.random((1, 12, 12))
-        truth = (rng.random((12, 12)) < 0.2).astype(np.uint8) * CAUSE + rng.integers(0, 8, (12, 12), dtype=np.uint8)
-        record = {"id": f"s/{index}", "donor": f"D{index % 4}"}
-        predicted = label if index >= 5 else (label + 1) % 3
-        if index < 30:
-            path = tmp_path / f"truth_{index}.npy"
-            np.save(path, truth)
-            record |= {"label": label, "truth": str(path)}
-        else:
-            record |= {"kind": "empty" if index % 2 else "blurred"}
-        dataset.append({"image": torch.from_numpy(image)})
-        records.append(record)
-        predictions.append(
-            {
-                "id": record["id"],
-                "prediction": CLASSES[predicted],
-                "confidence": 0.5,
-                "decision": "defer",
-                "reason": "unsure",
-            }
-        )
-    return dataset, records, predictions
-
-
-def make_explainer(world, network, tmp_path, methods=None, **options):
-    dataset, records, _ = world
-    methods = {"stub": ImageTimesTarget(network)} if methods is None else methods
-    return Explainer(methods, dataset, records, CLASSES, "cpu", tmp_path / "eval", **{"truth_bit": CAUSE, **options})
-
-
-def explain(world, network, tmp_path, methods=None, **options):
-    file = make_explainer(world, network, tmp_path, methods, **options).run(world[2])
-    assert file == tmp_path / "eval" / "explanations" / "index.json"
-    return json.loads(file.read_text())
-
-
-def number(entry):
-    return int(entry["id"].split("/")[1])
-
-
-def cause(world, index):
-    return (np.load(world[1][index]["truth"]) & CAUSE) > 0
-
-
-def test_maps_are_written_as_the_method_gave_them(world, network, tmp_path):
-    methods = {"gradient": InputXGradient(network), "stub": ImageTimesTarget(network)}
-    index = explain(world, network, tmp_path, methods, batch_size=7, pixel_size_um=0.5)
-    assert [entry["label"] for entry in index["samples"][:6]] == ["cat", "cat", "dog", "dog", "owl", "owl"]
-    assert [entry["kind"] for entry in index["samples"][9:]] == ["blurred", "empty"]
-    assert [entry["label"] == entry["prediction"] for entry in index["samples"]] == [True] * 6 + [False] * 5
-    for entry in index["samples"]:
-        image = world[0][number(entry)]["image"]
-        target = CLASSES.index(entry["target"])
-        assert entry["target"] == entry["prediction"]
-        for name, method in methods.items():
-            files = entry["methods"][name]
-            nifti = nib.load(tmp_path / "eval" / files["nifti"])
-            expected = method.attribute(image[None], torch.tensor([target]))[0, 0].numpy().astype(np.float32)
-            np.testing.assert_allclose(nifti.get_fdata()[:, :, 0], expected, rtol=1e-5, atol=1e-7)
-            assert nifti.header.get_zooms()[:2] == pytest.approx((0.0005, 0.0005))
-            with Image.open(tmp_path / "eval" / files["overlay_png"]) as picture:
-                assert min(picture.size) > 300
-        with Image.open(tmp_path / "eval" / entry["image_png"]) as picture:
-            assert min(picture.size) > 300
-    assert len({entry["image_png"] for entry in index["samples"]}) == len(index["samples"])
-    assert max(methods["stub"].batches) == 7
-
-
-def test_a_viewer_gets_the_maps_of_all_other_classes(world, network, tmp_path):
-    methods = {"gradient": InputXGradient(network), "stub": ImageTimesTarget(network)}
-    index = explain(world, network, tmp_path, methods, batch_size=7, class_methods=["gradient"])
-    for entry in index["samples"]:
-        image = world[0][number(entry)]["image"]
-        others = entry["methods"]["gradient"]["classes"]
-        assert set(others) == set(CLASSES) - {entry["target"]}
-        assert "classes" not in entry["methods"]["stub"]
-        for label, files in others.items():
-            expected = methods["gradient"].attribute(image[None], CLASSES.index(label))[0, 0].numpy()
-            written = nib.load(tmp_path / "eval" / files["nifti"]).get_fdata()[:, :, 0]
-            np.testing.assert_allclose(written, expected, rtol=1e-5, atol=1e-7)
-            with Image.open(tmp_path / "eval" / files["layer_png"]) as layer:
-                assert layer.size == expected.shape[::-1]
-    with pytest.raises(DataError, match="class_methods: 'lrp' is none of the methods gradient, stub"):
-        explain(world, network, tmp_path, methods, class_methods=["lrp"])
-
-
-def test_pictures_carry_proper_names_and_files_the_keys(world, network, tmp_path, monkeypatch):
-    captions = {}
-
-    def note_caption(path, *_, subtitle, **__):
-        captions[path.name] = subtitle
-
-    monkeypatch.setattr("shared.saliency.explanation_files.write_overlay", note_caption)
-    methods = dict.fromkeys(("grad_cam_plus_plus", "evet", "my_own"), ImageTimesTarget(network))
-    index = explain(world, network, tmp_path, methods)
-    titles = {"grad_cam_plus_plus": "Grad-CAM++", "evet": "EVET", "my_own": "My own"}
-    assert captions == {f"{name}.png": title for name, title in titles.items()}
-    assert {name: entry["title"] for name, entry in index["methods"].items()} == titles
-
-
-def test_an_entry_says_what_the_prediction_said(world, network, tmp_path):
-    for position, row in enumerate(world[2]):
-        row |= {"confidence": position / 40, "decision": ["accept", "reject"][position % 2], "reason": f"r{position}"}
-    index = explain(world, network, tmp_path, provenance={"seed": 3})
-    assert index["provenance"] == {"seed": 3}
-    for entry in index["samples"]:
-        row = world[2][number(entry)]
-        assert {key: entry[key] for key in row} == row
+from tests.shared.saliency.explained_images import (
+    CLASSES,
+    ImageTimesTarget,
+    cause,
+    explain,
+    make_explainer,
+    number,
+)
 
 
 def test_quality_is_that_of_right_predictions_alone(world, network, tmp_path):
@@ -251,33 +114,6 @@ def test_another_class_can_be_explained(world, network, tmp_path):
     assert (quality["value"], quality["n"]) == (pytest.approx(expected.mean()), len(owls))
     with pytest.raises(DataError, match="target_class 'cow' is none of the classes cat, dog, owl"):
         make_explainer(world, network, tmp_path, target_class="cow")
-
-
-def test_the_gallery_is_seeded(world, network, tmp_path):
-    few = {"samples_per_class": 1, "wrong_samples": 1, "samples_per_kind": 0}
-    chosen = [
-        [entry["id"] for entry in explain(world, network, tmp_path, seed=seed, **few)["samples"]] for seed in (0, 0, 1)
-    ]
-    assert chosen[0] == chosen[1] != chosen[2]
-
-
-@pytest.mark.parametrize("name", ["../../x", "/etc/x", "..", "a\x00b", "Zelle ☃/é\n", "x" * 300, "C:\\x"])
-def test_hostile_ids_stay_inside_the_folder(world, network, tmp_path, name):
-    dataset, records, predictions = world
-    records[7]["id"] = predictions[7]["id"] = name
-    before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    dataset, records, predictions = [dataset[7]], [records[7]], [predictions[7]]
-    index = explain((dataset, records, predictions), network, tmp_path)
-    folder = tmp_path / "eval" / "explanations"
-    written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
-    assert all(path.resolve().is_relative_to(folder) for path in written)
-    (entry,) = index["samples"]
-    view = entry["view"]
-    files = [entry["image_png"], view["image_png"], view["outline_png"], "explanations/index.json"]
-    files += [entry["methods"]["stub"][key] for key in ("overlay_png", "layer_png", "nifti")]
-    assert written == {tmp_path / "eval" / file for file in files}
-    assert entry["id"] == name
-    assert (tmp_path / "eval" / entry["image_png"]).resolve() in written
 
 
 @pytest.mark.parametrize(
@@ -411,26 +247,3 @@ def test_watched_samples_are_shown_first_and_measured_nowhere(world, network, tm
     assert [bool(entry.get("watched")) for entry in index["samples"]] == [True] * 2 + [False] * 11
     assert index["methods"]["stub"]["quality"]["rank_accuracy"]["n"] == 23
     assert not {"s/8", "s/20"} & set(elements.ids)
-
-
-def test_similar_training_cases_are_listed_and_drawn(world, network, tmp_path):
-    training = [{"image": item["image"] + 0.01} for item in world[0][:12]]
-    similar = SimilarCases(
-        training,
-        [{"id": f"t{place}"} for place in range(12)],
-        embed=lambda items: torch.stack([item["image"].flatten() for item in items]),
-        label=lambda record: record["id"].upper(),
-        count=2,
-    )
-    index = explain(world, network, tmp_path, similar=similar)
-    found = 0
-    for entry in index["samples"]:
-        first, second = entry["similar"]
-        assert first["similarity"] >= second["similarity"]
-        assert first["label"] == first["id"].upper()
-        assert (tmp_path / "eval" / first["image_png"]).read_bytes().startswith(b"\x89PNG")
-        if number(entry) < 12:
-            assert first["id"] == f"t{number(entry)}"
-            found += 1
-    assert found > 0
-    assert "similar" not in explain(world, network, tmp_path)["samples"][0]
