@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from scripts.shifted_max_pool import ShiftedMaxPool2d
+
 __all__ = ["AlexNet", "LeNet5"]
 
 
@@ -81,10 +83,10 @@ class LeNet5(LeukocyteNetwork):
             features=nn.Sequential(
                 nn.Conv2d(in_channels, 6, kernel_size=5),
                 nn.ReLU(),
-                nn.MaxPool2d(2),
+                ShiftedMaxPool2d(2),
                 nn.Conv2d(6, 16, kernel_size=5),
                 nn.ReLU(),
-                nn.MaxPool2d(2),
+                ShiftedMaxPool2d(2),
             ),
             head=nn.Sequential(
                 nn.Linear(16 * 9 * 9, 120),
@@ -136,17 +138,17 @@ class AlexNet(LeukocyteNetwork):
             features=nn.Sequential(
                 nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=2),
                 nn.ReLU(),
-                nn.MaxPool2d(3, stride=2),
+                ShiftedMaxPool2d(3, stride=2),
                 nn.Conv2d(64, 192, kernel_size=5, padding=2),
                 nn.ReLU(),
-                nn.MaxPool2d(3, stride=2),
+                ShiftedMaxPool2d(3, stride=2),
                 nn.Conv2d(192, 384, kernel_size=3, padding=1),
                 nn.ReLU(),
                 nn.Conv2d(384, 256, kernel_size=3, padding=1),
                 nn.ReLU(),
                 nn.Conv2d(256, 256, kernel_size=3, padding=1),
                 nn.ReLU(),
-                nn.MaxPool2d(3, stride=2),
+                ShiftedMaxPool2d(3, stride=2),
             ),
             head=nn.Sequential(
                 nn.Dropout(dropout),
