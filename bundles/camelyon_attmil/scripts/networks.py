@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scripts.bag_context import BagContext
 from scripts.feature_kind import FeatureKind
 from scripts.standardisation import FeatureStandardisation
 from shared.data.errors import DataError
@@ -55,6 +56,7 @@ class BagClassifier(nn.Module):
             :class:`~shared.training.settings_record.SettingsRecord`.
         features: number of features that an instance has, None for images; see
             :class:`~scripts.feature_kind.FeatureKind`.
+        context: describes instances relative to their bag, before the encoder; None to take them as they are.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class BagClassifier(nn.Module):
         level: EmbeddingLevel | InstanceLevel,
         settings: Mapping[str, Any] | None = None,
         features: int | None = None,
+        context: BagContext | None = None,
     ) -> None:
         super().__init__()
+        self.context = context
         self.encoder = encoder
         self.level = level
         self.settings = SettingsRecord(settings or {})
@@ -80,11 +84,15 @@ class BagClassifier(nn.Module):
         """
         if lengths is None:
             flat, sizes = from_padded(instances, mask)
-            return self.level(self.embed(flat), sizes, None)
-        return self.level(self.embed(instances), lengths, mask)
+            return self.level(self.embed(self.described(flat, sizes)), sizes, None)
+        return self.level(self.embed(self.described(instances, lengths)), lengths, mask)
+
+    def described(self, instances: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Return instances ``(T, …)`` of whole bags as :meth:`embed` takes them: with their context, if any."""
+        return instances if self.context is None else self.context(instances, lengths)
 
     def embed(self, instances: torch.Tensor) -> torch.Tensor:
-        """Return the embeddings ``(T, D)`` of instances ``(T, …)``."""
+        """Return the embeddings ``(T, D)`` of instances ``(T, …)``, as :meth:`described` gives them."""
         return instances if self.encoder is None else self.encoder(instances)
 
     def instance_weights(
@@ -98,9 +106,10 @@ class BagClassifier(nn.Module):
         if not isinstance(self.level, EmbeddingLevel):
             raise TypeError("a network that classifies each instance has no weight for each instance; use attention")
         if lengths is not None:
-            return self.level.instance_weights(self.embed(instances), lengths, mask)
+            return self.level.instance_weights(self.embed(self.described(instances, lengths)), lengths, mask)
         flat, sizes = from_padded(instances, mask)
-        return scatter_to_padded(self.level.instance_weights(self.embed(flat), sizes), instances, mask, 0.0)
+        weights = self.level.instance_weights(self.embed(self.described(flat, sizes)), sizes)
+        return scatter_to_padded(weights, instances, mask, 0.0)
 
     def instance_logits(
         self, instances: torch.Tensor, lengths: torch.Tensor | None = None, mask: torch.Tensor | None = None
@@ -113,9 +122,9 @@ class BagClassifier(nn.Module):
         if not isinstance(self.level, InstanceLevel):
             raise TypeError("a network that pools embeddings gives no logit to an instance; use mean_instance or so")
         if lengths is not None:
-            return self.level.instance_logits(self.embed(instances), lengths, mask)
+            return self.level.instance_logits(self.embed(self.described(instances, lengths)), lengths, mask)
         flat, sizes = from_padded(instances, mask)
-        logits = self.level.instance_logits(self.embed(flat), sizes)
+        logits = self.level.instance_logits(self.embed(self.described(flat, sizes)), sizes)
         return scatter_to_padded(logits, instances, mask, float("nan"))
 
     def outputs(self, instances: torch.Tensor, lengths: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -125,7 +134,7 @@ class BagClassifier(nn.Module):
             ``logits`` ``(B, 1)``, and ``embedding`` ``(B, D)``: the pooled one, or, where logits are pooled, the mean
             of the bag's embeddings.
         """
-        embeddings = self.embed(instances)
+        embeddings = self.embed(self.described(instances, lengths))
         if isinstance(self.level, EmbeddingLevel):
             pooled = self.level.pooling(embeddings, lengths)
             return {"logits": self.level.head(pooled), "embedding": pooled}
@@ -147,6 +156,7 @@ def assemble(
     standardise: bool = False,
     encoder: nn.Module | None = None,
     options: Mapping[str, Any] | None = None,
+    slide_context: bool = False,
 ) -> BagClassifier:
     """Return the network of a name.
 
@@ -161,24 +171,32 @@ def assemble(
         encoder: in place of the linear layer, for instance of images (:mod:`scripts.encoders`); with an attribute
             ``embedding_size``.
         options: further arguments of the pooling operator.
+        slide_context: whether each tile is described relative to its slide, too, see
+            :class:`~scripts.bag_context.BagContext`.
 
     Raises:
-        DataError: if there is no network of that name, its operator does not take these options, or ``standardise`` is
-            neither true nor false.
+        DataError: if there is no network of that name, its operator does not take these options, ``standardise`` or
+            ``slide_context`` is neither true nor false, or a context is asked for of images.
     """
     operators = {**EMBEDDING_LEVEL, **INSTANCE_LEVEL}
     if name not in operators:
         raise DataError(f"network_name: scripts.networks has no {name!r}; known: {', '.join(operators)}")
-    if not isinstance(standardise, bool):
-        # on a command line "false" is a text, which counts as true
-        raise DataError(f"standardise: found {standardise!r}, expected --standardise True or --standardise False")
+    for key, switch in (("standardise", standardise), ("slide_context", slide_context)):
+        if not isinstance(switch, bool):
+            # on a command line "false" is a text, which counts as true
+            raise DataError(f"{key}: found {switch!r}, expected --{key} True or --{key} False")
+    context: BagContext | None = None
     if encoder is not None:
+        if slide_context:
+            raise DataError("slide_context: found true with an encoder of images, expected a network of features")
         in_features, size = None, _size(encoder)
     elif in_features is None:
         raise DataError("in_features: found null without an encoder of images, expected the number of features")
     else:
-        encoder = feature_encoder(in_features, embedding, dropout, standardise)
-        size = in_features if embedding is None else embedding
+        context = BagContext(in_features, standardise=standardise) if slide_context else None
+        described = in_features if context is None else 2 * in_features
+        encoder = feature_encoder(described, embedding, dropout, standardise and context is None)
+        size = described if embedding is None else embedding
     settings = {
         "network_name": name,
         "in_features": in_features,
@@ -186,11 +204,13 @@ def assemble(
         "attention_dimension": attention_dimension,
         "standardise": standardise,
         "pooling_options": dict(options or {}),
+        # weights of before there was a context load into a network without one
+        **({"slide_context": True} if slide_context else {}),
     }
     pooling = _pooling(name, operators[name], size, attention_dimension, dict(options or {}))
     head = nn.Linear(size, 1)
     level = EmbeddingLevel(pooling, head) if name in EMBEDDING_LEVEL else InstanceLevel(head, pooling)
-    return BagClassifier(encoder, level, settings, in_features)
+    return BagClassifier(encoder, level, settings, in_features, context)
 
 
 def feature_encoder(

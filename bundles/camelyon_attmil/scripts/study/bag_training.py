@@ -152,7 +152,8 @@ def train_bags(
 def predict_bags(network: BagClassifier, bags: Bags, amp: bool = False) -> torch.Tensor:
     """Return the logits ``(B,)`` of whole bags, float32, by a network in evaluation mode."""
     network.eval()
-    return network.level(_embedded(network, bags.instances, amp), bags.lengths).squeeze(1)
+    embeddings = _embedded(network, network.described(bags.instances, bags.lengths), amp)
+    return network.level(embeddings, bags.lengths).squeeze(1)
 
 
 class _MeanWeights:
@@ -205,7 +206,7 @@ def _logits(network: BagClassifier, instances: torch.Tensor, lengths: torch.Tens
     if instances.dim() == 4:
         instances = instances.contiguous(memory_format=torch.channels_last)
     with torch.autocast(instances.device.type, torch.bfloat16, enabled=amp):
-        embeddings = network.embed(instances)
+        embeddings = network.embed(network.described(instances, lengths))
     return network.level(embeddings.float(), lengths).squeeze(1)
 
 

@@ -74,6 +74,7 @@ def build_network(settings: BagStudySettings, model: str, instances: torch.Tenso
     """
     arguments = dict(settings.encoder)
     name = settings.models[model]["network"]
+    arguments |= {key: value for key, value in settings.models[model].items() if key not in ("title", "network")}
     if settings.data in ("planted", "slides"):
         features = instances.shape[1]
         return assemble(name, features, attention_dimension=settings.attention_dimension, **arguments)
@@ -92,7 +93,8 @@ def instance_values(network: BagClassifier, bags: Bags) -> NDArray[np.float32] |
     """Return the attention's weight of each instance, or its logit where logits are pooled, ``(T,)``; else None."""
     if isinstance(network.level, EmbeddingLevel) and not isinstance(network.level.pooling, AttentionPooling):
         return None
-    embeddings = torch.cat([network.embed(part) for part in bags.instances.split(CHUNK)])
+    described = network.described(bags.instances, bags.lengths)
+    embeddings = torch.cat([network.embed(part) for part in described.split(CHUNK)])
     if isinstance(network.level, InstanceLevel):
         values = network.level.instance_logits(embeddings, bags.lengths).squeeze(1)
     else:
