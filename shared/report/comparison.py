@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,10 +113,12 @@ class Comparison:
 def compare(first: Run, second: Run) -> Comparison:
     """Set two runs side by side: results, and the five elements of interpretability over all samples.
 
-    Results of the same samples are compared sample by sample, see :mod:`shared.report.paired_runs`.
+    Results of the same samples are compared sample by sample, see :mod:`shared.report.paired_runs`. Controls of two
+    bundles are not compared: what a random map reaches says how large causes are, and nothing of a run.
     """
     paired = pair_runs(first, second)
-    found = [dict(_numbers(run)) for run in (first, second)]
+    left_out = _controls(first, second) if first.card["bundle"] != second.card["bundle"] else {}
+    found = [dict(_numbers(run, left_out)) for run in (first, second)]
     rows = []
     for key in dict.fromkeys([*found[0], *found[1]]):
         entries = [numbers.get(key) for numbers in found]
@@ -125,7 +127,7 @@ def compare(first: Run, second: Run) -> Comparison:
         if any(entry is not None and entry["value"] is not None for entry in numbers_of):
             row = ComparedRow(section, title, numbers_of[0], numbers_of[1], better)
             rows.append(replace(row, paired=paired.of(key, row.difference)))
-    notes = (*_notes(first, second), paired.note)
+    notes = (*_notes(first, second, tuple(left_out.values())), paired.note)
     warnings = tuple(f"{run.name}, {what}: {said}" for run in (first, second) for what, said in run.warnings.items())
     return Comparison(first, second, notes, tuple(rows), warnings)
 
@@ -133,7 +135,12 @@ def compare(first: Run, second: Run) -> Comparison:
 _Entry = tuple[str, str, str | None, Mapping[str, Any]]
 
 
-def _numbers(run: Run) -> Iterator[tuple[tuple[str | None, ...], _Entry]]:
+def _controls(*runs: Run) -> dict[str, str]:
+    """Return the titles of methods that are a control in one of the runs, by key."""
+    return {name: str(method["title"]) for run in runs for name, method in run.methods.items() if method["control"]}
+
+
+def _numbers(run: Run, left_out: Collection[str] = ()) -> Iterator[tuple[tuple[str | None, ...], _Entry]]:
     """Yield key, and section, title, direction and number, of everything that is compared."""
     results = run.card["results"]
     for entry in [] if is_unknown(results) else results["numbers"]:
@@ -142,7 +149,7 @@ def _numbers(run: Run) -> Iterator[tuple[tuple[str | None, ...], _Entry]]:
         yield ("results", name), ("Results", entry["title"], better, entry)
     for table in run.card["elements"]:
         for row in table["rows"]:
-            if row["label"] is not None or row["size"] is not None:
+            if row["label"] is not None or row["size"] is not None or row["method"] in left_out:
                 continue
             method = row["method"] and run.methods[row["method"]]["title"]
             title = " · ".join(part for part in (row["title"], method, row["of"]) if part)
@@ -150,10 +157,13 @@ def _numbers(run: Run) -> Iterator[tuple[tuple[str | None, ...], _Entry]]:
             yield key, (table["title"], title, row["better"], row)
 
 
-def _notes(first: Run, second: Run) -> Iterator[str]:
+def _notes(first: Run, second: Run, left_out: Sequence[str] = ()) -> Iterator[str]:
     cards = (first.card, second.card)
     if cards[0]["bundle"] != cards[1]["bundle"]:
-        yield f"The runs are of different bundles: {cards[0]['bundle']} and {cards[1]['bundle']}."
+        differ = f"The runs are of different bundles: {cards[0]['bundle']} and {cards[1]['bundle']}."
+        yield f"{differ} Data, classes and what is explained differ, and so may any number for that reason alone."
+        if left_out:
+            yield f"Controls are not compared between bundles, and are left out: {', '.join(left_out)}."
     hashes = [_hashes(card["data"]["files"]) for card in cards]
     if None in hashes:
         yield "Whether both were evaluated on the same data is not recorded."

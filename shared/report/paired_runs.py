@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.evaluation.paired_predictions import labelled_rows, paired_differences, same_samples
+from shared.evaluation.paired_samples import paired_mean_difference
 from shared.report.runs import Run
 
 __all__ = ["PairedRuns", "pair_runs"]
@@ -29,20 +30,22 @@ class PairedRuns:
 
     Attributes:
         results: by metric, ``second - first`` with its paired interval.
+        explanations: likewise, by measure, method and what the measure is of.
         note: which differences are paired, in sentences.
     """
 
     results: Mapping[str, Mapping[str, Any]]
+    explanations: Mapping[Key, Mapping[str, Any]]
     note: str
 
     def of(self, key: Key, difference: float | None) -> Mapping[str, Any] | None:
         """Return a paired difference; ``None`` where there is none, or it is not the one of the two numbers.
 
         Args:
-            key: ``results`` and a metric; of anything else there is none.
+            key: ``results`` and a metric, or ``element``, a measure, a method and what the measure is of.
             difference: of the numbers that are shown.
         """
-        found = self.results.get(str(key[1])) if key[0] == "results" else None
+        found = self.results.get(str(key[1])) if key[0] == "results" else self.explanations.get(key[1:])
         if found is None or difference is None or not math.isclose(found["value"], difference, abs_tol=SAME):
             return None
         return found
@@ -51,7 +54,31 @@ class PairedRuns:
 def pair_runs(first: Run, second: Run) -> PairedRuns:
     """Find what two runs measured on the same samples."""
     results, said = _results(first, second)
-    return PairedRuns(results, f"{said} {WIDER}")
+    explanations, of_methods = _explanations(first, second)
+    return PairedRuns(results, explanations, f"{said} {of_methods} {WIDER}")
+
+
+def _explanations(first: Run, second: Run) -> tuple[dict[Key, Mapping[str, Any]], str]:
+    """Return the paired differences of explanation methods, measured on samples of the same names."""
+    measured = [run.samples for run in (first, second)]
+    both = [key for key in measured[0] if key in measured[1]]
+    if not both:
+        return {}, "Explanations are not compared sample by sample: no values of single samples of both are at hand."
+    named = [key for key in both if all(isinstance(name, str) for run in measured for name in run[key]["ids"])]
+    if not named:
+        return {}, (
+            "Explanations are not compared sample by sample: interpretability.json of a run does not name its samples; "
+            "explaining anew would."
+        )
+    found: dict[Key, Mapping[str, Any]] = {}
+    for key in named:
+        one, other = (run[key] for run in measured)
+        if set(one["ids"]) == set(other["ids"]):
+            difference = paired_mean_difference(one, other)
+            if difference is not None:
+                found[key] = difference
+    same = f"{len(found)} of {len(both)} numbers of explanation methods are of the same samples in both runs"
+    return found, f"{same}{' and compared on them, marked as paired' if found else ''}."
 
 
 def _results(first: Run, second: Run) -> tuple[dict[str, Mapping[str, Any]], str]:

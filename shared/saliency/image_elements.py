@@ -197,6 +197,7 @@ class ImageElements:
             tuned=tuned,
             labels=samples.labels,
             groups=samples.groups,
+            ids=samples.names,
             seed=self.seed,
             sign=self.methods[name].sign,
             radius=self.pointing_radius,
@@ -223,7 +224,14 @@ class ImageElements:
                 quality |= perturbation_quality(curves, random)
                 stated = {key: options[key] for key in ("steps", "blur_sigma")} | {"random_orders": orders}
                 parameters = {"noise_stability": noise, "deletion_auc": stated, "insertion_auc": stated}
-                rows += measure_rows(name, quality, groups=samples.groups, seed=self.seed, parameters=parameters)
+                rows += measure_rows(
+                    name,
+                    quality,
+                    groups=samples.groups,
+                    seed=self.seed,
+                    parameters=parameters,
+                    ids=samples.names,
+                )
         return rows
 
     def _probabilities(self, images: torch.Tensor) -> torch.Tensor:

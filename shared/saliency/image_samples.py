@@ -24,6 +24,8 @@ class ImageSamples:
         targets: class that is explained of each ``(N,)``.
         labels: name of each sample's class; ``None`` where it is unknown.
         groups: donor or patient of each sample ``(N,)``; ``None`` if samples are drawn singly.
+        names: what tells each sample from all others of the data, in this run and in others; ``None`` if that is not
+            known: then samples of two runs cannot be paired.
         cause: where the cause of the class is ``(N, H, W)``, empty where a sample's is unknown; ``None`` if all are, as
             for the next three.
         background: what cannot matter.
@@ -40,6 +42,7 @@ class ImageSamples:
     targets: torch.Tensor
     labels: Sequence[str | None]
     groups: ArrayLike | None = None
+    names: Sequence[str] | None = None
     cause: Masks | None = None
     background: Masks | None = None
     distractor: Masks | None = None
@@ -50,6 +53,8 @@ class ImageSamples:
         n, shape = len(self.images), (len(self.images), *self.images.shape[2:])
         if n == 0:
             raise ValueError("expected at least one image")
+        if self.names is not None and len(set(self.names)) != n:
+            raise ValueError(f"found {len(set(self.names))} different names of {n} samples")
         if self.targets.shape != (n,) or len(self.labels) != n:
             raise ValueError(f"found {n} images, targets {tuple(self.targets.shape)} and {len(self.labels)} labels")
         for name in ("cause", "background", "distractor", "shortcut"):
@@ -77,5 +82,6 @@ class ImageSamples:
             targets=self.targets[index.to(self.targets.device)],
             labels=[self.labels[place] for place in places],
             groups=None if self.groups is None else np.asarray(self.groups)[places],
+            names=None if self.names is None else [self.names[place] for place in places],
             **regions,
         )

@@ -51,6 +51,7 @@ def map_rows(
     labels: Sequence[str | None] | None = None,
     sizes: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    ids: Sequence[Any] | None = None,
     seed: int = 0,
     sign: Sign = "signed",
     radius: float = 0.0,
@@ -73,6 +74,7 @@ def map_rows(
         labels: see :func:`measure_rows`, as the next three.
         sizes: by default the number of pixels of each mask.
         groups: what the intervals resample.
+        ids: what tells the samples apart.
         seed: of the bootstrap.
         sign: what of a map is measured.
         radius: tolerance of the pointing game in pixels.
@@ -95,7 +97,8 @@ def map_rows(
     parameters: dict[str, dict[str, Any]] = {"pointing_game": {"radius": radius}}
     if tuned is not None:
         parameters["iou"] = {"quantile": tuned.quantile, "iou_of_choice": tuned.iou, "n_of_choice": tuned.n}
-    rows = measure_rows(name, quality, labels=labels, sizes=sizes, groups=groups, seed=seed, parameters=parameters)
+    given = {"labels": labels, "sizes": sizes, "groups": groups, "ids": ids, "seed": seed}
+    rows = measure_rows(name, quality, parameters=parameters, **given)
     reasons = _REASONS | {measure: _unmarked(mark, variants or {}) for measure, mark in _MARKS.items()}
     absent = [not_measured(measure, reason, name) for measure, reason in reasons.items() if measure not in quality]
     return rows + absent
@@ -118,7 +121,7 @@ def measure_rows(
     groups: ArrayLike | None = None,
     seed: int = 0,
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
-    ids: Sequence[int] | None = None,
+    ids: Sequence[Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of measures that were taken of each sample: overall, for each class, and by size of the lesion.
 
@@ -132,8 +135,9 @@ def measure_rows(
         groups: donor or patient of each sample ``(B,)``; whole groups are resampled.
         seed: seed of the bootstrap.
         parameters: of measures, by name.
-        ids: what tells the samples from those that other methods of the same file are measured on; by default their
-            places. Of the measures that methods are compared by, the values of all samples are kept beside the mean.
+        ids: what tells the samples from those that other methods are measured on: names, which other runs know too,
+            or numbers, which hold within a file; by default their places. Of the measures that methods are compared
+            by, the values of all samples are kept beside the mean.
 
     Raises:
         ValueError: if a measure is unknown, or labels, sizes or groups are not as many as the samples.

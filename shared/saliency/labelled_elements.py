@@ -115,6 +115,7 @@ class LabelledElements:
             targets=torch.tensor(list(targets)),
             labels=[None if (label := record.get("label")) is None else classes[label] for record in records],
             groups=drawn.groups,
+            names=[f"{record['id']}: {classes[target]}" for record, target in zip(records, targets, strict=True)],
             resampled=drawn.to_json(),
             **regions,
         )

@@ -93,7 +93,8 @@ class SlideElements:
             positive: which tiles are tumour, ``(N,)``; ``None`` if that is not known.
             quality: of the same values, where it was measured.
         """
-        self.measures.add(values, label, str(slide.record.get("patient", slide.name)), positive, quality)
+        patient = str(slide.record.get("patient", slide.name))
+        self.measures.add(values, label, patient, positive, quality, str(slide.record["id"]))
         self._records.append(slide.record)
 
     def write(
@@ -155,7 +156,7 @@ class SlideElements:
         noisy = noisy_bags(explained, elements.noise_level, elements.noise_draws, elements.seed)
         others = elements.others(self.network, _standardised)
         groups = [str(record.get("patient", record["id"])) for record in records]
-        return elements.check(explained, noisy, others, groups)
+        return elements.check(explained, noisy, others, groups, [str(record["id"]) for record in records])
 
     def _found_lesions(self, quality: Mapping[str, Any]) -> list[Row]:
         """Return the rows of the lesions that maps find, from what the index has."""

@@ -55,6 +55,7 @@ def finding_samples(
         targets=torch.tensor(findings),
         labels=[images.classes[finding] for finding in findings],
         groups=drawn.groups,
+        names=[f"{images.records[index]['id']}: {images.classes[finding]}" for index, finding in cases],
         resampled=drawn.to_json(),
         **case_regions(originals, findings, images.marker_bit),
     )

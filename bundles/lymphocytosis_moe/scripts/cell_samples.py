@@ -62,6 +62,7 @@ class CellSamples:
         parts: list[torch.Tensor] = []
         explained: list[int] = []
         groups: list[int] = []
+        names: list[str] = []
         masks: list[dict[str, NDArray[np.bool_]]] = []
         for number in rng.permutation(len(places)).tolist():
             if len(explained) >= self.cells:
@@ -75,6 +76,7 @@ class CellSamples:
             parts.append(self.one_cell.centred(images[torch.from_numpy(chosen)].to(device)).detach())
             explained += [target] * len(chosen)
             groups += [place] * len(chosen)
+            names += [f"{records[place]['id']}, cell {cell}: {self.classes[target]}" for cell in chosen]
             masks += [self._masks(records[place], int(cell), images.shape[2:]) for cell in chosen]
         if not explained:
             return None
@@ -84,6 +86,7 @@ class CellSamples:
             targets=torch.tensor(explained),
             labels=[self.classes[target] for target in explained],
             groups=np.array(groups),
+            names=names,
             resampled=None,
             **known,
         )

@@ -227,8 +227,8 @@ class ClassicalModel:
                 abnormal,
                 seed=self.seed,
             )
-            record = records[place]
-            measures.add(values, int(record["label"]), str(record["id"]), abnormal, quality)
+            record, patient = records[place], str(records[place]["id"])
+            measures.add(values, int(record["label"]), patient, abnormal, quality, patient)
             sums.append(values[COEFFICIENTS].sum())
         whole = Completeness(np.array(sums), logits[right] - model.intercept, "difference of the logit from the mean")
         rows = [*measures.rows(), row("completeness_error", relative_error(whole, seed=self.seed), COEFFICIENTS)]

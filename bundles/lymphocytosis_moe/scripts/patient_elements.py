@@ -108,7 +108,8 @@ class PatientElements:
             device=patient.whole.values.device,
             seed=self.seed,
         )
-        self.measures.add(values, int(record.get("label", target)), str(record["id"]), abnormal, quality)
+        patient = str(record["id"])
+        self.measures.add(values, int(record.get("label", target)), patient, abnormal, quality, patient)
         games = (patient.whole, patient.expert)
         self._sums.append(tuple(number for game in games for number in (float(game.values.sum()), game.efficiency_gap)))
         self._places.append(place)
@@ -127,7 +128,8 @@ class PatientElements:
         elements = self.elements
         noisy = noisy_patients(explained, elements.noise_level, elements.noise_draws, elements.seed)
         others = elements.others(explained.network)
-        checked = elements.check(explained, noisy, others, [str(records[place]["id"]) for place in places])
+        patients = [str(records[place]["id"]) for place in places]
+        checked = elements.check(explained, noisy, others, patients, patients)
         sums, satisfies = self._completeness()
         rows = self.measures.rows() + checked.rows + sums
         rows += self.interventions.rows(records)

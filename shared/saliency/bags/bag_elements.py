@@ -94,6 +94,7 @@ class BagElements:
         noisy: Iterable[Explained],
         others: Sequence[nn.Module] = (),
         groups: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
     ) -> CheckedBags:
         """Check all methods.
 
@@ -102,6 +103,7 @@ class BagElements:
             noisy: the same with noise on the bags, :attr:`noise_draws` times.
             others: networks of other trainings, as ``explained`` takes them.
             groups: patient of each bag, if bags belong together.
+            names: of the bags, by which other runs know them too.
 
         Returns:
             Rows of stability under noise and between trainings, of both sanity checks and, of bags of features, of
@@ -120,9 +122,8 @@ class BagElements:
         for name, values in bag_noise_stability(explained, report.original, noisy).items():
             # instances have no place in common with those of another bag: unrelated orders correlate by 0
             quality = {"noise_stability": {"value": values, "chance": np.zeros(len(values))}}
-            rows += measure_rows(
-                name, quality, groups=groups, seed=self.seed, parameters={"noise_stability": parameters}
-            )
+            stated = {"noise_stability": parameters}
+            rows += measure_rows(name, quality, groups=groups, seed=self.seed, parameters=stated, ids=names)
         return CheckedBags(rows, satisfies, {name: report.failed(name) for name in report.original})
 
 

@@ -48,6 +48,7 @@ class BagMeasures:
         self._quality: list[BagQuality | None] = []
         self._labels: list[int] = []
         self._groups: list[str] = []
+        self._names: list[str | None] = []
 
     def add(
         self,
@@ -56,6 +57,7 @@ class BagMeasures:
         group: str,
         truth: ArrayLike | None = None,
         quality: BagQuality | None = None,
+        name: str | None = None,
     ) -> None:
         """Add a bag.
 
@@ -65,13 +67,15 @@ class BagMeasures:
             group: patient, which the intervals resample whole.
             truth: whether each instance is positive, ``(N,)``; ``None`` if that is not known.
             quality: of the same values, where it could be measured.
+            name: of the bag, by which other runs know it too.
         """
-        for name, rows in values.items():
-            self._values.setdefault(name, []).append(np.asarray(rows, dtype=np.float64))
+        for method, rows in values.items():
+            self._values.setdefault(method, []).append(np.asarray(rows, dtype=np.float64))
         self._truth.append(None if truth is None else np.asarray(truth, dtype=bool))
         self._quality.append(quality)
         self._labels.append(label)
         self._groups.append(group)
+        self._names.append(name)
 
     @property
     def methods(self) -> list[str]:
@@ -99,7 +103,7 @@ class BagMeasures:
             return [not_measured(measure, NO_TRUTH, name) for measure in (*RANKING, "cause_share")]
         shares = np.array([_share(self._values[name][index], self._truth[index]) for index in known])
         found: MapQuality = {"cause_share": {"value": shares[:, 0], "chance": shares[:, 1]}}
-        rows = measure_rows(name, found, groups=self._groups_of(known), seed=self.seed, ids=known)
+        rows = measure_rows(name, found, groups=self._groups_of(known), seed=self.seed, ids=self._ids_of(known))
         return rows + self._from_quality(name, RANKING, known, NO_TRUTH, {})
 
     def _perturbation(self, name: str) -> list[dict[str, Any]]:
@@ -132,12 +136,17 @@ class BagMeasures:
                 groups=self._groups_of(indices),
                 seed=self.seed,
                 parameters={measure: parameters} if parameters else None,
-                ids=indices,
+                ids=self._ids_of(indices),
             )
         return rows
 
     def _groups_of(self, indices: Sequence[int]) -> list[str]:
         return [self._groups[index] for index in indices]
+
+    def _ids_of(self, indices: Sequence[int]) -> list[str] | list[int]:
+        """Return names, which other runs know too; where a bag has none, places."""
+        names = [name for index in indices if (name := self._names[index]) is not None]
+        return names if len(names) == len(indices) else list(indices)
 
 
 def _share(values: Floats, truth: NDArray[np.bool_] | None) -> tuple[float, float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from shared.evaluation.paired_samples import by_sample
 from shared.evaluation.predictions import predictions_table, write_predictions
 from shared.report.comparison import compare
 from shared.report.comparison_text import comparison_html, comparison_markdown, comparison_terminal
@@ -178,3 +180,72 @@ def test_the_warning_of_few_donors_stands_wherever_the_comparison_does():
     assert list(found.warnings) == said
     for text in (Page(comparison_html(found)).text, comparison_markdown(found), comparison_terminal(found)):
         assert all(warning in text for warning in said)
+
+
+def _explained(name, shift, ids, **options):
+    """A run whose 40 samples differ much from one another, and by little from those of a run with another shift."""
+    generator = np.random.default_rng(0)
+    values = 0.6 + 0.1 * generator.normal(size=40) + shift + 0.01 * np.random.default_rng(len(name)).normal(size=40)
+    samples, mean = by_sample(ids, values), float(np.mean(values))
+    given = run(name, rows=[element_row("rank_accuracy", "lime", entry(mean, mean - 0.04, mean + 0.04))], **options)
+    rows = [{"measure": "rank_accuracy", "method": "lime", "samples": samples}]
+    return replace(given, sources=SimpleNamespace(interpretability={"rows": rows}, predictions=None))
+
+
+def test_explanations_of_the_same_samples_are_compared_sample_by_sample():
+    names = [f"cell {number}: monocyte" for number in range(40)]
+    first, second = _explained("first", 0.0, names), _explained("second", 0.02, names)
+    (row,) = compare(first, second).rows
+    differences = [
+        b - a
+        for a, b in zip(*(run.samples["rank_accuracy", "lime", None]["values"] for run in (first, second)), strict=True)
+    ]
+    assert row.paired["value"] == pytest.approx(np.mean(differences), abs=1e-5)
+    half = 1.96 * np.std(differences) / 40**0.5
+    assert row.interval == pytest.approx((np.mean(differences) - half, np.mean(differences) + half), abs=1e-3)
+    assert row.verdict == "second better"
+    text = comparison_markdown(compare(first, second))
+    assert "1 of 1 numbers of explanation methods are of the same samples in both runs and compared on them" in text
+    assert "paired | second better" in text
+    # the same numbers, whose intervals overlap
+    assert _verdicts(replace(first, sources=None), second) == {row.title: "no difference shown"}
+    # the order of the samples is nothing
+    turned = replace(second, sources=SimpleNamespace(interpretability={"rows": [_turned(second)]}, predictions=None))
+    assert compare(first, turned).rows[0].paired["value"] == row.paired["value"]
+
+
+def _turned(given):
+    samples = given.samples["rank_accuracy", "lime", None]
+    return {"measure": "rank_accuracy", "method": "lime", "samples": {k: v[::-1] for k, v in samples.items()}}
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (range(40), "interpretability.json of a run does not name its samples"),
+        ([f"another cell {number}" for number in range(40)], "0 of 1 numbers of explanation methods are of the same"),
+    ],
+)
+def test_places_and_other_samples_are_not_paired(ids, said):
+    names = [f"cell {number}" for number in range(40)]
+    found = compare(_explained("first", 0.0, names), _explained("second", 0.02, ids))
+    assert found.rows[0].paired is None
+    assert any(said in note for note in found.notes)
+
+
+def test_controls_of_different_bundles_are_no_findings():
+    def rows(shift):
+        return [
+            element_row("rank_accuracy", name, entry(0.2 + shift, 0.19 + shift, 0.21 + shift))
+            for name in ("lime", "random_map")
+        ]
+
+    first, second = run(rows=rows(0)), run("second", rows=rows(0.5), bundle="chests")
+    found = compare(first, second)
+    assert [row.title for row in found.rows] == ["Rank accuracy · lime"]
+    assert any(
+        "Controls are not compared between bundles, and are left out: random map." in note for note in found.notes
+    )
+    same = compare(first, run("second", rows=rows(0.5)))
+    assert [row.title for row in same.rows] == ["Rank accuracy · lime", "Rank accuracy · random map"]
+    assert not any("Controls" in note for note in same.notes)

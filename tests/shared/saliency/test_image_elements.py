@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -169,6 +171,19 @@ def test_the_threshold_of_the_iou_is_chosen_on_other_samples(measure, methods, s
     row = rows["iou", "gradient", None, None, None]
     assert row["value"] == pytest.approx(iou_at(maps[1], chosen.cause, tuned.quantile)["value"].mean())
     assert row["parameters"] == {"quantile": tuned.quantile, "iou_of_choice": tuned.iou, "n_of_choice": 10}
+
+
+def test_samples_are_kept_by_name_also_where_some_are_drawn(measure, samples):
+    names = [f"image {place}" for place in range(20)]
+    named = replace(samples, names=names)
+    assert named.subset(np.array([3, 7])).names == ["image 3", "image 7"]
+    with pytest.raises(ValueError, match="1 different names of 20 samples"):
+        replace(samples, names=["image"] * 20)
+    _, rows = measure(named)
+    kept = rows["rank_accuracy", "gradient", None, None, None]["samples"]["ids"]
+    assert set(kept) <= set(names)
+    drawn = rows["noise_stability", "gradient", None, None, None]["samples"]["ids"]
+    assert drawn == [names[place] for place in named.draw(len(drawn))]
 
 
 def test_what_is_not_known_is_not_measured_and_says_why(measure, samples):

@@ -38,7 +38,7 @@ def test_numbers_are_means_over_bags(bags, build):
     for number in range(len(sizes)):
         explanations = {name: torch.from_numpy(rows) for name, rows in values[number].items()}
         qualities.append(bag_quality(model, features[number], explanations, truth[number]))
-        measures.add(values[number], int(number < 3), f"p{number}", truth[number], qualities[-1])
+        measures.add(values[number], int(number < 3), f"p{number}", truth[number], qualities[-1], f"bag {number}")
     found = rows_of(measures)
     for place, name in enumerate(["good", "poor"]):
         own = [rows[name] for rows in values]
@@ -57,6 +57,9 @@ def test_numbers_are_means_over_bags(bags, build):
             assert row["n"] == 3
     assert found["instance_auc", "good", None]["value"] > 0.95
     assert found["cause_share", "good", None]["value"] > 0.7
+    # other runs know the same bags by these
+    assert found["cause_share", "good", None]["samples"]["ids"] == ["bag 0", "bag 1", "bag 2"]
+    assert found["aopc_r", "good", None]["samples"]["ids"] == ["bag 0", "bag 1", "bag 2"]
     assert found["aopc_r", "good", None]["parameters"] == {"measured_on": "class tumour"}
 
 
