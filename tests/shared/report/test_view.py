@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -175,3 +176,8 @@ def test_watched_samples_come_last_and_are_no_evaluated_ones(layered, tmp_path):
     page = render_page(sources)
     assert page.count("it is not among the samples that were evaluated") == 1
     assert "(of 5 drawn at random from 12)" in page
+
+
+def test_nothing_behind_a_picture_shows_where_it_ends_within_a_pixel(html):
+    (rule,) = re.findall(r"svg\.layered \{[^}]*\}", html)
+    assert "background" not in rule
