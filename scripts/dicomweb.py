@@ -32,13 +32,17 @@ or failed, with the reason. The same command again does what is missing. Fetched
 
 Exit status: 0 if all went well, 1 if something failed for an image, 2 if nothing could be done.
 
-Other keys of configs/inference.json, dicom.json and dicomweb.json can be overridden:
+Any other --KEY VALUE is passed on as a setting, by the keys of configs/inference.json, dicom.json and dicomweb.json:
   --ckpt_dir DIR   --dicom_overlays all   --unstated_body_part keep   --prepare_overrides#unknown_view keep
+So is what makes the network, which must be what it was trained with; for the smaller one of the demonstration:
+  --image_size 96 --init_features 16 --growth_rate 12 --block_config "[3, 4, 4]"
 
 examples:
   python scripts/dicomweb.py chexpert_informer --server https://pacs.example.org/dicom-web --since 2026-03-01 \\
       --output OUT
   python scripts/dicomweb.py chexpert_informer --server http://127.0.0.1:8042/dicom-web --study 1.2.840.1 --output OUT
+  python scripts/dicomweb.py chexpert_informer --server URL --study 1.2.840.1 --output OUT --ckpt_dir MODELS \\
+      --image_size 96 --init_features 16 --growth_rate 12 --block_config "[3, 4, 4]"
   python scripts/dicomweb.py chexpert_informer --server URL --store_server URL2 --patient 4711 --deidentify \\
       --output OUT
 """

@@ -11,8 +11,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from shared.commands.bundle_parser import BundleArgument, bundle_parser  # noqa: E402
 from shared.commands.overrides import parse_overrides  # noqa: E402
+from shared.commands.settings_file import read_settings  # noqa: E402
 from shared.data.errors import DataError  # noqa: E402
-from shared.data.files import read_json  # noqa: E402
 
 EPILOG = """
 Settings that a model was trained with other than by default become the package's own, as --key value:
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = parse_overrides(rest)
         if known.settings is not None:
-            settings = read_json(known.settings) | settings
+            settings = read_settings(known.settings) | settings
         # takes seconds, which --help and a mistyped argument need not wait for
         from shared.export.package_command import package_bundle
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,9 +49,19 @@ def test_usage(main, capsys, arguments, message):
         (["stray"], "error: expected --key value, found 'stray'"),
         (["--ckpt_dir", "nowhere"], "error: nowhere/model.pt: no such weights; run the bundle's training"),
         (["--sed", "3"], "error: the setting 'sed' has no effect"),
+        (["--settings", "none.json"], "error: none.json: no such file"),
     ],
 )
 def test_settings(main, capsys, bundle_scripts, arguments, message):
     bundle_scripts("leukocyte_qpi")
     assert main(["leukocyte_qpi", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_settings_of_a_file_are_those_of_the_network_and_the_command_line_comes_first(main, monkeypatch):
+    given = {}
+    monkeypatch.setattr("shared.export.command.export_bundle", lambda _, overrides: given.update(overrides))
+    demo = Path(__file__).resolve().parents[2] / "bundles" / "chexpert_informer" / "configs" / "demo.json"
+    assert main(["chexpert_informer", "--settings", str(demo), "--init_features", "8"]) == 0
+    network = {"image_size": 96, "init_features": 8, "growth_rate": 12, "block_config": [3, 4, 4]}
+    assert given == network | {"export_format": "onnx"}
