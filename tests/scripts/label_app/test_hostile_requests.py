@@ -38,6 +38,7 @@ def server(served, cell, tmp_path_factory):
     conf = {"models": NAME, "max_upload_mb": 1, "max_archive_mb": 1, "max_archive_files": 20, "hosts": "127.0.0.1"}
     passing = tmp_path_factory.mktemp("passing")
     server = Server(folder / "server", served.root.parent, folder / "studies", conf, {"TMPDIR": str(passing)}).start()
+    server.passing = passing
     status, answer = server.form("PUT", "/datastore/image?image=cell", {}, {"file": ("cell.npy", cell)})
     assert (status, answer) == (200, {"image": "cell"})
     yield server
@@ -190,6 +191,25 @@ def test_what_the_datastore_could_not_read_again(server, cell, value):
     status, _, body = server.http("GET", "/datastore/?output=all")
     assert (status, "\\ud800" in body.decode()) == (200, False)
     assert "NaN" not in (server.studies / "datastore_v2.json").read_text()
+
+
+def test_a_data_set_that_was_sent_does_not_stay_behind(server, cell):
+    status, _, said = server.http("GET", "/datastore/dataset")
+    assert (status, "no image has a label" in said.decode()) == (404, True)
+    label = {"label": ("l.json", b'{"label": "monocyte"}')}
+    assert server.form("PUT", "/datastore/label?image=cell", {}, label)[0] == 200
+    before = sorted(server.passing.rglob("*"))
+    status, headers, body = server.http("GET", "/datastore/dataset")
+    assert (status, headers["content-type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert {"image/cell.npy", "label/cell.json"} <= set(archive.namelist())
+        assert archive.read("image/cell.npy") == cell
+    # it goes when its last byte is sent
+    deadline = time.monotonic() + 10
+    while sorted(server.passing.rglob("*")) != before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert server.http("DELETE", "/datastore/label?id=cell&tag=final")[0] == 200
 
 
 @pytest.mark.parametrize("model", ['["x"]', "{}", "5", '"nothing"'])

@@ -1,9 +1,10 @@
-"""Uploads to ``/datastore``: images of kinds that a model reads, and labels that are a model's."""
+"""Requests to ``/datastore``: images of kinds that a model reads, labels that are a model's, and all of it as a ZIP."""
 
 from __future__ import annotations
 
 import filecmp
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, UploadFile
+from fastapi.responses import FileResponse
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.datastore import DefaultLabelTag
+from starlette.background import BackgroundTask
 
 from lib.app_protocol import running_app
 from lib.errors import RequestError
@@ -122,6 +125,20 @@ async def update_label_params(
 ) -> dict[str, Any]:
     """Answer as ``/datastore/label/info`` does, with the field that older clients send."""
     return _keep_remarks(label, tag, user, read_object(params))
+
+
+@router.get("/dataset", summary="Download all labelled images as a ZIP archive")
+async def download_dataset(_: Annotator, limit_cases: int | None = None) -> FileResponse:
+    """Send labelled images with their labels.
+
+    The archive holds images of patients: it is removed once it is sent. MONAI Label's own answer leaves it.
+    """
+    datastore = running_app().datastore()
+    if not datastore.datalist():
+        raise RequestError("datastore: no image has a label yet, so there is nothing to send", 404)
+    archive = datastore.get_dataset_archive(limit_cases)
+    removal = BackgroundTask(os.unlink, archive)
+    return FileResponse(archive, media_type="application/zip", filename="dataset.zip", background=removal)
 
 
 def _keep_remarks(label: str, tag: str, user: User, remarks: dict[str, Any]) -> dict[str, Any]:
