@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 
@@ -13,15 +14,19 @@ from shared.data.errors import DataError
 from shared.training.settings_check import calling_parser, check_settings
 from shared.training.tracking import track_loss_of_batches
 
-__all__ = ["data_error_behind", "is_main_process", "start_distributed_run", "start_run"]
+__all__ = ["TRACEBACK", "data_error_behind", "is_main_process", "start_distributed_run", "start_run"]
+
+#: environment variable: set to 1, errors about data and settings keep their traceback
+TRACEBACK = "MONAI_TRACEBACK"
 
 
 def start_run(seed: int) -> None:
-    """Seed Python, NumPy and torch, and end uncaught errors with the message of the :class:`DataError` behind them.
+    """Seed Python, NumPy and torch, and have a :class:`DataError` that nobody catches end the process with its message.
 
     A bundle's config builds its objects lazily, and MONAI wraps whatever goes wrong there into errors that name the
-    config's expression. The message that names the user's file then stands far up in the traceback; here it is
-    printed once more at the end.
+    config's expression. The message that names the user's file would stand far up in some sixty lines of traceback. It
+    is printed alone, unless :data:`TRACEBACK` asks for all; of every other error the traceback is. The exit status is
+    that of any error.
 
     Called from a config, it first checks that config's settings.
 
@@ -78,19 +83,25 @@ def data_error_behind(error: BaseException | None) -> DataError | None:
 
 def _check_calling_config() -> None:
     if sys.excepthook is sys.__excepthook__:
-        sys.excepthook = _print_with_data_error_last
+        sys.excepthook = _print_for_the_user
     if (parser := calling_parser()) is not None:
         check_settings(parser)
         track_loss_of_batches(parser)
 
 
-def _print_with_data_error_last(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
+def _print_for_the_user(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         print("\nInterrupted. What was written is whole; the same command goes on.", file=sys.stderr)  # noqa: T201
         return
-    sys.__excepthook__(kind, error, traceback)
     behind = data_error_behind(error)
+    if behind is None or not _caused_by(error, behind) or os.environ.get(TRACEBACK, "0") not in ("", "0"):
+        sys.__excepthook__(kind, error, traceback)
     if behind is not None:
         print(f"\nError: {behind}", file=sys.stderr)  # noqa: T201 - what the user is to read
+
+
+def _caused_by(error: BaseException | None, cause: BaseException) -> bool:
+    """Tell whether an error is another, or was raised from it; one that came up while that was handled is a new one."""
+    while error is not None and error is not cause:
+        error = error.__cause__
+    return error is cause
