@@ -10,12 +10,12 @@ from shared.mil.ragged import bag_index, segment_mean
 
 __all__ = ["BagContext"]
 
-#: added to the spread within a bag, so that a feature that is the same in all of it stays finite
+#: ε, so that a feature that is the same in all of a bag, or a bag of one instance, gives 0
 SMALLEST_SPREAD = 1e-3
 
 
 class BagContext(nn.Module):
-    """Maps features ``(T, E)`` to ``(T, 2E)``: ``[a y_i, (y_i − m) / (s + ε)]``, y the standardised features.
+    """Maps features ``(T, E)`` to ``(T, 2E)``: ``[a y_i, (y_i − m) / √(s² + ε²)]``, y the standardised features.
 
     ``m`` and ``s`` are mean and standard deviation of each feature over the bag that the instance lies in: instance
     normalisation (Ulyanov, Vedaldi and Lempitsky 2016, arXiv 1607.08022, equation 4) over the instances of a bag in
@@ -51,5 +51,5 @@ class BagContext(nn.Module):
         own = features if self.standardisation is None else self.standardisation(features)
         bag = bag_index(lengths)
         apart = own - segment_mean(own, lengths)[bag]  # (T, E)
-        spread = segment_mean(apart.square(), lengths).sqrt()[bag]
-        return torch.cat([self.own_weight * own, apart / (spread + SMALLEST_SPREAD)], dim=1)
+        variance = segment_mean(apart.square(), lengths)[bag]
+        return torch.cat([self.own_weight * own, apart / (variance + SMALLEST_SPREAD**2).sqrt()], dim=1)

@@ -57,8 +57,8 @@ class _PaddedContext(nn.Module):
         # what stands in places without an instance may be anything, NaN included
         own = torch.where(there > 0, own, torch.zeros_like(own))
         apart = own - (own * share).sum(dim=1, keepdim=True)
-        spread = (apart.square() * share).sum(dim=1, keepdim=True).sqrt()
-        return torch.cat([self.own_weight * own, apart / (spread + SMALLEST_SPREAD)], dim=2)
+        variance = (apart.square() * share).sum(dim=1, keepdim=True)
+        return torch.cat([self.own_weight * own, apart / (variance + SMALLEST_SPREAD**2).sqrt()], dim=2)
 
 
 def bag_form(network: BagClassifier, features: int) -> ExportForm:
