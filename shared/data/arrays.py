@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import zipfile
 import zlib
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.data.errors import DataError
+from shared.data.size_limit import check_shape
 
 __all__ = ["IMAGE_SUFFIXES", "array_names", "read_arrays", "read_image"]
 
@@ -68,8 +68,7 @@ def _read_tiff(file: Path) -> NDArray[Any]:
     """Read the first image, if it is not one that unpacks to more than Pillow would read of a picture."""
     with tifffile.TiffFile(file) as content:
         shape = content.series[0].shape if content.series else ()
-        if Image.MAX_IMAGE_PIXELS and math.prod(shape) > (most := 2 * Image.MAX_IMAGE_PIXELS):
-            raise ValueError(f"{' x '.join(map(str, shape))} values, expected at most {most} in all")
+        check_shape(shape)
         return np.asarray(content.asarray())
 
 

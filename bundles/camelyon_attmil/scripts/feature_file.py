@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shared.data.errors import DataError
 from shared.data.files import atomic_path
+from shared.data.size_limit import check_dataset
 
 __all__ = ["FeatureAttributes", "FeatureBag", "check_same_encoder", "open_features", "write_features"]
 
@@ -134,7 +135,7 @@ def open_features(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
     Raises:
-        DataError: if it is missing or no HDF5 file.
+        DataError: if it is missing, no HDF5 file, or says that it holds far more than it does.
     """
     file = Path(path)
     if not file.is_file():
@@ -144,6 +145,12 @@ def open_features(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     except OSError as error:
         raise DataError(f"{file}: not a readable HDF5 file ({error}); extract the features again") from error
     with handle:
+        for name, dataset in handle.items():
+            if isinstance(dataset, h5py.Dataset):
+                try:
+                    check_dataset(dataset)
+                except ValueError as error:
+                    raise DataError(f"{file}: {name}: {error}; extract the features again") from error
         yield handle
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import _read_file_meta_info  # the public one does not say where the data set begins
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from shared.data.errors import DataError
+from shared.data.size_limit import check_inflated, check_shape, most_values
 
 __all__ = ["HEADER", "DicomHeader", "header_of", "is_dicom", "read_dicom", "read_header", "read_pixel_size"]
 
+#: of a stored radiograph, and some for its header
+BYTES_PER_VALUE = 2
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _TEXTS = ("PatientID", "PatientAge", "PatientSex", "ViewPosition", "SOPInstanceUID", "StudyInstanceUID")
 #: what :func:`header_of` looks at
@@ -145,6 +150,10 @@ def read_dicom(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     bits = int(content.get("BitsStored") or 0)
     if "PixelData" in content and not 8 <= bits <= 16:
         raise DataError(f"{file}: {bits} bits are stored of each pixel, expected 8 to 16")
+    try:
+        check_shape([int(content.get(name) or 0) for name in ("Rows", "Columns")])
+    except ValueError as error:
+        raise DataError(f"{file}: Rows x Columns: {error}; the header is wrong: export the image anew") from error
     stored = _decode(file, content)
     try:
         shown = apply_voi_lut(apply_modality_lut(stored, content), content).astype(np.float32)
@@ -162,12 +171,28 @@ def _read(file: Path, **options: Any) -> Dataset:
     if not file.is_file():
         raise DataError(f"{file}: no such file")
     try:
+        _check_deflated(file)
         return pydicom.dcmread(file, **options)
-    except (InvalidDicomError, OSError, *_FAULTS) as error:
+    except (InvalidDicomError, OSError, MemoryError, zlib.error, *_FAULTS) as error:
         raise DataError(
             f"{file}: cannot be read as DICOM ({error}); {file.stat().st_size} bytes found, the file may be cut short "
             "or of another kind: copy it anew"
         ) from error
+
+
+def _check_deflated(file: Path) -> None:
+    """Refuse a deflated data set that is larger than any radiograph; pydicom inflates it in one piece.
+
+    Raises:
+        ValueError: if it is.
+    """
+    with file.open("rb") as stream:
+        if stream.read(132)[128:] != b"DICM":
+            return
+        stream.seek(132)
+        meta = _read_file_meta_info(stream)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            check_inflated(stream, BYTES_PER_VALUE * most_values())
 
 
 def _decode(file: Path, content: Dataset) -> NDArray[np.generic]:

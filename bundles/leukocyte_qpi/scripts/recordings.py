@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scripts.frames import Frame, FrameFile, FrameReader, Identity
 from shared.data.errors import DataError
 from shared.data.integrity import check_array
+from shared.data.size_limit import check_shape
 
 __all__ = ["Recording", "RecordingReader"]
 
@@ -136,6 +137,7 @@ class Recording(FrameFile):
         if not isinstance(dataset, h5py.Dataset):
             raise DataError(f"{item} is missing or no data set, expected one of {self._reader.frame_shape} values")
         try:
+            check_shape(dataset.shape)
             return dataset[()]
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise DataError(f"{item} cannot be read ({error}); the file is damaged: copy it anew") from error

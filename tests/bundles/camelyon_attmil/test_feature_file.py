@@ -190,3 +190,13 @@ def test_the_first_stamp_counted_pixels_of_its_tiles(read_features, tmp_path):
         file["coords"][:] = coords * 3
     with pytest.raises(DataError, match="without a unit"):
         read_features(tmp_path / "slide.h5", slide_mpp=0.5)
+
+
+def test_features_that_a_small_file_only_says_it_holds_are_refused(read_features, tmp_path):
+    path = tmp_path / "huge.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("features", shape=(10_000_000, 1024), dtype="f4", chunks=(256, 1024))
+        file.create_dataset("coords", data=np.zeros((2, 2)))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(DataError, match=r"huge\.h5: features: 10000000 x 1024 values of 40960000000 bytes, of which 0"):
+        read_features(path)

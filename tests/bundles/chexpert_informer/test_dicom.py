@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import HTJ2KLossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, HTJ2KLossless, RLELossless
 
 from shared.data.errors import DataError
 
@@ -230,3 +231,29 @@ def test_pictures(chest_image, tmp_path):
     ):
         with pytest.raises(DataError, match=rf"{name}: .*{message}"):
             chest_image.read_chest_image(tmp_path / name)
+
+
+def test_a_header_that_says_more_than_a_radiograph_is_refused_before_it_is_decoded(dicom, write_dicom, tmp_path):
+    def enlarge(content):
+        content.compress(RLELossless)
+        content.Rows = content.Columns = 60_000
+
+    write_dicom(tmp_path / "a.dcm", 3)
+    _spoil(tmp_path / "a.dcm", enlarge)
+    assert (tmp_path / "a.dcm").stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"a\.dcm: Rows x Columns: 60000 x 60000 values, expected at most"):
+        dicom.read_dicom(tmp_path / "a.dcm")
+
+
+def test_a_deflated_file_that_inflates_to_more_is_refused(dicom, write_dicom, tmp_path, monkeypatch):
+    def deflate(content):
+        content.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        content.TextValue = "0" * 100_000
+
+    pixels = write_dicom(tmp_path / "a.dcm", 3)
+    _spoil(tmp_path / "a.dcm", deflate)
+    np.testing.assert_array_equal(dicom.read_dicom(tmp_path / "a.dcm"), pixels)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)
+    for read in (dicom.read_header, dicom.read_dicom):
+        with pytest.raises(DataError, match="more than 80000 bytes once it is inflated"):
+            read(tmp_path / "a.dcm")

@@ -131,6 +131,15 @@ def test_a_bad_frame_is_left_out_with_its_reason_and_the_rest_goes_on(reader, re
     assert [(item.source, item.item) for item in excluded] == [("D01_Mon_001.phase", "00002")]
 
 
+def test_a_frame_that_a_small_file_only_says_it_holds_is_refused(reader, tmp_path):
+    path = tmp_path / "D01_Mon_001.phase"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("image/00001", shape=(200_000, 200_000), dtype="f4", chunks=(512, 512))
+    assert path.stat().st_size < 10_000
+    with reader.open(path) as opened, pytest.raises(DataError, match="200000 x 200000 values, expected at most"):
+        opened.read("00001")
+
+
 def test_truth_of_another_size_or_missing(reader, recording):
     with h5py.File(recording, "r+") as file:
         del file["truth/00001"], file["truth/00002"]
