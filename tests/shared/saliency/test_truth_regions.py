@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
-from shared.saliency.truth_regions import TruthRegions
+from shared.saliency.truth_regions import TruthRegions, read_cause
 
 
 def record(folder, name, truth):
@@ -27,6 +27,14 @@ def test_bits_are_what_they_are_said_to_be(tmp_path):
 
 def test_nothing_is_known_without_a_truth_image():
     assert TruthRegions(cause=8).of([{"id": "a"}], (2, 2)) == {}
+
+
+def test_the_cause_of_one_record_is_a_mask_or_none_where_it_is_nowhere(tmp_path):
+    marked = record(tmp_path, "a", np.array([[1, 9], [16, 0]], np.uint8))
+    assert read_cause(marked, 8, (2, 2)).tolist() == [[False, True], [False, False]]
+    assert read_cause(marked, 4, (2, 2)) is None
+    assert read_cause(marked, None, (2, 2)) is None
+    assert read_cause({"id": "b"}, 8, (2, 2)) is None
 
 
 @pytest.mark.parametrize(
