@@ -44,6 +44,7 @@ class BagContext(nn.Module):
         if not 0 < own_weight < float("inf"):
             raise ValueError(f"own_weight must be positive and finite, found {own_weight}")
         self.own_weight = own_weight
+        self.smallest_variance = SMALLEST_SPREAD**2
         self.standardisation = FeatureStandardisation(features) if standardise else None
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -52,4 +53,4 @@ class BagContext(nn.Module):
         bag = bag_index(lengths)
         apart = own - segment_mean(own, lengths)[bag]  # (T, E)
         variance = segment_mean(apart.square(), lengths)[bag]
-        return torch.cat([self.own_weight * own, apart / (variance + SMALLEST_SPREAD**2).sqrt()], dim=1)
+        return torch.cat([self.own_weight * own, apart / (variance + self.smallest_variance).sqrt()], dim=1)

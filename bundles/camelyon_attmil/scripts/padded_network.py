@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from scripts.bag_context import SMALLEST_SPREAD, BagContext
+from scripts.bag_context import BagContext
 from scripts.networks import BagClassifier
 from shared.export.form import PREDICTION, ExportForm, TensorInput
 from shared.export.padded_pooling import instancewise, padded_pooling
@@ -48,6 +48,7 @@ class _PaddedContext(nn.Module):
     def __init__(self, context: BagContext) -> None:
         super().__init__()
         self.own_weight = context.own_weight
+        self.smallest_variance = context.smallest_variance
         self.standardisation = context.standardisation
 
     def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -58,7 +59,7 @@ class _PaddedContext(nn.Module):
         own = torch.where(there > 0, own, torch.zeros_like(own))
         apart = own - (own * share).sum(dim=1, keepdim=True)
         variance = (apart.square() * share).sum(dim=1, keepdim=True)
-        return torch.cat([self.own_weight * own, apart / (variance + SMALLEST_SPREAD**2).sqrt()], dim=2)
+        return torch.cat([self.own_weight * own, apart / (variance + self.smallest_variance).sqrt()], dim=2)
 
 
 def bag_form(network: BagClassifier, features: int) -> ExportForm:
