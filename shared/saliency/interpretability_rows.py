@@ -97,8 +97,9 @@ def map_rows(
     parameters: dict[str, dict[str, Any]] = {"pointing_game": {"radius": radius}}
     if tuned is not None:
         parameters["iou"] = {"quantile": tuned.quantile, "iou_of_choice": tuned.iou, "n_of_choice": tuned.n}
-    given = {"labels": labels, "sizes": sizes, "groups": groups, "ids": ids, "seed": seed}
-    rows = measure_rows(name, quality, parameters=parameters, **given)
+    rows = measure_rows(
+        name, quality, labels=labels, sizes=sizes, groups=groups, seed=seed, parameters=parameters, ids=ids
+    )
     reasons = _REASONS | {measure: _unmarked(mark, variants or {}) for measure, mark in _MARKS.items()}
     absent = [not_measured(measure, reason, name) for measure, reason in reasons.items() if measure not in quality]
     return rows + absent

@@ -64,7 +64,7 @@ class TuningSamples:
         chosen = [self.records[drawn[place]] for place in right]
         regions = self.regions.of(chosen, images.shape[2:])
         return ImageSamples(
-            images[torch.from_numpy(right)], targets[right], [None] * len(chosen), resampled=None, **regions
+            images[torch.from_numpy(right)], targets[right], [None] * len(chosen), names=None, resampled=None, **regions
         )
 
 
