@@ -5,8 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from tests.shared.saliency.explained_images import CAUSE, CLASSES
-
 
 class SmallNetwork(nn.Module):
     """Two convolutions and a two-layer head for 12 × 12 images, in float64; rectifiers are modules, one in place."""
@@ -53,6 +51,9 @@ def world(tmp_path, monkeypatch):
 
     The set is small: donors are resampled however few they are.
     """
+    # imports all that explaining needs, for which most tests here need not wait
+    from tests.shared.saliency.explained_images import CAUSE, CLASSES
+
     monkeypatch.setattr("shared.evaluation.resampling_groups.MINIMUM_GROUPS", 1)
     rng = np.random.default_rng(0)
     dataset, records, predictions = [], [], []
