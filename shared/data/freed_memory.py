@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ctypes
 
-__all__ = ["return_freed_memory"]
+__all__ = ["keep_freed_memory", "return_freed_memory"]
+
+# mallopt(3) of glibc
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_GREATEST = 2**31 - 1
 
 
 def return_freed_memory() -> None:
@@ -15,3 +19,15 @@ def return_freed_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def keep_freed_memory() -> None:
+    """Keep memory that is freed for the next large array, where the C library can (glibc; elsewhere nothing happens).
+
+    By default glibc asks the system for each array above 32 MiB, and gives it back at once. A network on the CPU hands
+    such arrays from layer to layer, and at every step the system maps and clears their pages anew, one by one.
+    """
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(_MMAP_MAX, 0)
+        option(_TRIM_THRESHOLD, _GREATEST)

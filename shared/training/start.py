@@ -11,6 +11,7 @@ import torch.distributed
 from monai.utils import set_determinism
 
 from shared.data.errors import DataError
+from shared.data.freed_memory import keep_freed_memory
 from shared.training.settings_check import calling_parser, check_settings
 from shared.training.tracking import track_loss_of_batches
 
@@ -28,7 +29,8 @@ def start_run(seed: int) -> None:
     is printed alone, unless :data:`TRACEBACK` asks for all; of every other error the traceback is. The exit status is
     that of any error.
 
-    Called from a config, it first checks that config's settings.
+    Called from a config, it first checks that config's settings. Memory that is freed stays with the process, see
+    :func:`~shared.data.freed_memory.keep_freed_memory`.
 
     Args:
         seed: seed of the run, not negative.
@@ -38,6 +40,7 @@ def start_run(seed: int) -> None:
             :func:`~shared.training.settings_check.check_settings`.
     """
     _check_calling_config()
+    keep_freed_memory()
     set_determinism(seed=seed)
 
 
@@ -56,6 +59,7 @@ def start_distributed_run(backend: str, device: torch.device, seed: int) -> None
         DataError: as :func:`start_run`, before anything is joined.
     """
     _check_calling_config()
+    keep_freed_memory()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.distributed.init_process_group(backend)

@@ -1,10 +1,12 @@
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from shared.data.freed_memory import return_freed_memory
+from shared.data.freed_memory import keep_freed_memory, return_freed_memory
 from shared.evaluation.peak_memory import peak_memory
 
 MIB = 1 << 20
@@ -39,7 +41,35 @@ def prepare():
     return computation
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is read from Linux's /proc")
-@pytest.mark.skipif("glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="only glibc gives memory back when asked")
+def pages_asked_for():
+    """Return how many pages the system gave for arrays that come and go, each as large as a layer's output."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.ones(48 * MIB, dtype=torch.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def prepare_layers():
+    def computation():
+        usual = pages_asked_for()
+        keep_freed_memory()
+        pages_asked_for()
+        assert pages_asked_for() < 0.05 * usual
+
+    return computation
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is read from Linux's /proc")
+glibc = pytest.mark.skipif("glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="only glibc does so when asked")
+
+
+@linux
+@glibc
+def test_freed_memory_is_kept_for_the_next_array():
+    peak_memory(prepare_layers)
+
+
+@linux
+@glibc
 def test_freed_memory_is_given_back():
     peak_memory(prepare)
