@@ -108,8 +108,8 @@ class PatientElements:
             device=patient.whole.values.device,
             seed=self.seed,
         )
-        patient = str(record["id"])
-        self.measures.add(values, int(record.get("label", target)), patient, abnormal, quality, patient)
+        name = str(record["id"])
+        self.measures.add(values, int(record.get("label", target)), name, abnormal, quality, name)
         games = (patient.whole, patient.expert)
         self._sums.append(tuple(number for game in games for number in (float(game.values.sum()), game.efficiency_gap)))
         self._places.append(place)
