@@ -44,7 +44,7 @@ class ShortcutCheck:
 
     def __init__(self, training: Sequence[Mapping[str, Any]], resamples: int = 1000, seed: int = 0) -> None:
         self.training = list(training)
-        self.bootstrap: dict[str, int] = {"resamples": resamples, "seed": seed}
+        self.bootstrap: dict[str, Any] = {"resamples": resamples, "seed": seed}
 
     def __call__(self, collected: CollectedOutputs) -> dict[str, Any]:
         """Measure the shortcuts on the patients of an evaluation, and the model against each.
