@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from shared.saliency.base import Attribution
+from shared.saliency.base import Attribution, ClassMaps
 from shared.saliency.sanity.explained import on_network
 from shared.saliency.sanity.layers import untrained_network
+from shared.saliency.targets import resolve_classes
 
 __all__ = ["UntrainedMap"]
 
@@ -32,6 +35,15 @@ class UntrainedMap(Attribution):
 
     def _attribute(self, images: torch.Tensor, target: int | torch.Tensor | None) -> torch.Tensor:
         targets = self.targets(images, target)
+        return self._untrained(images).attribute(images, targets)
+
+    def _attribute_classes(self, images: torch.Tensor, classes: Sequence[int] | None) -> ClassMaps:
+        logits = self.predict(images)
+        maps = self._untrained(images).attribute_classes(images, resolve_classes(logits, classes)).maps
+        return ClassMaps(logits, maps)
+
+    def _untrained(self, images: torch.Tensor) -> Attribution:
+        """Return the method on the network with random weights."""
         if self._network is None:
             self._network = untrained_network(self.network, lambda network: network(images[:1]), self.seed)
-        return on_network({"": self.method}, self.network, self._network)[""].attribute(images, targets)
+        return on_network({"": self.method}, self.network, self._network)[""]
