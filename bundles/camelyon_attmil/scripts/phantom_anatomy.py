@@ -5,7 +5,9 @@ Positions are in µm from the slide's upper left corner, x to the right, y downw
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,6 +52,19 @@ class Blob:
         slope = np.hypot(u / self.half[0], v / self.half[1]) / rho
         return (star_radius(np.arctan2(v, u), self.coefficients) - rho) / slope
 
+    @cached_property
+    def greatest_radius(self) -> float:
+        """What the relative radius does not exceed."""
+        return 1 + float(np.hypot(*self.coefficients.T).sum())
+
+    def greatest_depth(self, left: float, right: float, top: float, bottom: float) -> float:
+        """Return a depth that no point of a rectangle exceeds; infinite where it may reach into the outline."""
+        u = max(left - self.x, self.x - right, 0.0) / self.half[0]
+        v = max(top - self.y, self.y - bottom, 0.0) / self.half[1]
+        # outside: (radius - rho) / slope, where slope is at most 1 / min(half)
+        beyond = math.hypot(u, v) - self.greatest_radius
+        return -beyond * min(self.half) if beyond > 0 else math.inf
+
     def polygon(self, number: int = VERTICES) -> FloatArray:
         """Return points of the outline, ``(number, 2)`` as x, y."""
         angle = np.linspace(0, 2 * np.pi, number, endpoint=False)
@@ -92,6 +107,12 @@ class Line:
             along = np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length, 0, 1)
             nearest = np.minimum(nearest, np.hypot(x - x0 - along * (x1 - x0), y - y0 - along * (y1 - y0)))
         return self.half_width - nearest
+
+    def greatest_depth(self, left: float, right: float, top: float, bottom: float) -> float:
+        """Return a depth that no point of a rectangle exceeds: that of what lies around the line."""
+        (x0, y0), (x1, y1) = self.points.min(axis=0), self.points.max(axis=0)
+        across, down = max(left - x1, x0 - right, 0.0), max(top - y1, y0 - bottom, 0.0)
+        return self.half_width - math.hypot(across, down)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from shared.phantoms.patches import add_patches, patch_offsets
 from shared.phantoms.textures import gaussian_random_field
 
-__all__ = ["TISSUES", "look_up", "noise_texture", "tissue_textures", "turned_look_up"]
+__all__ = ["TISSUES", "noise_texture", "tissue_textures"]
 
 FloatArray = NDArray[np.float64]
 Texture = NDArray[np.float32]
@@ -46,43 +46,29 @@ def tissue_textures(mpp: float, seed: int) -> dict[str, Texture]:
         "tumour": _tumour,
     }
     return {
-        name: np.stack(draw[name](np.random.default_rng([seed, number]), mpp)).astype(np.float32)
+        name: _constant(np.stack(draw[name](np.random.default_rng([seed, number]), mpp)).astype(np.float32))
         for number, name in enumerate(TISSUES)
     }
 
 
 @lru_cache(maxsize=2)
-def noise_texture(seed: int) -> Texture:
-    """Return standard normal noise of three channels, ``(S, S, 3)``, a little blurred as by a Bayer sensor."""
+def noise_texture(seed: int, strength: float) -> Texture:
+    """Return normal noise of three channels, ``(3, S, S)``, a little blurred as by a Bayer sensor.
+
+    Args:
+        seed: of everything.
+        strength: standard deviation.
+    """
     white = np.random.default_rng([seed, len(TISSUES)]).standard_normal((PERIOD_PX, PERIOD_PX, 3), dtype=np.float32)
     blurred = white + 0.5 * (np.roll(white, 1, axis=0) + np.roll(white, 1, axis=1))
-    return np.asarray(blurred / np.sqrt(1.5), dtype=np.float32)
+    noise = strength * np.asarray(blurred / np.sqrt(1.5), dtype=np.float32)
+    return _constant(np.ascontiguousarray(noise.transpose(2, 0, 1)))
 
 
-def look_up(texture: NDArray[np.float32], x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
-    """Return a region of an endlessly repeated texture ``(K, S, S)`` from pixel (x, y) on, ``(K, height, width)``."""
-    rows = (y + np.arange(height)) % texture.shape[1]
-    columns = (x + np.arange(width)) % texture.shape[2]
-    return texture.take(rows, axis=1).take(columns, axis=2)
-
-
-def turned_look_up(
-    texture: NDArray[np.float32], x: FloatArray, y: FloatArray, angle: float, scale: float, shift: tuple[float, float]
-) -> NDArray[np.float32]:
-    """Return a repeated texture ``(K, S, S)`` turned, magnified and moved, at pixels ``(H, W)``, bilinearly."""
-    size = texture.shape[1]
-    u = (x * np.cos(angle) + y * np.sin(angle)) / scale + shift[0]
-    v = (y * np.cos(angle) - x * np.sin(angle)) / scale + shift[1]
-    column, row = np.floor(u).astype(np.int32), np.floor(v).astype(np.int32)
-    right, below = (u - column).astype(np.float32), (v - row).astype(np.float32)
-    c0, r0 = column % size, row % size
-    c1, r1 = (c0 + 1) % size, (r0 + 1) % size * size
-    r0 *= size
-    # indices of one axis are looked up three times as fast as those of two
-    flat, left = texture.reshape(len(texture), -1), 1 - right
-    upper = flat.take(r0 + c0, axis=1) * left + flat.take(r0 + c1, axis=1) * right
-    lower = flat.take(r1 + c0, axis=1) * left + flat.take(r1 + c1, axis=1) * right
-    return upper * (1 - below) + lower * below
+def _constant(texture: Texture) -> Texture:
+    """Return a texture that nobody can write to, since all share it."""
+    texture.setflags(write=False)
+    return texture
 
 
 def _field(rng: np.random.Generator, length_um: float, mpp: float) -> FloatArray:

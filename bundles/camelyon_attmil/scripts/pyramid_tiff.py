@@ -217,8 +217,9 @@ class _Level:
         for left in range(0, self.width, self.tile):
             cut = rows[:, left : left + self.tile]
             missing = [(0, self.tile - cut.shape[0]), (0, self.tile - cut.shape[1])]
-            whole = np.pad(cut, missing + [(0, 0)] * len(self.storage.pixel), mode="edge")
-            self.sizes.append(self.file.write(self.storage.encode(whole)))
+            if missing != [(0, 0)] * 2:
+                cut = np.pad(cut, missing + [(0, 0)] * len(self.storage.pixel), mode="edge")
+            self.sizes.append(self.file.write(self.storage.encode(cut)))
         if self.next is not None:
             self.next.add(self.storage.halve(rows))
         self._filled = 0

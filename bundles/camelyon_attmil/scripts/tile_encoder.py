@@ -17,6 +17,10 @@ from shared.data.errors import DataError
 
 __all__ = ["TileEncoder", "encoder_name", "half_precision", "weights_sha256"]
 
+#: tiles that a CPU encodes at once: what the layers hand on stays so small that the C library keeps its memory for the
+#: next tiles, where that of a whole batch is asked of the system, and cleared, layer by layer
+CPU_TILES = 8
+
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -68,6 +72,10 @@ class TileEncoder:
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Return features ``(n, E)``, float32, of images ``(n, T, T, 3)`` uint8 on the device."""
+        at_once = CPU_TILES if self.device.type == "cpu" else max(len(images), 1)
+        return torch.cat([self._encode(part) for part in images.split(at_once)])
+
+    def _encode(self, images: torch.Tensor) -> torch.Tensor:
         # in place: a batch of tiles takes 24 MiB, and each further copy of it as much
         colours = images.permute(0, 3, 1, 2).float().div_(255).sub_(self._mean).div_(self._std)
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):

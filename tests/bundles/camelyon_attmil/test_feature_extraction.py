@@ -76,6 +76,19 @@ def test_features_are_those_of_each_tile_alone(scripts, extraction, source, tmp_
     assert not (tmp_path / "state" / "parts" / "s1").exists()
 
 
+@pytest.mark.parametrize("number", [1, 8, 19])
+def test_a_cpu_encodes_few_tiles_at_once_and_gives_the_same(encoder, number):
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (number, 32, 32, 3), dtype=np.uint8))
+    at_once = []
+    encoder.network.register_forward_hook(lambda _network, inputs, _features: at_once.append(len(inputs[0])))
+    features = encoder.encode(images).numpy()
+    colours = images.numpy().reshape(number, -1, 3) / 255
+    expected = np.concatenate([colours.mean(axis=1), colours.std(axis=1, ddof=1)], axis=1)
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+    assert max(at_once) <= 8
+    assert sum(at_once) == number
+
+
 def test_an_interrupted_slide_goes_on_where_it_was(scripts, extraction, encoder, source, tmp_path):
     whole = extraction.extract(source, tmp_path / "whole")
     expected = _bag(scripts, tmp_path / "whole")

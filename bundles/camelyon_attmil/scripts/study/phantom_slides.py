@@ -38,8 +38,10 @@ DRAWING_KEYS = (
 #: what decides what is on the slides, which tiles are taken, and what their features and their truth are
 DRAWING_CODE = (
     "scripts.annotations",
+    "scripts.periodic_texture",
     "scripts.phantom",
     "scripts.phantom_anatomy",
+    "scripts.phantom_grid",
     "scripts.phantom_parameters",
     "scripts.phantom_rendering",
     "scripts.phantom_textures",
