@@ -36,7 +36,7 @@ def write_pictures(folder: Path, slides: Sequence[BagResults]) -> list[Picture]:
     titles = {model: item["title"] for results in shown for model, item in results.workshop.settings.models.items()}
     figure = Figure(figsize=(4.6 * len(shown) + 3.0, 0.5 * len(names) + 1.6), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
     for axes, results in zip(panels, shown, strict=True):
         _panel(axes, results, names)
     panels[0].set_yticks(range(len(names)), [titles[name] for name in names])
