@@ -97,6 +97,8 @@ class ClassifierEvaluation(PredictionsWriter):
         subgroup_keys: keys of a record that divide the samples into subgroups, each measured by itself.
         split: name of the split that is evaluated.
         further: what else is measured on the labelled samples, by its key in the metrics file.
+        settings: of the network that is evaluated.
+        default_settings: those of the bundle; the report says where they differ.
     """
 
     def __init__(
@@ -115,12 +117,15 @@ class ClassifierEvaluation(PredictionsWriter):
         subgroup_keys: Sequence[str] = (),
         split: str = "test",
         further: Mapping[str, FurtherMeasure] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        default_settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(collector, classes, output_dir, labelled=True)
         self.bundle_root = Path(bundle_root)
         self.data_files = list(data_files)
         self.weight_files = list(weight_files)
-        self.settings: dict[str, Any] = {
+        self.model = {"settings": dict(settings or {}), "default": dict(default_settings or {})}
+        self.measures: dict[str, Any] = {
             "seed": seed,
             "n_bins": n_bins,
             "resamples": resamples,
@@ -136,7 +141,7 @@ class ClassifierEvaluation(PredictionsWriter):
         super().__call__(engine)
         if idist.get_rank() != 0 or self.collector.collected is None:
             return
-        measured = evaluate_predictions(self.collector.collected, self.classes, **self.settings)
+        measured = evaluate_predictions(self.collector.collected, self.classes, **self.measures)
         labelled = self.collector.collected.where(["label" in record for record in self.collector.collected.records])
         measured |= {key: measure(labelled) for key, measure in self.further.items()}
         if warning := measured["resampled"].get("warning"):
@@ -144,8 +149,9 @@ class ClassifierEvaluation(PredictionsWriter):
         content = {
             "bundle": self.bundle_root.name,
             "split": self.split,
+            "model": self.model,
             **measured,
-            "provenance": provenance(self.settings["seed"], self.data_files, self.weight_files),
+            "provenance": provenance(self.measures["seed"], self.data_files, self.weight_files),
         }
         write_metrics(self.output_dir / "metrics.json", content)
 

@@ -22,10 +22,12 @@ class SettingsRecord(nn.Module):
 
     Args:
         settings: by the names of the config's keys; whatever JSON holds.
+        unstated: of settings that weights of before they existed do not state, what those were trained with.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], unstated: Mapping[str, Any] | None = None) -> None:
         super().__init__()
+        self._unstated = dict(unstated or {})
         self.settings: torch.Tensor  # JSON, a byte to an element: a state dict holds tensors only
         text = json.dumps(settings, sort_keys=True).encode()
         self.register_buffer("settings", torch.tensor(list(text), dtype=torch.uint8))
@@ -46,7 +48,7 @@ class SettingsRecord(nn.Module):
                 f"the weights hold no {prefix}settings, expected the settings that they were trained with; they are of "
                 "a version that did not keep them: train anew"
             )
-        expected, found = self.read(), _read(state_dict[f"{prefix}settings"])
+        expected, found = self.read(), self._unstated | _read(state_dict[f"{prefix}settings"])
         different = [
             f"{key} is {found.get(key)!r} in the weights, expected {expected.get(key)!r}"
             for key in sorted({*found, *expected})

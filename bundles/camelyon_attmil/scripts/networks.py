@@ -71,7 +71,7 @@ class BagClassifier(nn.Module):
         self.context = context
         self.encoder = encoder
         self.level = level
-        self.settings = SettingsRecord(settings or {})
+        self.settings = SettingsRecord(settings or {}, {"slide_context": False})
         self.feature_kind = FeatureKind(features)
 
     def forward(
@@ -203,9 +203,8 @@ def assemble(
         "embedding": size,
         "attention_dimension": attention_dimension,
         "standardise": standardise,
+        "slide_context": slide_context,
         "pooling_options": dict(options or {}),
-        # weights of before there was a context load into a network without one
-        **({"slide_context": True} if slide_context else {}),
     }
     pooling = _pooling(name, operators[name], size, attention_dimension, dict(options or {}))
     head = nn.Linear(size, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -108,8 +110,16 @@ def test_weights_say_whether_there_was_a_context(build, tmp_path):
     path = tmp_path / "model.pt"
     save_weights(build().state_dict(), path)
     load_weights(build(), path)
-    with pytest.raises(DataError, match="slide_context is True in the weights, expected None"):
+    with pytest.raises(DataError, match="slide_context is True in the weights, expected False"):
         load_weights(build(slide_context=False), path)
+    state = build(slide_context=False).state_dict()
+    settings = json.loads(bytes(state["settings.settings"].tolist()))
+    settings.pop("slide_context")
+    state["settings.settings"] = torch.tensor(list(json.dumps(settings).encode()), dtype=torch.uint8)
+    save_weights(state, path)  # of before there was a context
+    with pytest.raises(DataError, match="slide_context is False in the weights, expected True"):
+        load_weights(build(), path)
+    load_weights(build(slide_context=False), path)
 
 
 def test_refused(scripts):

@@ -25,6 +25,7 @@ FAST = {
     "in_features": WIDTH,
     "embedding": 16,
     "attention_dimension": 8,
+    "slide_context": True,
     "bootstrap_resamples": 100,
     "target_sensitivity": 0.8,
     "minimum_confidence": 0.0,
@@ -116,6 +117,13 @@ def test_nothing_is_accepted_as_normal_above_the_fitted_threshold(evaluated):
     found = table["probability_tumour"][tumour] >= fitted["threshold"]
     assert measured["at_threshold"]["sensitivity"]["value"] == pytest.approx(found.mean())
     assert measured["accepted_as_other"]["count"] == (as_normal["label"] == "tumour").sum()
+
+
+def test_settings_of_the_network_stand_beside_those_of_the_bundle(evaluated):
+    model = read(evaluated, "eval/metrics.json")["model"]
+    assert model["settings"]["slide_context"] is True
+    assert model["default"]["slide_context"] is False
+    assert model["settings"]["in_features"] == WIDTH
 
 
 def test_saved_time_and_misses_are_those_of_the_predictions(evaluated):

@@ -14,6 +14,16 @@ def test_values_are_json_where_they_are():
     assert parse_overrides(given) == expected
 
 
+def test_what_a_command_of_the_bundle_takes_is_taken():
+    given = ["--standardise", "True", "--formats", "['geojson']", "--weights", "None", "--place", "/data/x.pt"]
+    assert parse_overrides(given) == {
+        "standardise": True,
+        "formats": ["geojson"],
+        "weights": None,
+        "place": "/data/x.pt",
+    }
+
+
 @pytest.mark.parametrize(("given", "found"), [(["stray"], "'stray'"), (["--seed", "1", "--rate"], "'--rate'")])
 def test_what_is_no_key_with_a_value_is_named(given, found):
     with pytest.raises(DataError, match=f"expected --key value, found {found}"):
