@@ -22,7 +22,10 @@ from shared.saliency.bags.quality.bag_quality import bag_quality
 KINDS = ("macro", "micro", "itc")
 POSITIVE = {"none": 0, "macro": 8, "micro": 3, "itc": 1}
 SIDE, GRID, E = 256, 5, 6
-OTHERS = ("gated_attention", "mean_embedding", "max_embedding", "mean_instance", "max_instance")
+OTHERS = (
+    *("gated_attention", "attention_context", "attention_maximum_context"),
+    *("mean_embedding", "max_embedding", "mean_instance", "max_instance"),
+)
 NONE = dict.fromkeys(OTHERS)
 SMALL = {
     "camelyon_attmil": {
@@ -35,7 +38,9 @@ SMALL = {
             "folds": 2,
             "resamples": 50,
         },
-        "faint": {"as": "slides", "models": {"gated_attention": None, "mean_embedding": None, "max_embedding": None}},
+        "faint": {"models": {"gated_attention": None, "max_embedding": None}, "repeats": 1},
+        "small": {"models": {"max_embedding": None}, "repeats": 1},
+        "encoder": {"conditions": {"encoder": {"title": "with another encoder"}}},
         "planted": {
             "conditions": {
                 "sparse": {"bags": 6, "planted": {"features": 4, "instances": 30, "evidence": [1, 2], "hard": 1}},
@@ -145,14 +150,18 @@ def test_slides_by_size_and_planted_bags(scripts, run, folder):
     output = run("camelyon_attmil")
     whole = pd.read_csv(output / "table.csv")
     sections = {"Phantom slides by the size of their metastases", "Phantom slides: paired differences"}
-    faint = "Phantom slides with faint and few metastases"
+    others = (
+        "Phantom slides with faint and few metastases",
+        "Phantom slides with one small metastasis",
+        "With another encoder",
+    )
     assert set(whole["section"]) == {
         *sections,
-        f"{faint} by the size of their metastases",
-        f"{faint}: paired differences",
+        *(f"{title} by the size of their metastases" for title in others),
+        *(f"{title}: paired differences" for title in others),
         "Planted bags",
     }
-    table = whole[~whole["section"].str.startswith(faint)]
+    table = whole[~whole["section"].str.startswith(others)]
     slides = scripts("study.phantom_slides").read_phantom_slides(folder, 0.1)
     assert slides.kinds.tolist() == ["none"] * 6 + ["macro"] * 2 + ["micro"] * 2 + ["itc"] * 2
     settings = scripts("study.settings").read_settings("camelyon_attmil", "small", part="slides")
@@ -303,8 +312,14 @@ def test_the_study_measures_the_methods_that_explaining_has(repository):
 def test_a_part_can_be_another_one_with_its_own_values(scripts):
     read = scripts("study.settings").read_settings
     for mode in ("default", "quick", "full"):
-        slides, faint = (read("camelyon_attmil", mode, part=part) for part in ("slides", "faint"))
-        assert (faint.training, faint.folds, faint.repeats) == (slides.training, slides.folds, slides.repeats)
+        parts = ("slides", "faint", "small", "encoder")
+        slides, faint, small, encoder = (read("camelyon_attmil", mode, part=part) for part in parts)
+        for other in (faint, small, encoder):
+            assert (other.training, other.folds) == (slides.training, slides.folds)
+        # a part of a part
+        assert encoder.conditions["encoder"]["drawing"] == small.conditions["small"]["drawing"] | {"encoder_seed": 2}
+        assert (list(encoder.conditions), encoder.repeats) == (["encoder"], small.repeats)
+        assert set(encoder.models) == {"attention", "attention_maximum", "attention_maximum_context"}
         assert list(faint.conditions) == ["faint"]
         drawing = faint.conditions["faint"]["drawing"]
         assert drawing["seed"] != slides.conditions["phantoms"]["drawing"]["seed"]
@@ -361,7 +376,7 @@ def test_settings_that_do_not_fit_are_named(scripts, run, tmp_path):
     write_json(tmp_path / "study.json", content)
     with pytest.raises(DataError, match="set 'slides': has the conditions phantoms and the models"):
         read("bag-explanations", "small")
-    with pytest.raises(DataError, match="no part 'slide'; found slides, faint, planted"):
+    with pytest.raises(DataError, match="no part 'slide'; found slides, faint, small, encoder, planted"):
         scripts("study.settings").read_settings("camelyon_attmil", part="slide")
     with pytest.raises(DataError, match="without --table-only"):
         scripts("study.phantom_slides").phantom_folder(tmp_path, {"normal": 1}, 0, make=False)

@@ -16,7 +16,7 @@ __all__ = ["REFERENCES", "common_repeats", "paired_difference"]
 Floats = NDArray[np.float64]
 
 #: networks that the others are compared with, by the name of their pooling
-REFERENCES = ("attention", "gated_attention")
+REFERENCES = ("attention", "gated_attention", "attention_maximum")
 
 #: ``statistic(weights (R, B), logits (B,), positive (B,))`` returns ``(R,)``
 BagStatistic = Callable[[Floats, Floats, NDArray[np.bool_]], Floats]

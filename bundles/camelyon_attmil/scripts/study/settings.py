@@ -82,19 +82,19 @@ def read_settings(
     """
     file = path or STUDY_FILE
     values = read_mode(file, mode, study)
-    given = values
+    given: Mapping[str, Any] = values
     if part is not None:
-        given = dict(_part(values, part, f"{file}, '{study}'"))
-        if (other := given.pop("as", None)) is not None:
-            given = overlaid(_part(values, other, f"{file}, '{study}', part '{part}'"), given)
+        given = _part(values, part, f"{file}, '{study}'")
     return bag_study_settings(given, repeats, f"{file}, '{study}', '{mode}'")
 
 
-def _part(values: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any]:
+def _part(values: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
     if name not in values:
         raise DataError(f"{place}: no part '{name}'; found {', '.join(values)}")
-    part: Mapping[str, Any] = values[name]
-    return part
+    part = dict(values[name])
+    if (other := part.pop("as", None)) is None:
+        return part
+    return overlaid(_part(values, other, f"{place}, part '{name}'"), part)
 
 
 def bag_study_settings(given: Mapping[str, Any], repeats: int | None, place: str) -> BagStudySettings:

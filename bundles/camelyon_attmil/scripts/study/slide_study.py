@@ -21,7 +21,7 @@ from shared.study.run import Outcome
 __all__ = ["PARTS", "run_slide_study"]
 
 #: keys of the study's section, one part after the other
-PARTS = ("slides", "faint", "small", "planted")
+PARTS = ("slides", "faint", "small", "encoder", "planted")
 #: studies that may have made the same phantom slides
 OTHERS = ("bag-explanations",)
 
