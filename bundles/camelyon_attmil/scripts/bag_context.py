@@ -10,6 +10,8 @@ from shared.mil.ragged import bag_index, segment_mean
 
 __all__ = ["BagContext"]
 
+#: a, unless another is given
+OWN_WEIGHT = 0.3
 #: ε, so that a feature that is the same in all of a bag, or a bag of one instance, gives 0
 SMALLEST_SPREAD = 1e-3
 
@@ -39,7 +41,7 @@ class BagContext(nn.Module):
         ValueError: if the weight is not positive and finite.
     """
 
-    def __init__(self, features: int, own_weight: float = 0.3, standardise: bool = True) -> None:
+    def __init__(self, features: int, own_weight: float = OWN_WEIGHT, standardise: bool = True) -> None:
         super().__init__()
         if not 0 < own_weight < float("inf"):
             raise ValueError(f"own_weight must be positive and finite, found {own_weight}")

@@ -205,6 +205,7 @@ def assemble(
         "standardise": standardise,
         "slide_context": slide_context,
         "pooling_options": dict(options or {}),
+        **({} if context is None else {"own_weight": context.own_weight}),
     }
     pooling = _pooling(name, operators[name], size, attention_dimension, dict(options or {}))
     head = nn.Linear(size, 1)

@@ -248,6 +248,17 @@ def test_other_networks_go_through_all_stations(data, tmp_path, network_name):
     assert len(pd.read_csv(tmp_path / "eval" / "predictions.csv")) == 6
 
 
+def test_the_context_of_a_slide_goes_from_training_to_another_program(data, tmp_path, bundle_scripts):
+    bundle_scripts("camelyon_attmil")
+    network = {**NETWORK, "network_name": "attention_maximum", "slide_context": True}
+    common = {"dataset_dir": data, **folders(tmp_path), **network}
+    run(command("training", ["train"], **{**common, **FAST, "max_epochs": 2, "tiles_per_step": 20}), tmp_path)
+    run(command("calibrating", ["train", "calibrate"], **common), tmp_path)
+    quick = {"output_dir": tmp_path / "eval", "bootstrap_resamples": 20}
+    run(command("evaluating", ["train", "evaluate"], **common, **quick), tmp_path)
+    assert_export_predicts_alike("camelyon_attmil", tmp_path, data, **network)
+
+
 def test_two_processes(data, tmp_path):
     """``torchrun`` with two CPU processes trains, and two processes evaluate every slide once."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
