@@ -47,9 +47,10 @@ def test_what_differs_between_the_models_are_keys_of_the_bundle(script, bundle):
 def test_no_model_stands_twice(script):
     """The mean of the logits of a linear head is the logit of the mean embedding: one function under two names."""
     settings = script.read_settings(REPOSITORY / "bundles" / "camelyon_attmil" / "configs" / "trade_off.json")
-    names = [overrides["network_name"] for overrides in settings["models"].values()]
-    assert len(set(names)) == len(names)
-    assert not {"mean_embedding", "mean_instance"} <= set(names)
+    models = [json.dumps(overrides, sort_keys=True) for overrides in settings["models"].values()]
+    assert len(set(models)) == len(models)
+    names = {overrides["network_name"] for overrides in settings["models"].values()}
+    assert not {"mean_embedding", "mean_instance"} <= names
 
 
 def test_every_bundle_has_models():

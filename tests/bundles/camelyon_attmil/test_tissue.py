@@ -74,7 +74,7 @@ def phantom_truth(scripts, tmp_path_factory):
         x, y, anatomy = x[None], y[:, None], renderer.anatomy
         pen = np.maximum.reduce([line.depth(x, y) for line in anatomy.pens])
         node = anatomy.node.depth(x, y)
-        fat = renderer._fat_depth(x, y)
+        fat = renderer._fat_depth(node, x, y)
         return picture, {
             "node": (node > 8) & (pen < -16),
             "pale": (node > 8) & (anatomy.pale.depth(x, y) > 0) & (pen < -16),
