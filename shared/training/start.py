@@ -21,7 +21,7 @@ __all__ = ["TRACEBACK", "data_error_behind", "is_main_process", "start_distribut
 TRACEBACK = "MONAI_TRACEBACK"
 
 
-def start_run(seed: int) -> None:
+def start_run(seed: int, keep_memory: bool = False) -> None:
     """Seed Python, NumPy and torch, and have a :class:`DataError` that nobody catches end the process with its message.
 
     A bundle's config builds its objects lazily, and MONAI wraps whatever goes wrong there into errors that name the
@@ -29,18 +29,21 @@ def start_run(seed: int) -> None:
     is printed alone, unless :data:`TRACEBACK` asks for all; of every other error the traceback is. The exit status is
     that of any error.
 
-    Called from a config, it first checks that config's settings. Memory that is freed stays with the process, see
-    :func:`~shared.data.freed_memory.keep_freed_memory`.
+    Called from a config, it first checks that config's settings.
 
     Args:
         seed: seed of the run, not negative.
+        keep_memory: whether memory that is freed stays with the process, see
+            :func:`~shared.data.freed_memory.keep_freed_memory`: for training, whose steps are all alike, not for a
+            server or for inputs of many sizes.
 
     Raises:
         DataError: if a setting has no effect or names a class that does not exist, see
             :func:`~shared.training.settings_check.check_settings`.
     """
     _check_calling_config()
-    keep_freed_memory()
+    if keep_memory:
+        keep_freed_memory()
     set_determinism(seed=seed)
 
 
@@ -59,7 +62,6 @@ def start_distributed_run(backend: str, device: torch.device, seed: int) -> None
         DataError: as :func:`start_run`, before anything is joined.
     """
     _check_calling_config()
-    keep_freed_memory()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.distributed.init_process_group(backend)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from scripts.bag_context import BagContext
+from scripts.bag_context import OWN_WEIGHT, BagContext
 from scripts.feature_kind import FeatureKind
 from scripts.standardisation import FeatureStandardisation
 from shared.data.errors import DataError
@@ -157,6 +157,7 @@ def assemble(
     encoder: nn.Module | None = None,
     options: Mapping[str, Any] | None = None,
     slide_context: bool = False,
+    own_weight: float = OWN_WEIGHT,
 ) -> BagClassifier:
     """Return the network of a name.
 
@@ -173,10 +174,12 @@ def assemble(
         options: further arguments of the pooling operator.
         slide_context: whether each tile is described relative to its slide, too, see
             :class:`~scripts.bag_context.BagContext`.
+        own_weight: of a tile's own features beside the context; of no meaning without one.
 
     Raises:
         DataError: if there is no network of that name, its operator does not take these options, ``standardise`` or
-            ``slide_context`` is neither true nor false, or a context is asked for of images.
+            ``slide_context`` is neither true nor false, a context is asked for of images, or its weight is not
+            positive.
     """
     operators = {**EMBEDDING_LEVEL, **INSTANCE_LEVEL}
     if name not in operators:
@@ -193,7 +196,7 @@ def assemble(
     elif in_features is None:
         raise DataError("in_features: found null without an encoder of images, expected the number of features")
     else:
-        context = BagContext(in_features, standardise=standardise) if slide_context else None
+        context = _context(in_features, own_weight, standardise) if slide_context else None
         described = in_features if context is None else 2 * in_features
         encoder = feature_encoder(described, embedding, dropout, standardise and context is None)
         size = described if embedding is None else embedding
@@ -232,6 +235,13 @@ def feature_encoder(
         layers["relu"] = nn.ReLU()
         layers["dropout"] = nn.Dropout(dropout)
     return nn.Sequential(layers) if layers else None
+
+
+def _context(features: int, own_weight: float, standardise: bool) -> BagContext:
+    try:
+        return BagContext(features, own_weight, standardise)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"own_weight: found {own_weight!r}, expected a number above 0") from error
 
 
 def _size(encoder: nn.Module) -> int:

@@ -112,6 +112,8 @@ def test_weights_say_whether_there_was_a_context(build, tmp_path):
     load_weights(build(), path)
     with pytest.raises(DataError, match="slide_context is True in the weights, expected False"):
         load_weights(build(slide_context=False), path)
+    with pytest.raises(DataError, match=r"own_weight is 0.3 in the weights, expected 0.5"):
+        load_weights(build(own_weight=0.5), path)
     state = build(slide_context=False).state_dict()
     settings = json.loads(bytes(state["settings.settings"].tolist()))
     settings.pop("slide_context")
@@ -126,6 +128,9 @@ def test_refused(scripts):
     assemble = scripts("networks").assemble
     with pytest.raises(DataError, match="slide_context: found 'true', expected --slide_context True or"):
         assemble("attention", **{**OPTIONS, "slide_context": "true"})
+    for wrong in (0, "much"):
+        with pytest.raises(DataError, match=f"own_weight: found {wrong!r}, expected a number above 0"):
+            assemble("attention", **OPTIONS, own_weight=wrong)
     with pytest.raises(DataError, match="slide_context: found true with an encoder of images"):
         assemble("attention", encoder=scripts("encoders").MnistEncoder(), slide_context=True)
 
