@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def tree_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any, inte
 
     Everything counts, also libraries and what ``prepare`` makes. What several of the processes share is counted once:
     memory of their own and shared memory by the kernel's proportional set size, libraries and other files as far as the
-    process has them that has most, whoever else on the system has them, too.
+    process has them that has most, whoever else on the system has them, too. A look during which a process began or
+    ended does not count.
 
     Args:
         prepare: a function at a module's top level; called in the process, it returns the computation.
@@ -55,14 +57,17 @@ def tree_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any, inte
 
     Raises:
         OSError: if the system does not report memory as Linux does.
+        RuntimeError: if no look was without a process that just began or ended.
     """
     with _fresh_process(_ROLLUP) as pool:
         root = pool.submit(os.getpid).result()
         computation = pool.submit(_compute, prepare, arguments)
         peak = _tree_size(root)
         while not wait([computation], timeout=interval).done:
-            peak = max(peak, _tree_size(root))
+            peak = max(peak or 0, _tree_size(root) or 0)
         computation.result()
+    if not peak:
+        raise RuntimeError("processes began or ended at every look at the memory; look less often (interval)")
     return peak / _KIB_PER_MIB
 
 
@@ -97,20 +102,32 @@ def _compute(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ..
     prepare(*arguments)()
 
 
-def _tree_size(root: int) -> int:
-    """Return the memory of a process and its descendants in KiB; see :func:`tree_memory`."""
-    own, files, waiting = 0, 0, [root]
-    while waiting:
-        folder = Path(f"/proc/{waiting.pop()}")
-        try:
-            sizes = _sizes(folder / "smaps_rollup")
-            children = [file.read_text(encoding="ascii").split() for file in folder.glob("task/*/children")]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it just ended
-        own += sizes["Pss_Anon"] + sizes["Pss_Shmem"]
-        files = max(files, sizes["Rss"] - sizes["Anonymous"] - sizes["Pss_Shmem"])
-        waiting += [int(child) for of_thread in children for child in of_thread]
-    return own + files
+def _tree_size(root: int) -> int | None:
+    """Return the memory of a process and its descendants in KiB; see :func:`tree_memory`.
+
+    Returns:
+        None if a process began or ended during the look: what it shares with those seen before and after would count
+        one and a half times, or by half.
+    """
+    processes = _descendants(root)
+    try:
+        sizes = [_sizes(Path(f"/proc/{process}/smaps_rollup")) for process in processes]
+    except (FileNotFoundError, ProcessLookupError):
+        return None  # it just ended
+    if _descendants(root) != processes:
+        return None
+    own = sum(size["Pss_Anon"] + size["Pss_Shmem"] for size in sizes)
+    return own + max(size["Rss"] - size["Anonymous"] - size["Pss_Shmem"] for size in sizes)
+
+
+def _descendants(root: int) -> list[int]:
+    """Return a process, the processes it started, those that they started, and so on."""
+    found = [root]
+    for process in found:  # which grows
+        for task in Path(f"/proc/{process}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # the thread just ended
+                found += [int(child) for child in task.read_text(encoding="ascii").split()]
+    return found
 
 
 def _rise(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> float:

@@ -63,6 +63,29 @@ def test_memory_of_all_processes_counts_and_what_they_share_counts_once():
     assert 300 < own < 300 + 300
 
 
+def fill_and_start_often(own_mib, seconds):
+    """Processes that share the memory of this one, each for a moment."""
+    own = np.ones(own_mib * MIB, np.uint8)
+
+    def computation():
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if (child := os.fork()) == 0:
+                time.sleep(0.02)
+                os._exit(0)
+            os.waitpid(child, 0)
+            time.sleep(0.01)
+        return own.sum()
+
+    return computation
+
+
+@linux
+def test_a_process_that_begins_or_ends_during_a_look_does_not_count_what_it_shares_again():
+    expected = tree_memory(fill_and_start, 600, 0, 0)
+    assert tree_memory(fill_and_start_often, 600, 2, interval=0) == pytest.approx(expected, rel=0.1)
+
+
 @linux
 def test_an_error_of_the_computation_is_raised_here():
     with pytest.raises(TypeError, match="missing 2 required positional arguments"):
