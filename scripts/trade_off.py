@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from shared.commands.bundle_parser import BundleArgument, bundle_parser  # noqa: E402
+from shared.commands.warm_process import python_commands  # noqa: E402
 from shared.data.errors import DataError  # noqa: E402
 from shared.data.files import atomic_path, read_json  # noqa: E402
 from shared.report.runs import Run, read_run  # noqa: E402
@@ -48,23 +49,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = options.bundle
     output = (options.output or REPOSITORY / "studies" / f"trade_off_{root.name}").resolve()
     try:
-        print(*make(root, (options.data or root / "data").resolve(), output), sep="\n")
+        with python_commands(REPOSITORY) as python:
+            written = make(root, (options.data or root / "data").resolve(), output, python)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
         print(f"error: the command ended with {error.returncode}: {' '.join(error.cmd)}", file=sys.stderr)
         return 1
+    print(*written, sep="\n")
     return 0
 
 
-def make(root: Path, data: Path, output: Path) -> list[Path]:
+def make(root: Path, data: Path, output: Path, python: Callable[[Sequence[str]], None]) -> list[Path]:
     """Make every model of a bundle that is not there yet, and write ``trade_off.html`` and ``trade_off.md``.
 
     Args:
         root: the bundle.
         data: folder of its ``datalist.json``.
         output: folder of the models.
+        python: runs ``python ARGUMENTS``.
 
     Raises:
         DataError: if there are no settings or no data.
@@ -80,13 +84,13 @@ def make(root: Path, data: Path, output: Path) -> list[Path]:
         for station, (configs, product) in STATIONS.items():
             if station not in left_out and not (folder / product).is_file():
                 print(f"== {root.name}: {name}: {station}", flush=True)
-                subprocess.run(command(root, station, configs, data, folder, overrides), check=True, cwd=REPOSITORY)
+                python(command(root, station, configs, data, folder, overrides))
         runs.append(Run(name, read_run(folder / "eval").card, folder / "eval"))
     for name, config in settings["fitted"].items():
         folder = output / folder_name(name)
         if not (folder / "eval" / "interpretability.json").is_file():
             print(f"== {root.name}: {name}: fitting", flush=True)
-            subprocess.run(command(root, "fitting", ("train", config), data, folder, {}), check=True, cwd=REPOSITORY)
+            python(command(root, "fitting", ("train", config), data, folder, {}))
         runs.append(Run(name, read_run(folder / "eval").card, folder / "eval"))
     parts = [_said(part, settings["not_explained"]) for part in trade_off_of_runs(runs, named=True)]
     written = [output / "trade_off.html", output / "trade_off.md"]
@@ -105,12 +109,12 @@ def _said(part: TradeOff, not_explained: Sequence[str]) -> TradeOff:
 def command(
     root: Path, station: str, configs: Sequence[str], data: Path, folder: Path, overrides: Mapping[str, Any]
 ) -> list[str]:
-    """Return the command of a station of one model."""
+    """Return the arguments of Python for a station of one model."""
     demo = ("demo",) if (root / "configs" / "demo.json").is_file() else ()
     files = [str(root / "configs" / f"{name}.json") for name in (*configs, *demo)]
     places = {"dataset_dir": data, "ckpt_dir": folder / "models", "output_dir": folder / "eval"}
     given = [part for key, value in {**places, **overrides}.items() for part in (f"--{key}", str(value))]
-    return [sys.executable, "-m", "monai.bundle", "run", station, "--config_file", str(files), *given]
+    return ["-m", "monai.bundle", "run", station, "--config_file", str(files), *given]
 
 
 def folder_name(model: str) -> str:

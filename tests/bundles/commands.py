@@ -1,6 +1,6 @@
 """A bundle's commands as a user types them, each in a process of its own.
 
-That process is forked from one that has imported the libraries (:mod:`tests.warm_process`), except where `fresh` is
+That process is forked from one that has imported the libraries (:mod:`tests.warm`), except where `fresh` is
 asked for: what must be the same in two interpreters, and one training of each bundle.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.warm_process import run_warm
+from tests.warm import run_warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

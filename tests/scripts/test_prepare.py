@@ -8,7 +8,7 @@ import json
 import pytest
 
 from shared.data.datalist import load_section
-from tests.warm_process import run_warm
+from tests.warm import run_warm
 
 
 @pytest.fixture

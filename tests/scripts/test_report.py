@@ -10,7 +10,7 @@ import pytest
 
 from shared.data.files import sha256_file
 from tests.shared.report.element_files import write_rows
-from tests.warm_process import run_warm
+from tests.warm import run_warm
 
 PREDICTIONS = (
     "id,logit_a,logit_b,probability_a,probability_b,prediction,confidence,decision,reason\n"

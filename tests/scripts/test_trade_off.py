@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,29 +65,28 @@ def _bundle(folder, settings):
     return folder
 
 
-def test_stations_are_run_once_and_the_picture_holds_all_models(script, tmp_path, monkeypatch):
+def test_stations_are_run_once_and_the_picture_holds_all_models(script, tmp_path):
     settings = {"models": {"small": {"width": 16}, "attributes": {}}, "not_explained": ["attributes"], "fitted": {}}
     root, output, commands = _bundle(tmp_path / "leukocyte_qpi", settings), tmp_path / "out", []
 
-    def run(given, **_):
+    def run(given):
         commands.append(given)
         folder = Path(given[given.index("--output_dir") + 1]).parent
-        product = folder / script.STATIONS[given[4]][1]
+        product = folder / script.STATIONS[given[3]][1]
         product.parent.mkdir(parents=True, exist_ok=True)
         if product.parent.name == "models":
             product.write_text("")
-        elif given[4] == "evaluating":
+        elif given[3] == "evaluating":
             product.write_text(json.dumps(METRICS))
         else:
             content = {"format": 1, "bundle": "b", "unit": "cell", "model": {}, "methods": {}, "rows": []}
             product.write_text(json.dumps(content))
 
-    monkeypatch.setattr(subprocess, "run", run)
-    written = script.make(root, root / "data", output)
-    assert [(given[4], Path(given[-1]).name) for given in commands if "--width" in given] == [
+    written = script.make(root, root / "data", output, run)
+    assert [(given[3], Path(given[-1]).name) for given in commands if "--width" in given] == [
         (station, "16") for station in script.STATIONS
     ]
-    assert [given[4] for given in commands if "--width" not in given] == ["training", "calibrating", "evaluating"]
+    assert [given[3] for given in commands if "--width" not in given] == ["training", "calibrating", "evaluating"]
     assert [path.name for path in written] == ["trade_off.html", "trade_off.md"]
     text = written[1].read_text()
     assert "| small |" in text
@@ -96,20 +94,20 @@ def test_stations_are_run_once_and_the_picture_holds_all_models(script, tmp_path
     assert "no method of the bundle explains this model" in text
     assert "run explaining" not in text
     commands.clear()
-    script.make(root, root / "data", output)
+    script.make(root, root / "data", output, run)
     assert commands == []
 
 
 def test_settings_and_data_that_are_missing_are_named(script, tmp_path):
     root = _bundle(tmp_path / "a", {"models": {}, "not_explained": ["x"], "fitted": {}})
     with pytest.raises(DataError, match="not_explained: found 'x'"):
-        script.make(root, root / "data", tmp_path)
+        script.make(root, root / "data", tmp_path, print)
     (root / "configs" / "trade_off.json").write_text("[]")
     with pytest.raises(DataError, match="expected an object with models"):
-        script.make(root, root / "data", tmp_path)
+        script.make(root, root / "data", tmp_path, print)
     root = _bundle(tmp_path / "b", {"models": {}, "not_explained": [], "fitted": {}})
     with pytest.raises(DataError, match=r"no datalist\.json; run python scripts/prepare.py b --phantom"):
-        script.make(root, tmp_path, tmp_path)
+        script.make(root, tmp_path, tmp_path, print)
 
 
 def test_a_bundle_that_has_no_settings_is_refused_with_those_that_have(script, capsys):

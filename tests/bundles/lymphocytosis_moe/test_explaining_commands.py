@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -147,16 +146,15 @@ def test_a_trade_off_is_made_of_the_bundle_s_own_stations(work, tmp_path, monkey
     monkeypatch.setattr(script, "read_settings", lambda _: settings)
     stations = []
 
-    def station(command, *, check, cwd):
-        stations.append(command[4])
+    def python(arguments):
+        stations.append(arguments[3])
         short = {"training": ["--max_epochs", "2"], "fitting": ["--bootstrap_resamples", "50"]}
-        run([*command[1:], *short.get(command[4], [])], cwd, check)
+        run([*arguments, *short.get(arguments[3], [])], REPOSITORY)
 
-    monkeypatch.setattr(subprocess, "run", station)
     (tmp_path / "mixture").mkdir()
     for name in ("models", "eval"):
         (tmp_path / "mixture" / name).symlink_to(work / name)
-    page, table = script.make(CONFIGS.parent, work / "data", tmp_path)
+    page, table = script.make(CONFIGS.parent, work / "data", tmp_path, python)
     assert stations == ["training", "calibrating", "evaluating", "fitting"]
     rows = {line.split(" | ")[0].strip("| "): line for line in table.read_text().splitlines() if line.startswith("| ")}
     assert set(rows) >= set(models) | set(fitted)
