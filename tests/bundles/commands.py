@@ -1,7 +1,7 @@
 """A bundle's commands as a user types them, each in a process of its own.
 
-That process is forked from one that has imported the libraries (:mod:`tests.warm`), except where `fresh` is
-asked for: what must be the same in two interpreters, and one training of each bundle.
+That process is forked from one that has imported the libraries (:mod:`tests.warm`), but for one training of each
+bundle, which is killed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import torch
 from tests.warm import run_warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: before ``-m MODULE …``: two processes, as ``torchrun`` starts them
+TWO_PROCESSES = [str(Path(__file__).with_name("ranks.py"))]
 
 
 class BundleCommands:
@@ -67,7 +69,7 @@ class BundleCommands:
         process.wait()
         epoch = torch.load(state, weights_only=True)["epoch"]
         assert 1 <= epoch < max_epochs, "the process was killed before it was done"
-        run(arguments, work, fresh=True)
+        run(arguments, work)
         assert torch.load(state, weights_only=True)["epoch"] == max_epochs
         expected = torch.load(whole / "models" / "model.pt", weights_only=True)
         assert_equal_weights(torch.load(cut / "models" / "model.pt", weights_only=True), expected)
@@ -92,20 +94,16 @@ def options(values: dict[str, Any]) -> list[str]:
     return [part for key, value in values.items() for part in (f"--{key}", str(value))]
 
 
-def run(arguments: list[str], cwd: Path, check: bool = True, fresh: bool = False) -> subprocess.CompletedProcess[str]:
+def run(arguments: list[str], cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments; what it says when it fails is the test's message.
 
     Args:
         arguments: of Python.
         cwd: working directory.
         check: fail the test if the command fails.
-        fresh: start an interpreter that has imported nothing.
     """
     arguments = [str(argument) for argument in arguments]
-    if fresh:
-        done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=900)
-    else:
-        done = run_warm(arguments, cwd)
+    done = run_warm(arguments, cwd)
     if check and done.returncode:
         pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return done

@@ -18,6 +18,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.bundles.commands import (
     REPOSITORY,
+    TWO_PROCESSES,
     BundleCommands,
     assert_equal_states,
     folders,
@@ -63,7 +64,7 @@ def trained(data, tmp_path_factory):
     """A folder with a trained, calibrated and evaluated model; commands run outside the repository."""
     work = tmp_path_factory.mktemp("work")
     common = {"dataset_dir": data, **folders(work), **NETWORK}
-    run(command("training", ["train"], **{**common, **FAST}, picture_interval=5), work, fresh=True)
+    run(command("training", ["train"], **{**common, **FAST}, picture_interval=5), work)
     run(command("calibrating", ["train", "calibrate"], **common), work)
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=work / "eval", bootstrap_resamples=50), work)
     return work
@@ -260,17 +261,16 @@ def test_the_context_of_a_slide_goes_from_training_to_another_program(data, tmp_
 
 
 def test_two_processes(data, tmp_path):
-    """``torchrun`` with two CPU processes trains, and two processes evaluate every slide once."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    """Two CPU processes, as ``torchrun`` starts them, train, and two processes evaluate every slide once."""
     common = {"dataset_dir": data, **folders(tmp_path), **NETWORK}
     training = {**common, **FAST, "max_epochs": 3}
-    run([*launcher, *command("training", ["train", "multi_gpu_train"], **training)], tmp_path)
+    run([*TWO_PROCESSES, *command("training", ["train", "multi_gpu_train"], **training)], tmp_path)
     run(command("calibrating", ["train", "calibrate"], **common), tmp_path)
     alone, together = tmp_path / "alone", tmp_path / "together"
     quick = {"bootstrap_resamples": 20}
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=alone, **quick), tmp_path)
     overlay = ["train", "evaluate", "multi_gpu_evaluate"]
-    run([*launcher, *command("evaluating", overlay, **common, output_dir=together, **quick)], tmp_path)
+    run([*TWO_PROCESSES, *command("evaluating", overlay, **common, output_dir=together, **quick)], tmp_path)
     tables = [pd.read_csv(folder / "predictions.csv", keep_default_na=False) for folder in (alone, together)]
     assert tables[0]["id"].tolist() == tables[1]["id"].tolist()
     np.testing.assert_allclose(tables[0]["probability_tumour"], tables[1]["probability_tumour"], atol=1e-5)

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.special import expit
 
 from tests.bundles.chexpert_informer.conftest import build_dicom
-from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+from tests.bundles.commands import TWO_PROCESSES, BundleCommands, folders, last_line, read, run
 from tests.bundles.exported import assert_export_predicts_alike
 from tests.bundles.packaged import assert_package_runs
 
@@ -53,7 +53,7 @@ def trained(data, tmp_path_factory):
     """A folder with a trained, calibrated and evaluated model; commands run outside the repository."""
     work = tmp_path_factory.mktemp("work")
     common = {"dataset_dir": data, **folders(work)}
-    run(command("training", ["train"], **common, **FAST), work, fresh=True)
+    run(command("training", ["train"], **common, **FAST), work)
     run(command("calibrating", ["train", "calibrate"], **common, **NETWORK, **DRAWS), work)
     evaluate = command("evaluating", ["train", "evaluate"], **common, **NETWORK, **DRAWS, bootstrap_resamples=50)
     run([*evaluate, "--output_dir", str(work / "eval")], work)
@@ -196,17 +196,16 @@ def test_killed_training_resumes_to_the_same_model(data, tmp_path):
 
 
 def test_two_processes(data, tmp_path):
-    """``torchrun`` with two CPU processes trains, calibration follows, and two processes evaluate every image once."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    """Two CPU processes as of ``torchrun`` train, calibration follows, and two processes evaluate every image once."""
     common = {"dataset_dir": data, **folders(tmp_path)}
-    run([*launcher, *command("training", ["train", "multi_gpu_train"], **common, **FAST)], tmp_path)
+    run([*TWO_PROCESSES, *command("training", ["train", "multi_gpu_train"], **common, **FAST)], tmp_path)
     common |= {**NETWORK, **DRAWS}
     run(command("calibrating", ["train", "calibrate"], **common), tmp_path)
     alone, together = tmp_path / "alone", tmp_path / "together"
     quick = {"bootstrap_resamples": 20}
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=alone, **quick), tmp_path)
     configs = ["train", "evaluate", "multi_gpu_evaluate"]
-    run([*launcher, *command("evaluating", configs, **common, output_dir=together, **quick)], tmp_path)
+    run([*TWO_PROCESSES, *command("evaluating", configs, **common, output_dir=together, **quick)], tmp_path)
     tables = [pd.read_csv(folder / "predictions.csv") for folder in (alone, together)]
     assert tables[0]["id"].tolist() == tables[1]["id"].tolist()
     columns = [f"probability_{name}" for name in CLASSES]

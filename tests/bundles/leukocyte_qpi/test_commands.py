@@ -36,7 +36,7 @@ def trained(data, tmp_path_factory):
     """A folder with a trained, calibrated and evaluated model; commands run outside the repository."""
     work = tmp_path_factory.mktemp("work")
     common = {"dataset_dir": data, **folders(work)}
-    run(command("training", ["train"], **common, **FAST), work, fresh=True)
+    run(command("training", ["train"], **common, **FAST), work)
     run(command("calibrating", ["train", "calibrate"], **common), work)
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=work / "eval", bootstrap_resamples=50), work)
     return work

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from shared.data.files import read_json
+from tests.bundles.commands import run as run_command
 
 CLASSES = ("monocyte", "lymphocyte", "neutrophil", "eosinophil")
 
@@ -190,8 +189,8 @@ def test_from_cells_to_table(study, cells, workshop, tmp_path, monkeypatch):
 
 
 def test_the_command_names_what_is_missing(repository, tmp_path):
-    command = [sys.executable, str(repository / "scripts" / "reproduce.py"), "leukocyte_qpi", "--data", str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    command = [str(repository / "scripts" / "reproduce.py"), "leukocyte_qpi", "--data", str(tmp_path)]
+    result = run_command(command, tmp_path, check=False)
     assert result.returncode == 1
     assert "wbc_crops.npz" in result.stderr
     assert "Traceback" not in result.stderr

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tests.bundles.commands import BundleCommands, assert_equal_states, folders, last_line, read, run
+from tests.bundles.commands import TWO_PROCESSES, BundleCommands, assert_equal_states, folders, last_line, read, run
 from tests.bundles.exported import assert_export_predicts_alike
 from tests.bundles.packaged import assert_package_runs
 
@@ -39,7 +39,7 @@ def trained(data, tmp_path_factory):
     """A folder with a trained, calibrated and evaluated model; commands run outside the repository."""
     work = tmp_path_factory.mktemp("work")
     common = {"dataset_dir": data, **folders(work), **NETWORK}
-    run(command("training", ["train"], **{**common, **FAST}), work, fresh=True)
+    run(command("training", ["train"], **{**common, **FAST}), work)
     run(command("calibrating", ["train", "calibrate"], **common), work)
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=work / "eval", bootstrap_resamples=50), work)
     return work
@@ -178,17 +178,16 @@ def test_low_precision_chunks_and_the_paper_s_schedule(data, tmp_path):
 
 
 def test_two_processes(data, tmp_path):
-    """``torchrun`` with two CPU processes trains, and two processes evaluate every patient once."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    """Two CPU processes, as ``torchrun`` starts them, train, and two processes evaluate every patient once."""
     common = {"dataset_dir": data, **folders(tmp_path), **NETWORK}
     training = {**common, **FAST, "max_epochs": 3}
-    run([*launcher, *command("training", ["train", "multi_gpu_train"], **training)], tmp_path)
+    run([*TWO_PROCESSES, *command("training", ["train", "multi_gpu_train"], **training)], tmp_path)
     run(command("calibrating", ["train", "calibrate"], **common), tmp_path)
     alone, together = tmp_path / "alone", tmp_path / "together"
     quick = {"bootstrap_resamples": 20}
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=alone, **quick), tmp_path)
     overlay = ["train", "evaluate", "multi_gpu_evaluate"]
-    run([*launcher, *command("evaluating", overlay, **common, output_dir=together, **quick)], tmp_path)
+    run([*TWO_PROCESSES, *command("evaluating", overlay, **common, output_dir=together, **quick)], tmp_path)
     tables = [pd.read_csv(folder / "predictions.csv", keep_default_na=False) for folder in (alone, together)]
     assert tables[0]["id"].tolist() == tables[1]["id"].tolist()
     columns = [*EXPERTS, "probability_tumoral"]

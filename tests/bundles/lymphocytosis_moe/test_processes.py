@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
-from tests.bundles.commands import run
+from tests.bundles.commands import TWO_PROCESSES, run
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGS = REPOSITORY / "bundles" / "lymphocytosis_moe" / "configs"
@@ -57,8 +57,7 @@ def test_validation_equals_that_of_one_process(bundle_scripts, data, tmp_path):
     settings = {"dataset_dir": data, "ckpt_dir": tmp_path, "tensorboard_dir": tmp_path / "logs"}
     settings |= {"image_size": SIZE, "width": 4, "max_epochs": 3, "batch_size": 4, "learning_rate": 0.003}
     options = [part for key, value in settings.items() for part in (f"--{key}", str(value))]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    run([*launcher, "-m", "monai.bundle", "run", "training", "--config_file", files, *options], tmp_path)
+    run([*TWO_PROCESSES, "-m", "monai.bundle", "run", "training", "--config_file", files, *options], tmp_path)
     best = torch.load(tmp_path / "training_state.pt", weights_only=True)["objects"]["best_model"]
     area, loss = values_of_one_process(bundle_scripts("lymphocytosis_moe"), data, tmp_path / "model.pt")
     assert best["best_value"] == pytest.approx(loss, rel=1e-4)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -15,6 +13,7 @@ from scipy.special import expit
 
 from shared.data.files import read_json, sha256_file
 from shared.training.weights import load_weights
+from tests.bundles.commands import run as run_command
 
 PATIENTS, CELLS, SIZE = 20, 5, 32
 MODELS = {
@@ -188,13 +187,12 @@ def check_member_is_explained(load, workshop, folder, tmp_path):
     """Explain with one network, of a smaller field of view than the image, by the command, on real files."""
     configs, output = load("study.settings").BUNDLE_ROOT / "configs", tmp_path / "explained"
     names = [str(configs / "inference.json"), str(configs / "explain.json"), str(folder / "network.json")]
-    command = [sys.executable, "-m", "monai.bundle", "run", "explaining", "--config_file", str(names)]
+    command = ["-m", "monai.bundle", "run", "explaining", "--config_file", str(names)]
     command += ["--ckpt_dir", str(folder), "--output_dir", str(output), "--dataset_dir", str(tmp_path / "prepared")]
-    source = [sys.executable, str(configs.parents[2] / "scripts" / "prepare.py"), "lymphocytosis_moe"]
+    source = [str(configs.parents[2] / "scripts" / "prepare.py"), "lymphocytosis_moe"]
     source += ["--source", str(tmp_path / "data"), "--output", str(tmp_path / "prepared")]
     for arguments in (source, command):
-        done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
+        run_command(arguments, tmp_path)
     index = read_json(output / "explanations" / "index.json")
     assert index["provenance"]["weights"]
     run = load("study.grid").Run("avg_calibrated_k32", 0, 0)
@@ -238,7 +236,7 @@ def check_ensemble(load, workshop, runs, tmp_path):
     members = [run for run in runs if run.model == "moe_p1_k32"]
     assert [(m["repeat"], m["fold"]) for m in manifest["members"]] == [(1, 1), (1, 2)]
     configs = load("study.settings").BUNDLE_ROOT / "configs"
-    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file"]
+    command = ["-m", "monai.bundle", "run", "inferring", "--config_file"]
     command += [str([str(configs / "inference.json"), str(configs / "ensemble.json")])]
     command += [
         "--ckpt_dir",
@@ -248,8 +246,7 @@ def check_ensemble(load, workshop, runs, tmp_path):
         "--output_dir",
         str(tmp_path / "inferred"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_command(command, tmp_path)
     rows = pd.read_csv(tmp_path / "inferred" / "predictions.csv").set_index("id")
     assert len(rows) == PATIENTS
     networks = [network_of(load, workshop, run) for run in members]
@@ -323,12 +320,12 @@ def test_the_ensemble_is_chosen_on_validation_patients(load, small_settings):
 
 
 def test_the_command_lists_both_studies_and_names_what_is_missing(repository, tmp_path):
-    command = [sys.executable, str(repository / "scripts" / "reproduce.py")]
-    listed = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+    command = [str(repository / "scripts" / "reproduce.py")]
+    listed = run_command([*command, "--help"], tmp_path).stdout
     assert "leukocyte_qpi:" in listed
     assert "lymphocytosis_moe:" in listed
     command += ["lymphocytosis_moe", "--data", str(tmp_path), "--output", str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    result = run_command(command, tmp_path, check=False)
     assert result.returncode == 1
     assert "clinical.csv" in result.stderr
     assert "Traceback" not in result.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.bundles.commands import run as run_command
 from tests.served_bundles import served_once
 
 pytestmark = pytest.mark.slow
@@ -57,8 +56,7 @@ def test_an_answer_is_what_inferring_writes(worker, served, cells, tmp_path):
     answer = reply["answers"]["cell-0"]
     config = served.root / "configs" / "inference.json"
     options = ["--dataset_dir", cells[0][1], "--output_dir", str(tmp_path / "out")]
-    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", str(config), *options]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=600)
+    run_command(["-m", "monai.bundle", "run", "inferring", "--config_file", str(config), *options], tmp_path)
     row = pd.read_csv(tmp_path / "out" / "predictions.csv", keep_default_na=False).iloc[0]
     assert answer["probabilities"] == {name: row[f"probability_{name}"] for name in CLASSES}
     assert {key: answer[key] for key in ("prediction", "confidence", "decision", "reason")} == {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,6 +11,7 @@ import torch
 
 from shared.data.files import read_json
 from shared.training.weights import load_weights
+from tests.bundles.commands import run as run_command
 
 FINDINGS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion")
 SIZE, PATIENTS = 32, 60
@@ -144,9 +143,9 @@ def test_a_reference_that_lacks_an_image_is_refused(scripts, data, tmp_path):
 
 
 def test_the_command_names_what_is_missing(repository, tmp_path):
-    command = [sys.executable, str(repository / "scripts" / "reproduce.py"), "chexpert_informer"]
+    command = [str(repository / "scripts" / "reproduce.py"), "chexpert_informer"]
     command += ["--data", str(tmp_path), "--output", str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    result = run_command(command, tmp_path, check=False)
     assert result.returncode == 1
     assert "nothing to prepare" in result.stderr
     assert "Traceback" not in result.stderr
