@@ -24,6 +24,7 @@ from scripts.phantom_parameters import PhantomParameters
 from scripts.pixel_storage import JPEG
 from scripts.pyramid_tiff import write_pyramid
 from scripts.source_slide import SourceSlide
+from scripts.work_division import Processes
 from shared.evaluation.peak_memory import peak_memory, tree_memory
 from shared.evaluation.timing import Comparison
 
@@ -144,7 +145,7 @@ def prepare_extraction(slide: str, output: str) -> Callable[[], Any]:
     source = SourceSlide("slide", Path(slide), "p", 1)
 
     def extract() -> None:
-        state = extraction.extract(source, Path(output))
+        (state,) = extraction.extract_all([source], Path(output), Processes(), progress=False)
         if state.status != "done":
             raise RuntimeError(state.reason)
 

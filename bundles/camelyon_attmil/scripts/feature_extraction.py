@@ -27,10 +27,13 @@ from scripts.tissue import TissueDetection
 from scripts.work_division import Processes, divide
 from shared import __version__
 from shared.data.errors import DataError
-from shared.data.freed_memory import return_freed_memory
+from shared.data.freed_memory import keep_freed_memory, return_freed_memory
 from shared.data.preparation import fingerprint
 
 __all__ = ["FeatureExtraction", "feature_path", "tile_labels"]
+
+#: bytes that the encoder's layers free, and that stay for the next ones
+KEPT = 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class FeatureExtraction:
         Returns:
             The state of every slide.
         """
+        if self.encoder.device.type == "cpu":
+            keep_freed_memory(KEPT)  # layers of a few tiles at a time
         sizes = [slide.path.stat().st_size if slide.path.is_file() else 0 for slide in slides]
         mine = divide(sizes, processes.rank, processes.world)
         bar = tqdm(mine, desc=f"encoding {processes.rank + 1}/{processes.world}", unit="slide", disable=not progress)

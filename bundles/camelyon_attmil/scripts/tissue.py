@@ -116,11 +116,13 @@ class TissueDetection:
         smooth = ndimage.gaussian_filter(colour, self.smoothing_um / mpp)
         threshold, glass, pale = self._threshold(smooth[usable])
         stained = (smooth > threshold) & usable
+        del smooth  # an overview is of megapixels, and several of its size are needed next
         pixel = mpp**2
         mask = remove_small_objects(stained, max_size=int(self.smallest_um2 / pixel))
         if not pale:
             least = glass + self.pale_contrast * (threshold - glass)
-            mask = self._with_pale_areas(mask, colour - np.float32(least), usable & ~stained, mpp)
+            colour -= np.float32(least)
+            mask = self._with_pale_areas(mask, colour, usable & ~stained, mpp)
         return remove_small_holes(mask, max_size=int(self.hole_um2 / pixel)) & usable, threshold, pale
 
     def _with_pale_areas(
@@ -130,13 +132,15 @@ class TissueDetection:
 
         Args:
             mask: of stained tissue.
-            excess: of the saturation above the least of pale tissue.
+            excess: of the saturation above the least of pale tissue; it is overwritten.
             unstained: pixels that are neither stained nor ink.
             mpp: µm per pixel.
         """
         side = 2 * round(self.pale_um / mpp / 2) + 1
         # their mean is above the least where the sum of their excess is positive
-        pale = ndimage.uniform_filter(np.where(unstained, excess, np.float32(0)), side) > 0
+        excess[~unstained] = 0
+        ndimage.uniform_filter(excess, side, output=excess)
+        pale = excess > 0
         return apply_hysteresis_threshold(2 * mask.astype(np.uint8) + (pale & unstained), 0, 1)
 
     def _threshold(self, values: NDArray[np.float32]) -> tuple[float, float, bool]:
@@ -160,8 +164,11 @@ def saturation(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         >>> saturation(np.array([[[200, 100, 150], [0, 0, 0]]], dtype=np.uint8)).tolist()
         [[127.5, 0.0]]
     """
-    least, greatest = (colour.astype(np.float32) for colour in _extremes(picture))
-    return np.divide(255 * (greatest - least), np.maximum(greatest, 1))
+    least, greatest = _extremes(picture)
+    result = (greatest - least).astype(np.float32)
+    result *= 255
+    result /= np.maximum(greatest, 1)
+    return result
 
 
 def ink_mask(picture: NDArray[np.uint8], margin: int = 15, dark: int = 90, grey: int = 30) -> BoolArray:
