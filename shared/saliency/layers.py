@@ -123,4 +123,4 @@ def _save_palette(path: str | os.PathLike[str], index: Image.Image, palette: NDA
 
 def _save(path: str | os.PathLike[str], picture: Image.Image) -> None:
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+        picture.save(temporary, format="PNG", compress_level=3)

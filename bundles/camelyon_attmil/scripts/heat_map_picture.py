@@ -191,7 +191,7 @@ class _Frame:
         self.canvas.draw()
         picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
         with atomic_path(path) as temporary:
-            picture.save(temporary, format="PNG", dpi=(DPI, DPI))
+            picture.save(temporary, format="PNG", dpi=(DPI, DPI), compress_level=3)
 
     def _outline(self, area: BaseGeometry) -> None:
         height, width = self.view.picture.shape[:2]

@@ -213,7 +213,7 @@ class SlideFiles:
         """Write a tile as PNG; return its path in the index."""
         path = self._name(slide, f"{name}.png")
         with atomic_path(self.output_dir / path) as temporary:
-            Image.fromarray(picture).save(temporary, format="PNG")
+            Image.fromarray(picture).save(temporary, format="PNG", compress_level=3)
         return path
 
     def write_similar(self, slide_id: str, rank: int, picture: NDArray[np.uint8]) -> str:
