@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scripts.source_slide import SLIDE_SUFFIXES, SourceSlide
+from scripts.source_slide import SLIDE_SUFFIXES, SourceSlide, ambiguous_names
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
 
@@ -94,6 +94,11 @@ class Camelyon16Layout:
             else:
                 reason = "is not in reference.csv; add its row, or take the slide out"
                 excluded.append(_exclusion(path, source, reason))
+        taken = ambiguous_names((slide.identity, slide.path.relative_to(source)) for slide in found)
+        excluded += [
+            _exclusion(slide.path, source, taken[slide.identity]) for slide in found if slide.identity in taken
+        ]
+        found = [slide for slide in found if slide.identity not in taken]
         if (source / PHANTOM_TABLE).is_file():
             return found, excluded
         return self._noted(found, source, excluded)

@@ -18,7 +18,7 @@ from scripts.annotations import Annotation, check_place, read_asap
 from scripts.feature_file import FeatureAttributes, write_features
 from scripts.slide import Slide
 from scripts.slide_state import BrokenTile, FeatureParts, SlideState
-from scripts.source_slide import SourceSlide
+from scripts.source_slide import SourceSlide, ambiguous_names
 from scripts.tile_encoder import TileEncoder, half_precision
 from scripts.tile_reader import TileBatch, TileReader
 from scripts.tile_truth import tumour_shares
@@ -95,7 +95,12 @@ class FeatureExtraction:
 
         Returns:
             The state of every slide.
+
+        Raises:
+            DataError: if two slides have one name, under which the features of both would be kept.
         """
+        if taken := ambiguous_names((slide.identity, slide.path) for slide in slides):
+            raise DataError("; ".join(taken.values()))
         if self.encoder.device.type == "cpu":
             keep_freed_memory(KEPT)  # layers of a few tiles at a time
         sizes = [slide.path.stat().st_size if slide.path.is_file() else 0 for slide in slides]

@@ -15,7 +15,7 @@ from scripts.feature_kind import FeatureKind
 from scripts.networks import BagClassifier
 from scripts.prepare import NOUNS
 from scripts.slide_records import load_slides
-from scripts.source_slide import SLIDE_SUFFIXES, Layout, SourceSlide
+from scripts.source_slide import SLIDE_SUFFIXES, Layout, SourceSlide, ambiguous_names
 from scripts.work_division import Processes
 from shared.data.datalist import find_datalist
 from shared.data.errors import DataError
@@ -76,6 +76,7 @@ def inference_records(
     if datalist := find_datalist(source):
         records = load_slides(datalist, section)
     elif files := _files(source, FEATURE_SUFFIXES):
+        files, excluded = _unambiguous(files)
         records = [{"id": file.stem, "features": str(file.resolve())} for file in files]
     elif source.is_dir() or source.suffix.lower() in SLIDE_SUFFIXES:
         records, excluded = _encoded(
@@ -103,6 +104,13 @@ def _files(source: Path, suffixes: Sequence[str]) -> list[Path]:
     if source.is_file():
         return [source] if source.suffix.lower() in suffixes else []
     return sorted(file for file in source.glob("*") if file.suffix.lower() in suffixes and file.is_file())
+
+
+def _unambiguous(files: Sequence[Path]) -> tuple[list[Path], list[Exclusion]]:
+    """Divide files into those whose name, without its suffix, no other one has, and the others."""
+    taken = ambiguous_names((file.stem, file) for file in files)
+    excluded = [Exclusion(str(file), file.stem, taken[file.stem], "slide") for file in files if file.stem in taken]
+    return [file for file in files if file.stem not in taken], excluded
 
 
 def _encoded(
@@ -169,7 +177,8 @@ def _slides(source: Path, layouts: Mapping[str, Layout]) -> tuple[list[SourceSli
     if source.is_dir() and any(layout.fits(source) for layout in layouts.values()):
         return recognise(source, layouts)[1].read(source)
     if found := _files(source, SLIDE_SUFFIXES):
-        return [SourceSlide(file.stem, file, file.stem) for file in found], []
+        kept, excluded = _unambiguous(found)
+        return [SourceSlide(file.stem, file, file.stem) for file in kept], excluded
     expected = "; or ".join(layout.describe() for layout in layouts.values())
     raise DataError(
         f"{source}: found neither datalist.json nor feature files (.h5) nor slides; expected these, or {expected}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -9,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from shared.data.integrity import Exclusion
 from shared.data.layouts import SourceLayout
 
-__all__ = ["SLIDE_SUFFIXES", "Layout", "SourceSlide"]
+__all__ = ["SLIDE_SUFFIXES", "Layout", "SourceSlide", "ambiguous_names"]
 
 #: of the formats that OpenSlide reads, by the suffix of the file to open
 SLIDE_SUFFIXES = (
@@ -51,3 +52,23 @@ class Layout(SourceLayout, Protocol):
 
     def read(self, source: Path) -> tuple[list[SourceSlide], list[Exclusion]]:
         """Return the slides, and what cannot be used, with the reason."""
+
+
+def ambiguous_names(named: Iterable[tuple[str, Path]]) -> dict[str, str]:
+    """Return the names that several files have, each with what is wrong: features and results are kept by name.
+
+    Args:
+        named: name and file of each slide.
+
+    Example:
+        >>> ambiguous_names([("a", Path("a.tif")), ("a", Path("a.tiff")), ("b", Path("b.tif"))])
+        {'a': "the name 'a' is that of a.tif and a.tiff; rename or take out all but one of them"}
+    """
+    files: dict[str, list[str]] = {}
+    for name, path in named:
+        files.setdefault(name, []).append(str(path))
+    return {
+        name: f"the name '{name}' is that of {' and '.join(paths)}; rename or take out all but one of them"
+        for name, paths in files.items()
+        if len(paths) > 1
+    }

@@ -202,6 +202,13 @@ def test_a_slide_that_cannot_be_used_does_not_end_the_run(scripts, extraction, s
     assert "µm per pixel" in states[2].reason
 
 
+def test_two_slides_of_one_name_are_refused_before_either_is_read(scripts, extraction, source, tmp_path):
+    other = replace(source, path=source.path.with_suffix(".tiff"))
+    with pytest.raises(DataError, match=r"the name 's1' is that of .*s1\.tif and .*s1\.tiff; rename or take out"):
+        extraction.extract_all([source, other], tmp_path, scripts("work_division").Processes(), progress=False)
+    assert not (tmp_path / "features").exists()
+
+
 def test_a_slide_that_kills_the_process_is_given_up(scripts, extraction, source, tmp_path):
     state = extraction.extract(source, tmp_path)
     state.status, state.attempts = "running", 3

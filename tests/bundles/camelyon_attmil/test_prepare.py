@@ -186,6 +186,17 @@ def test_camelyon16_without_reference_or_row(preparation, scripts, write_stained
         scripts("camelyon16_layout").Camelyon16Layout().read(tmp_path)
 
 
+def test_camelyon16_s_slides_of_one_name_are_left_out(scripts, tmp_path):
+    for name in ("normal/normal_001.tif", "normal/normal_001.svs", "tumor/tumor_001.tif"):
+        (tmp_path / "training" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "training" / name).touch()
+    slides, excluded = scripts("camelyon16_layout").Camelyon16Layout().read(tmp_path)
+    assert [slide.identity for slide in slides] == ["tumor_001"]
+    names = [f"training/normal/normal_001.{suffix}" for suffix in ("svs", "tif")]
+    assert [item.source for item in excluded] == names
+    assert all(" and ".join(names) in item.reason for item in excluded)
+
+
 def test_what_cannot_be_used_is_listed_and_the_rest_prepared(preparation, table_source, write_stained, tmp_path):
     def change(table):
         bad = [

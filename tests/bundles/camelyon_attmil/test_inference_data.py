@@ -1,0 +1,44 @@
+"""What a user points at becomes records: slides whose name is not theirs alone are left out, and told."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+
+SETTINGS = {"network": {"block_inplanes": [2, 2, 2, 4]}, "tile_size": 64, "readers": 0}
+
+
+@pytest.fixture
+def infer(scripts, tmp_path):
+    """The records of a folder, and what was left out, by the file."""
+    network = scripts("networks").assemble("mean_embedding", in_features=4, embedding=2)
+    load = scripts("feature_bags").LoadFeatureBagd()
+
+    def records(source):
+        output = tmp_path / "output"
+        found = scripts("inference_data").inference_records(
+            source, network, load, output_dir=output, prepare_overrides=SETTINGS
+        )
+        return found, pd.read_csv(output / "excluded.csv", dtype=str).set_index("source")
+
+    return records
+
+
+def test_of_slides_and_features_with_one_name_none_is_judged(infer, write_stained, tmp_path):
+    source, features = tmp_path / "slides", tmp_path / "features"
+    for seed, name in enumerate(("case.tif", "case.tiff", "other.tif")):
+        write_stained(source / name, (512, 448), (64, 64, 448, 384), seed=seed)
+    found, excluded = infer(source)
+    assert [record["id"] for record in found] == ["other"]
+    files = [str(source / name) for name in ("case.tif", "case.tiff")]
+    assert excluded["item"].to_dict() == dict.fromkeys(files, "case")
+    expected = f"the name 'case' is that of {files[0]} and {files[1]}; rename or take out all but one of them"
+    assert set(excluded["reason"]) == {expected}
+    features.mkdir()
+    for name in ("case.h5", "case.hdf5", "other.h5"):
+        shutil.copy(found[0]["features"], features / name)
+    found, excluded = infer(features)
+    assert [record["id"] for record in found] == ["other"]
+    assert sorted(excluded.index) == [str(features / name) for name in ("case.h5", "case.hdf5")]
