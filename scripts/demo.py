@@ -119,6 +119,9 @@ def main(bundles: Sequence[str]) -> int:
     except subprocess.CalledProcessError as error:
         print(f"The command ended with {error.returncode}: python {' '.join(error.cmd[1:])}", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted. The same command goes on where this one stopped.", file=sys.stderr)
         return 130

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with python_commands(REPOSITORY) as python:
             written = make(root, (options.data or root / "data").resolve(), output, python)
-    except DataError as error:
+    except (DataError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:

@@ -27,6 +27,7 @@ from scripts.tile_encoder import TileEncoder
 from scripts.tile_reader import TileReader
 from scripts.tiling import Tiling
 from scripts.tissue import TissueDetection
+from scripts.work_division import Processes
 from shared.evaluation.timing import Comparison
 
 BUNDLE = "camelyon_attmil"
@@ -103,12 +104,13 @@ class Stages:
     """Extracts a slide once and tells the time of each stage."""
 
     def __init__(self, path: Path, folder: Path, device: torch.device, seed: int) -> None:
-        self._extract = partial(extraction(device, seed, READERS).extract, SourceSlide("slide", path, "p", 1), folder)
+        slides = [SourceSlide("slide", path, "p", 1)]
+        self._extract = partial(extraction(device, seed, READERS).extract_all, slides, folder, Processes(), False)
         self._seconds: dict[str, float] = {}
 
     def milliseconds(self, stage: str) -> float:
         """Return the time of a stage."""
-        self._seconds = self._seconds or self._extract().seconds
+        self._seconds = self._seconds or self._extract()[0].seconds
         return 1000 * self._seconds[stage]
 
 

@@ -22,6 +22,9 @@ from typing import IO, Any
 
 __all__ = ["WarmProcess", "python_commands"]
 
+# prctl(2): the signal that a process gets when its parent ends
+_PR_SET_PDEATHSIG = 1
+
 LIBRARIES = (
     "torch",
     "torch.utils.tensorboard",
@@ -61,6 +64,7 @@ def python_commands(cwd: Path, libraries: Sequence[str] = LIBRARIES) -> Iterator
 
     Raises:
         subprocess.CalledProcessError: by what is yielded, if a command fails.
+        RuntimeError: by what is yielded, if a library cannot be imported.
     """
     if sys.platform == "linux":
         with WarmProcess(libraries) as process:
@@ -130,14 +134,15 @@ class WarmProcess:
         with self._lock:
             process, answers = self._started()
             assert process.stdin is not None
+            answer = b""
             try:
                 process.stdin.write(json.dumps(request).encode() + b"\n")
-                process.stdin.flush()
                 answer = answers.readline()
             except BrokenPipeError:
-                answer = b""
+                pass
             except KeyboardInterrupt:
-                answers.readline()
+                if not answer:
+                    answers.readline()
                 raise
             if not answer:
                 raise RuntimeError(f"the process that is forked for commands ended with {process.wait()}")
@@ -153,13 +158,14 @@ class WarmProcess:
                     [sys.executable, __file__, str(written), *self.libraries],
                     stdin=subprocess.PIPE,
                     pass_fds=[written],
+                    bufsize=0,
                 )
             finally:
                 os.close(written)
         return self._process, self._answers
 
     def close(self) -> None:
-        """End the process, if it was started."""
+        """End the process, if it was started, and what it runs."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -192,9 +198,11 @@ def _serve(answers: int, libraries: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _become(request: dict[str, Any]) -> None:
-    """Be the process that ``python ARGUMENTS`` starts."""
+    """Be the process that ``python ARGUMENTS`` starts, for as long as the one that it was forked from is there."""
+    import ctypes
     import runpy
 
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["cwd"])
     os.environ.clear()

@@ -26,12 +26,13 @@ def keep_freed_memory(most: int | None = None) -> None:
     """Keep memory that is freed for the next large array, where the C library can (glibc; elsewhere nothing happens).
 
     By default glibc asks the system for each array above 32 MiB, and gives it back at once; so it does of smaller ones
-    until the first of that size is freed, and of what lies free at the end of its memory above twice as much. A network
-    on the CPU hands such arrays from layer to layer, and at every step the system maps and clears their pages anew, one
-    by one.
+    until one of that size is freed, and of what lies free at the end of its memory above twice that size. A network on
+    the CPU hands such arrays from layer to layer, and at every step the system maps and clears their pages anew, one by
+    one.
 
     Args:
-        most: bytes that may lie free there; larger arrays are given back at once. None keeps all.
+        most: bytes that may lie free at the end of the memory; arrays above that, or above 32 MiB, are given back at
+            once. None keeps all.
     """
     option = getattr(ctypes.CDLL(None), "mallopt", None)
     if option is None:

@@ -109,25 +109,38 @@ def _tree_size(root: int) -> int | None:
         None if a process began or ended during the look: what it shares with those seen before and after would count
         one and a half times, or by half.
     """
-    processes = _descendants(root)
+    processes = _family(root)
     try:
         sizes = [_sizes(Path(f"/proc/{process}/smaps_rollup")) for process in processes]
     except (FileNotFoundError, ProcessLookupError):
         return None  # it just ended
-    if _descendants(root) != processes:
+    if _family(root) != processes:
         return None
     own = sum(size["Pss_Anon"] + size["Pss_Shmem"] for size in sizes)
     return own + max(size["Rss"] - size["Anonymous"] - size["Pss_Shmem"] for size in sizes)
 
 
-def _descendants(root: int) -> list[int]:
-    """Return a process, the processes it started, those that they started, and so on."""
+def _family(root: int) -> list[int]:
+    """Return a process, the processes it started, those that they started, and so on: those that have not ended."""
     found = [root]
     for process in found:  # which grows
         for task in Path(f"/proc/{process}/task").glob("*/children"):
             with suppress(FileNotFoundError, ProcessLookupError):  # the thread just ended
-                found += [int(child) for child in task.read_text(encoding="ascii").split()]
+                children = map(int, task.read_text(encoding="ascii").split())
+                found += [child for child in children if not _has_ended(child)]
     return found
+
+
+def _has_ended(process: int) -> bool:
+    """Return whether a process has ended; one that nobody has waited for still stands among the children."""
+    try:
+        # after the name, which may hold anything
+        state = (
+            Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
 
 
 def _rise(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> float:

@@ -1,7 +1,7 @@
 """A bundle's commands as a user types them, each in a process of its own.
 
-That process is forked from one that has imported the libraries (:mod:`tests.warm`), but for one training of each
-bundle, which is killed.
+That process is forked from one that has imported the libraries (:mod:`tests.warm`). Of each bundle one training, which
+is killed, and one evaluation are not: they show that the bundle itself imports what it needs.
 """
 
 from __future__ import annotations
@@ -94,16 +94,20 @@ def options(values: dict[str, Any]) -> list[str]:
     return [part for key, value in values.items() for part in (f"--{key}", str(value))]
 
 
-def run(arguments: list[str], cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(arguments: list[str], cwd: Path, check: bool = True, fresh: bool = False) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments; what it says when it fails is the test's message.
 
     Args:
         arguments: of Python.
         cwd: working directory.
         check: fail the test if the command fails.
+        fresh: start an interpreter that has imported nothing.
     """
     arguments = [str(argument) for argument in arguments]
-    done = run_warm(arguments, cwd)
+    if fresh:
+        done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=900)
+    else:
+        done = run_warm(arguments, cwd)
     if check and done.returncode:
         pytest.fail(f"{' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return done

@@ -13,6 +13,8 @@ import socket
 import sys
 from pathlib import Path
 
+import torch
+
 SIZE = 2
 
 
@@ -35,6 +37,7 @@ def main() -> int:
             os.environ.update(environment(rank, port))
             # a script's folder is on the path, and would give a module other neighbours
             sys.path[0] = str(Path.cwd())
+            torch.set_num_threads(1)  # which the variable no longer does once torch is imported
             sys.argv = sys.argv[2:]
             runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
             sys.exit()

@@ -56,7 +56,7 @@ def trained(data, tmp_path_factory):
     run(command("training", ["train"], **common, **FAST), work)
     run(command("calibrating", ["train", "calibrate"], **common, **NETWORK, **DRAWS), work)
     evaluate = command("evaluating", ["train", "evaluate"], **common, **NETWORK, **DRAWS, bootstrap_resamples=50)
-    run([*evaluate, "--output_dir", str(work / "eval")], work)
+    run([*evaluate, "--output_dir", str(work / "eval")], work, fresh=True)
     return work
 
 

@@ -38,7 +38,8 @@ def trained(data, tmp_path_factory):
     common = {"dataset_dir": data, **folders(work)}
     run(command("training", ["train"], **common, **FAST), work)
     run(command("calibrating", ["train", "calibrate"], **common), work)
-    run(command("evaluating", ["train", "evaluate"], **common, output_dir=work / "eval", bootstrap_resamples=50), work)
+    evaluate = command("evaluating", ["train", "evaluate"], **common, bootstrap_resamples=50)
+    run([*evaluate, "--output_dir", str(work / "eval")], work, fresh=True)
     return work
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,25 @@ def test_keys_that_interrupt_end_the_command_and_are_told(tmp_path):
     assert process.returncode == 0
     deadline = time.monotonic() + 10
     while (left := is_there(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left
+
+
+def test_a_command_ends_with_the_process_that_it_was_forked_from(tmp_path):
+    (tmp_path / "said.py").write_text(
+        "import os, pathlib, time; pathlib.Path('begun').write_text(str(os.getpid())); time.sleep(60)"
+    )
+    with WarmProcess(libraries=[]) as python, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(python.run, ["said.py"], tmp_path)
+        deadline = time.monotonic() + 60
+        while not ((tmp_path / "begun").exists() and (tmp_path / "begun").read_text()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        command = int((tmp_path / "begun").read_text())
+        python.close()
+        with pytest.raises(RuntimeError, match="ended with -9"):
+            running.result(timeout=30)
+    deadline = time.monotonic() + 10
+    while (left := Path(f"/proc/{command}").exists()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not left
 

@@ -80,6 +80,25 @@ def fill_and_start_often(own_mib, seconds):
     return computation
 
 
+def fill_beside_an_ended_process(mib):
+    def computation():
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        held = np.ones(mib * MIB, np.uint8)
+        time.sleep(0.6)
+        os.waitpid(child, 0)
+        return held.sum()
+
+    return computation
+
+
+@linux
+def test_a_process_that_ended_and_that_nobody_waits_for_does_not_count():
+    empty, filled = (tree_memory(fill_beside_an_ended_process, mib) for mib in (0, 300))
+    assert filled - empty == pytest.approx(300, abs=60)
+
+
 @linux
 def test_a_process_that_begins_or_ends_during_a_look_does_not_count_what_it_shares_again():
     expected = tree_memory(fill_and_start, 600, 0, 0)
