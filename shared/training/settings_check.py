@@ -1,4 +1,4 @@
-"""What a command's settings must fulfil before it runs: each has an effect, and each class that one names exists.
+"""What settings must fulfil before a command runs: an effect, a number that can be, a class that exists.
 
 MONAI takes every key on the command line as a new one if the config has none of that name, so that a misspelt
 ``--lerning_rate`` changes nothing and says nothing.
@@ -17,6 +17,7 @@ from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
 from shared.data.errors import DataError
+from shared.training.setting_ranges import check_ranges
 
 __all__ = ["calling_parser", "check_chosen_classes", "check_effect", "check_settings"]
 
@@ -39,16 +40,18 @@ def calling_parser() -> ConfigParser | None:
 
 
 def check_settings(parser: ConfigParser) -> None:
-    """Refuse settings that have no effect, or that name a class that does not exist.
+    """Refuse settings that have no effect, are numbers out of range, or name a class that does not exist.
 
     Args:
         parser: of a bundle's command, macros resolved.
 
     Raises:
-        DataError: see :func:`check_effect` and :func:`check_chosen_classes`.
+        DataError: see :func:`check_effect`, :func:`~shared.training.setting_ranges.check_ranges` and
+            :func:`check_chosen_classes`.
     """
     if "bundle_root" in parser:
         check_effect(parser, Path(parser.get_parsed_content("bundle_root")) / "configs")
+    check_ranges(parser)
     check_chosen_classes(parser)
 
 

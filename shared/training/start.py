@@ -38,7 +38,7 @@ def start_run(seed: int, keep_memory: bool = False) -> None:
             server or for inputs of many sizes.
 
     Raises:
-        DataError: if a setting has no effect or names a class that does not exist, see
+        DataError: if a setting has no effect, is a number out of range or names a class that does not exist, see
             :func:`~shared.training.settings_check.check_settings`.
     """
     _check_calling_config()
