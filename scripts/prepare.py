@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,12 +83,13 @@ def load_config(root: Path, overrides: dict[str, Any]) -> ConfigParser:
     """Return the ``prepare.json`` of a bundle's folder with overrides, ready to be resolved.
 
     Raises:
-        DataError: if an override names no key of the config.
+        DataError: if an override names no key of the config, or is a number that its key cannot be.
     """
     # takes seconds, which --help and a mistyped name need not wait for
     from monai.bundle import ConfigParser
 
     from shared.data.prepare_settings import unknown_key
+    from shared.training.setting_ranges import check_ranges
 
     sys.path.insert(0, str(root))
     file = root / "configs" / "prepare.json"
@@ -95,7 +98,21 @@ def load_config(root: Path, overrides: dict[str, Any]) -> ConfigParser:
         if key not in parser:
             raise DataError(unknown_key(file, key, parser))
     parser.update(overrides)
+    check_ranges(parser)
     return parser
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Turn what MONAI says of a config's component back into what the component said of a value.
+
+    Raises:
+        DataError: with that.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise DataError(str(error.__cause__ or error)) from error
 
 
 def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
@@ -107,7 +124,7 @@ def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
     config = load_config(arguments.bundle, overrides)
     output = arguments.output or arguments.bundle / "data"
     source = arguments.source
-    try:
+    with unwrapped():
         preparation = config.get_parsed_content("prepare")
         if arguments.phantom:
             source = output / config.get("phantom_folder", "recordings")
@@ -115,9 +132,6 @@ def prepare(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
             # the files do not depend on the number of processes
             parameters = {key: value for key, value in phantom.keywords.items() if key != "workers"}
             generate_once(source, phantom, parameters, arguments.overwrite)
-    except (RuntimeError, ValueError) as error:
-        # MONAI wraps what a config's component says about a value into a message about the component
-        raise DataError(str(error.__cause__ or error)) from error
     print(preparation(source, output, overwrite=arguments.overwrite))
 
 
@@ -131,7 +145,9 @@ def preflight(arguments: argparse.Namespace, overrides: dict[str, Any]) -> None:
     if "preflight" not in config:
         name = arguments.bundle.name
         raise DataError(f"{name}: its configs/prepare.json has no 'preflight'; prepare the data at once")
-    print(config.get_parsed_content("preflight")(arguments.source))
+    with unwrapped():
+        look = config.get_parsed_content("preflight")
+    print(look(arguments.source))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -75,6 +75,7 @@ def test_wrong_data_is_answered_in_one_line(main, tmp_path, capsys):
         (("--background#method", "mean"), "background method must be auto, median or polynomial, found 'mean'"),
         (("--donor_pattern", "^D"), "needs a group (?P<donor>"),
         (("--optics#wavelength_nm=-1",), "wavelength_nm must be a positive number, found -1"),
+        (("--seed", "-1"), "error: seed: found -1, expected a whole number of at least 0"),
     ],
 )
 def test_wrong_overrides(main, tmp_path, capsys, override, message):

@@ -28,6 +28,7 @@ from scripts.work_division import Processes, divide
 from shared import __version__
 from shared.data.errors import DataError
 from shared.data.freed_memory import keep_freed_memory, return_freed_memory
+from shared.data.number_range import COUNT, NOT_NEGATIVE, POSITIVE, NumberRange
 from shared.data.preparation import fingerprint
 
 __all__ = ["FeatureExtraction", "feature_path", "tile_labels"]
@@ -56,6 +57,9 @@ class FeatureExtraction:
         part_batches: batches between two visits to the disk.
         broken_share: a slide fails if more than this share of its tiles cannot be read.
         attempts: how often a slide may take the whole process down before it is given up.
+
+    Raises:
+        DataError: if a number is out of range.
     """
 
     encoder: TileEncoder
@@ -69,6 +73,13 @@ class FeatureExtraction:
     part_batches: int = 16
     broken_share: float = 0.2
     attempts: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("tile_size", "batch_size", "prefetch", "part_batches", "attempts"):
+            COUNT.check(name, getattr(self, name))
+        NOT_NEGATIVE.check("readers", self.readers)
+        POSITIVE.check("mpp", self.mpp)
+        NumberRange(0, 1).check("broken_share", self.broken_share)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from scripts.tissue import TissueDetection
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
 from shared.data.layouts import recognise
+from shared.data.number_range import COUNT, POSITIVE
 from shared.data.processes import in_processes
 
 __all__ = ["Preflight", "PreflightReport", "SlideReport"]
@@ -102,6 +103,9 @@ class Preflight:
         mpp: µm per pixel of a tile.
         samples: tiles that are read of each slide.
         workers: number of processes.
+
+    Raises:
+        DataError: if a number is out of range.
     """
 
     layouts: Mapping[str, Layout]
@@ -111,6 +115,11 @@ class Preflight:
     mpp: float = 0.5
     samples: int = 12
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        COUNT.check("tile_size", self.tile_size)
+        POSITIVE.check("mpp", self.mpp)
+        COUNT.check("samples", self.samples)
 
     def __call__(self, source: str | os.PathLike[str], progress: bool = True) -> PreflightReport:
         """Look at all slides of a folder.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scripts.slide import TileGeometry
 from scripts.tissue import TissueMask
-from shared.data.errors import DataError
+from shared.data.number_range import COUNT, POSITIVE, SHARE
 
 __all__ = ["Tiling", "mask_shares"]
 
@@ -33,11 +33,9 @@ class Tiling:
     block: int = 8
 
     def __post_init__(self) -> None:
-        if not (self.stride > 0 and 0 < self.tissue_share <= 1 and self.block >= 1):
-            raise DataError(
-                f"tiling: found stride {self.stride:g}, tissue_share {self.tissue_share:g}, block {self.block}; "
-                "expected a positive stride, a share in (0, 1] and a block of at least 1"
-            )
+        POSITIVE.check("stride", self.stride)
+        SHARE.check("tissue_share", self.tissue_share)
+        COUNT.check("block", self.block)
 
     def __call__(self, size: tuple[int, int], geometry: TileGeometry, tissue: TissueMask) -> NDArray[np.int64]:
         """Return the upper left corners of the tiles, ``(N, 2)`` as x, y in pixels of level 0.

@@ -307,6 +307,24 @@ def test_slides_of_one_patient_stay_together(preparation, table_source, tmp_path
     assert all(len(of_patient) == 1 for of_patient in sections.values())
 
 
+@pytest.mark.parametrize("component", ["extraction", "preflight"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("tile_size", 0), ("mpp", float("nan")), ("mpp", "nan"), ("mpp", 0), ("mpp", -1), ("stride", 0)]
+)
+def test_numbers_that_cannot_be_are_refused_before_a_slide_is_read(preparation, component, name, value):
+    with pytest.raises(RuntimeError) as caught:
+        preparation(component, **{name: value})
+    assert isinstance(caught.value.__cause__, DataError)
+    assert f"{name}: found {value!r}, expected a " in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("readers", -1)])
+def test_how_many_are_read_and_encoded_at_once_is_at_least_one_or_none(preparation, scripts, name, value):
+    extraction = scripts("feature_extraction").FeatureExtraction
+    with pytest.raises(DataError, match=f"^{name}: found {value}, expected a whole number of at least"):
+        extraction(preparation("encoder"), **{name: value})
+
+
 def test_no_layout(preparation, tmp_path):
     with pytest.raises(DataError, match="nothing to prepare"):
         preparation()(tmp_path, tmp_path / "out", progress=False)
