@@ -181,8 +181,11 @@ class WarmProcess:
 
 def _serve(answers: int, libraries: Sequence[str]) -> dict[str, Any] | None:
     """Fork for each request; returns the request in the child, and nothing at the end in the parent."""
-    # an interruption ends this process as long as there is no command, and then is for the command
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # an interruption ends this process as long as there is no command, and then is for the command, unless whoever
+    # started this has it ignored
+    inherited = signal.getsignal(signal.SIGINT)
+    if inherited is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     for library in libraries:
         importlib.import_module(library)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -190,6 +193,7 @@ def _serve(answers: int, libraries: Sequence[str]) -> dict[str, Any] | None:
         process = os.fork()
         if process == 0:
             os.close(answers)
+            signal.signal(signal.SIGINT, inherited)
             request: dict[str, Any] = json.loads(line)
             return request
         _, status = os.waitpid(process, 0)
@@ -203,7 +207,6 @@ def _become(request: dict[str, Any]) -> None:
     import runpy
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -124,9 +124,9 @@ def _family(root: int) -> list[int]:
     """Return a process, the processes it started, those that they started, and so on: those that have not ended."""
     found = [root]
     for process in found:  # which grows
-        for task in Path(f"/proc/{process}/task").glob("*/children"):
-            with suppress(FileNotFoundError, ProcessLookupError):  # the thread just ended
-                children = map(int, task.read_text(encoding="ascii").split())
+        with suppress(FileNotFoundError, ProcessLookupError):  # the process just ended, or one of its threads
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                children = map(int, (thread / "children").read_text(encoding="ascii").split())
                 found += [child for child in children if not _has_ended(child)]
     return found
 

@@ -60,7 +60,8 @@ def test_a_process_that_lasts_too_long_is_ended(tmp_path):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the one who started the tests has set
 from pathlib import Path
 from shared.commands.warm_process import WarmProcess
 with WarmProcess(libraries=["json"]) as python:
