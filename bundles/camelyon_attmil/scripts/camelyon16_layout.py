@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pandas as pd
-
 from scripts.source_slide import SLIDE_SUFFIXES, SourceSlide, ambiguous_names
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
+from shared.data.text_table import read_text_table
 
 __all__ = ["PARTLY_ANNOTATED", "PHANTOM_TABLE", "WITHDRAWN", "Camelyon16Layout"]
 
@@ -125,15 +124,15 @@ class Camelyon16Layout:
                 f"{source / 'testing' / 'reference.csv'}: no such file, and testing/images has slides whose labels it "
                 "holds; download it with the data set"
             )
-        table = pd.read_csv(file, header=None, dtype=str, keep_default_na=False)
+        table = read_text_table(file, header=False)
         truth = {}
         for number, row in enumerate(table.itertuples(index=False), start=1):
-            name, label = Path(row[0].strip().lower()).stem, row[1].strip().lower() if len(row) > 1 else ""
+            name, label = Path(row[0].lower()).stem, row[1].lower() if len(row) > 1 else ""
             if label not in ("tumor", "tumour", "normal"):
                 if number == 1:
                     continue  # a header
                 raise DataError(f"{file}: row {number} has the class '{label}', expected Tumor or Normal; correct it")
-            kind = row[3].strip().lower() if len(row) > 3 else ""
+            kind = row[3].lower() if len(row) > 3 else ""
             truth[name] = (0 if label == "normal" else 1, kind if kind not in ("", "none") else None)
         return truth
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scripts.source_slide import SourceSlide
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
+from shared.data.text_table import read_text_table
 
 __all__ = ["TableLayout"]
 
@@ -55,7 +56,7 @@ class TableLayout:
         """Return the slides, and what cannot be used, with the reason.
 
         Raises:
-            DataError: if the table lacks a column or holds no row.
+            DataError: if the table cannot be read, lacks a column or holds no row.
         """
         slides, excluded, seen = [], [], set[str]()
         for number, row in enumerate(self._table(source).to_dict("records"), start=2):
@@ -102,7 +103,7 @@ class TableLayout:
 
     def _table(self, source: Path) -> pd.DataFrame:
         file = source / self.table
-        table = pd.read_csv(file, dtype=str, keep_default_na=False).map(str.strip)
+        table = read_text_table(file)
         names = {column: name for name, column in self.columns.items()}
         table = table.rename(columns=names)
         for name in ("slide", "label"):

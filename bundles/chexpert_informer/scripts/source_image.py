@@ -15,6 +15,7 @@ from scripts.findings import FINDINGS
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
 from shared.data.layouts import SourceLayout
+from shared.data.text_table import read_text_table
 
 __all__ = ["Layout", "SourceImage", "clean_age", "clean_sex", "finding_codes", "read_table"]
 
@@ -76,18 +77,14 @@ def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     Raises:
         DataError: if the file cannot be read or lacks a column.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}); expected CSV with a header line") from error
-    table.columns = [str(name).strip() for name in table.columns]
+    table = read_text_table(path)
     for role, column in columns.items():
         if column not in table.columns:
             found = ", ".join(table.columns[:12])
             raise DataError(
                 f"{path}: no column '{column}' ({role}); found {found}; set the column's name in the config"
             )
-    return table.apply(lambda column: column.str.strip())
+    return table
 
 
 def finding_codes(table: pd.DataFrame, columns: dict[str, str]) -> tuple[NDArray[np.float64], dict[int, str]]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
+from shared.data.text_table import read_text_table
 
 __all__ = ["AttributeTable", "Attributes", "age_in_years", "parse_date"]
 
@@ -109,14 +110,7 @@ class AttributeTable:
 
     def _rows(self, path: Path, columns: Mapping[str, str | None]) -> pd.DataFrame:
         """Return the table as text, its columns named by role."""
-        try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, sep=self.separator, encoding="utf-8-sig")
-        except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-            raise DataError(
-                f"{path}: cannot be read as a table ({error}); expected CSV in UTF-8 with '{self.separator}' between "
-                "the columns"
-            ) from error
-        table.columns = table.columns.str.strip()
+        table = read_text_table(path, self.separator)
         wanted = {role: name for role, name in columns.items() if name is not None}
         for roles in (("id",), ("lymphocyte_count",), ("age", "birth_date")):
             if not set(roles) & set(wanted):
@@ -127,8 +121,7 @@ class AttributeTable:
                     f"{path}: no column '{name}' for {role}; found {', '.join(table.columns)}; set the column's name, "
                     f"or the separator if that is not '{self.separator}'"
                 )
-        # a row that is too short has missing values even so
-        return pd.DataFrame({role: table[name].fillna("").str.strip() for role, name in wanted.items()})
+        return pd.DataFrame({role: table[name] for role, name in wanted.items()})
 
     def _patient(self, row: pd.Series, columns: Mapping[str, str | None]) -> Attributes:
         age = self._number("age", row["age"], columns) if "age" in row else self._age(row["birth_date"], columns)

@@ -338,6 +338,18 @@ def test_a_table_without_labels(preparation, table_source, tmp_path):
         preparation()(source, tmp_path / "out", progress=False)
 
 
+@pytest.mark.parametrize("content", [b"", "slide,label\nMüller.tif,normal\n".encode("latin-1")])
+def test_a_table_that_is_none(preparation, tmp_path, content):
+    (tmp_path / "slides.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"slides\.csv: cannot be read as a table .*; expected CSV in UTF-8"):
+        preparation()(tmp_path, tmp_path / "out", progress=False)
+    (tmp_path / "testing" / "images").mkdir(parents=True)
+    (tmp_path / "testing" / "images" / "test_001.tif").touch()
+    (tmp_path / "slides.csv").rename(tmp_path / "testing" / "reference.csv")
+    with pytest.raises(DataError, match=r"reference\.csv: cannot be read as a table"):
+        preparation()(tmp_path, tmp_path / "out", progress=False)
+
+
 def test_preflight(preparation, scripts, table_source, write_stained, spoil_tiles, tmp_path):
     source = _change(
         table_source,

@@ -70,5 +70,5 @@ def test_a_slide_smaller_than_a_tile_has_none(tiling, scripts):
 
 
 def test_values_out_of_range_are_refused(tiling):
-    with pytest.raises(DataError, match="tissue_share: found 0.0, expected a number above 0 and at most 1"):
+    with pytest.raises(DataError, match=r"tissue_share: found 0\.0, expected a number above 0 and at most 1"):
         tiling.Tiling(tissue_share=0.0)
