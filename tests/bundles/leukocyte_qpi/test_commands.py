@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.bundles.commands import BundleCommands, folders, last_line, read, run
+from tests.bundles.commands import TWO_PROCESSES, BundleCommands, folders, last_line, read, run
 from tests.bundles.exported import assert_export_predicts_alike
 from tests.bundles.packaged import assert_package_runs
 
@@ -160,13 +160,8 @@ def test_two_processes(data, tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together"
     quick = {"bootstrap_resamples": 20}
     run(command("evaluating", ["train", "evaluate"], **common, output_dir=alone, **quick), tmp_path)
-    run(
-        [
-            *launcher,
-            *command("evaluating", ["train", "evaluate", "multi_gpu_evaluate"], **common, output_dir=together, **quick),
-        ],
-        tmp_path,
-    )
+    overlay = ["train", "evaluate", "multi_gpu_evaluate"]
+    run([*TWO_PROCESSES, *command("evaluating", overlay, **common, output_dir=together, **quick)], tmp_path)
     tables = [pd.read_csv(folder / "predictions.csv", keep_default_na=False) for folder in (alone, together)]
     assert tables[0]["id"].tolist() == tables[1]["id"].tolist()
     columns = [name for name in tables[0].columns if name.startswith("probability_")]
