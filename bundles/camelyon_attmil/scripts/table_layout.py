@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from scripts.source_slide import SourceSlide
 from shared.data.errors import DataError
 from shared.data.integrity import Exclusion
+from shared.data.number_range import POSITIVE
 from shared.data.text_table import read_text_table
 
 __all__ = ["TableLayout"]
@@ -30,12 +32,18 @@ class TableLayout:
             of the tumour), ``mpp`` (µm per pixel), ``part`` (``training`` or ``test``) and ``kind`` (of metastasis).
         labels: what the labels mean, in lower case; an empty one is not known.
         mpp: µm per pixel of slides that have none in the table, in place of what they say; None believes them.
+
+    Raises:
+        DataError: if ``mpp`` is no number above 0.
     """
 
     table: str = "slides.csv"
     columns: Mapping[str, str] = field(default_factory=lambda: {name: name for name in ("slide", "label", *_OPTIONAL)})
     labels: Mapping[str, int] = field(default_factory=lambda: {"0": 0, "normal": 0, "1": 1, "tumor": 1, "tumour": 1})
     mpp: float | None = None
+
+    def __post_init__(self) -> None:
+        replace(POSITIVE, optional=True).check("slide_mpp", self.mpp)
 
     def describe(self) -> str:
         """Say what a folder of this layout holds."""
@@ -96,7 +104,7 @@ class TableLayout:
             label=self.labels[label] if label else None,
             annotation=source / annotation if annotation else None,
             partly_annotated=_YES_NO[partly],
-            mpp=_mpp(row.get("mpp", "")) or self.mpp,
+            mpp=_mpp(row["mpp"]) if row.get("mpp") else self.mpp,
             published=part or None,
             kind=row.get("kind") or None,
         )
@@ -117,8 +125,11 @@ class TableLayout:
         return table
 
 
-def _mpp(text: str) -> float | None:
+def _mpp(text: str) -> float:
     try:
-        return float(text) if text else None
-    except ValueError as error:
-        raise DataError(f"mpp '{text}', expected µm per pixel as a number, e.g. 0.25") from error
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if value not in POSITIVE:
+        raise DataError(f"mpp '{text}', expected µm per pixel as a number above 0, e.g. 0.25, or nothing")
+    return value

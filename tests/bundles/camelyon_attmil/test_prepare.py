@@ -169,6 +169,19 @@ def test_a_table_says_what_is_partly_annotated(preparation, scripts, table_sourc
     assert "partly_annotated 'perhaps', expected 1, 0 or nothing" in excluded[0].reason
 
 
+def test_the_scale_of_a_row_counts_before_that_of_all(preparation, table_source, tmp_path):
+    said = ["0.3", "0", "", "-1", "nan", "wide", "inf", " 0.4 "]
+    source = _change(table_source, tmp_path / "source", lambda table: table.assign(mpp=said))
+    slides, excluded = preparation("table", slide_mpp=0.25).read(source)
+    assert {slide.identity: slide.mpp for slide in slides} == {"s0": 0.3, "s2": 0.25, "s7": 0.4}
+    reasons = {item.item: item.reason for item in excluded}
+    assert sorted(reasons) == ["s1", "s3", "s4", "s5", "s6"]
+    assert reasons["s1"].startswith("mpp '0', expected µm per pixel as a number above 0")
+    with pytest.raises(RuntimeError) as caught:
+        preparation("table", slide_mpp=0)
+    assert str(caught.value.__cause__) == "slide_mpp: found 0, expected a number above 0, or null"
+
+
 def test_camelyon16_without_reference_or_row(preparation, scripts, write_stained, tmp_path):
     for name in ("testing/images/test_001", "testing/images/test_002", "training/normal/normal_001"):
         write_stained(tmp_path / f"{name}.tif", (512, 448), (64, 64, 448, 384))
