@@ -209,6 +209,7 @@ def _refuse_another_encoder(extraction: FeatureExtraction, kind: FeatureKind) ->
         kind.check("configs/prepare.json", attributes, kind.features or 0)
     except DataError as error:
         raise DataError(
-            f"{error}. Name the encoder by its weights, --prepare_overrides#weights FILE, and network, or give "
-            "inferring the folder of features that were extracted with it"
+            f"{error}. Name the encoder by its weights, --prepare_overrides#weights FILE, one of another network in "
+            "the form --prepare_overrides \"{'weights': 'FILE', 'network': {'block_inplanes': [16, 32, 64, 128]}}\", "
+            "or give inferring the folder of features that were extracted with it"
         ) from error

@@ -1,4 +1,4 @@
-"""What a user points at becomes records: slides whose name is not theirs alone are left out, and told."""
+"""Slides whose name is not theirs alone are left out and told, and how to name an encoder is told as it works."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import shutil
 
 import pandas as pd
 import pytest
+
+from shared.commands.overrides import parse_overrides
+from shared.data.errors import DataError
 
 SETTINGS = {"network": {"block_inplanes": [2, 2, 2, 4]}, "tile_size": 64, "readers": 0}
 
@@ -42,3 +45,20 @@ def test_of_slides_and_features_with_one_name_none_is_judged(infer, write_staine
     found, excluded = infer(features)
     assert [record["id"] for record in found] == ["other"]
     assert sorted(excluded.index) == [str(features / name) for name in ("case.h5", "case.hdf5")]
+
+
+def test_the_form_that_names_another_network_is_one_that_works(scripts):
+    """What the refusal tells to type, read as a command line reads it, changes the one argument and no other."""
+    inference = scripts("inference_data")
+    small = inference.slide_extraction(scripts("feature_kind").FeatureKind(), overrides=SETTINGS)
+    kind = scripts("feature_kind").FeatureKind(4)
+    known = {"encoder": small.encoder.name, "encoder_sha256": small.encoder.sha256, "mpp": 0.5, "tile_size": 256}
+    kind.set(scripts("feature_file").FeatureAttributes(slide_id="", **known))
+    with pytest.raises(DataError, match="--prepare_overrides#weights FILE") as refusal:
+        inference.slide_extraction(kind)
+    told = str(refusal.value).split('--prepare_overrides "')[1].split('"')[0]
+    given = parse_overrides(["--prepare_overrides", told])["prepare_overrides"]
+    assert given.pop("weights") == "FILE"
+    assert list(given["network"]) == ["block_inplanes"]
+    given["network"]["block_inplanes"] = SETTINGS["network"]["block_inplanes"]
+    assert inference.slide_extraction(kind, overrides=given).encoder.sha256 == small.encoder.sha256
