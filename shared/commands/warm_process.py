@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ __all__ = ["WarmProcess", "python_commands"]
 
 # prctl(2): the signal that a process gets when its parent ends
 _PR_SET_PDEATHSIG = 1
+_LOOK_MS = 20
 
 LIBRARIES = (
     "torch",
@@ -81,7 +83,7 @@ def _run(run: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:
 class WarmProcess:
     """The process that is forked for each command; it is started with the first of them.
 
-    It ends when it is closed, and with the one that started it.
+    It ends when it is closed, and with the one that started it, as what it runs does.
 
     Example:
         >>> with WarmProcess(libraries=[]) as python:
@@ -196,9 +198,22 @@ def _serve(answers: int, libraries: Sequence[str]) -> dict[str, Any] | None:
             signal.signal(signal.SIGINT, inherited)
             request: dict[str, Any] = json.loads(line)
             return request
-        _, status = os.waitpid(process, 0)
+        status = _wait(process)
         os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
     return None
+
+
+def _wait(process: int) -> int:
+    """Wait for a command, and end it if nobody is there any more who wants its answer; returns its status."""
+    asking = select.poll()
+    asking.register(sys.stdin, 0)  # tells only that the other end is closed
+    while True:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return status
+        if asking.poll(_LOOK_MS):
+            os.kill(process, signal.SIGKILL)
+            return os.waitpid(process, 0)[1]
 
 
 def _become(request: dict[str, Any]) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
 __all__ = ["in_processes"]
+
+# prctl(2): the signal that a process gets when its parent ends
+_PR_SET_PDEATHSIG = 1
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,7 +39,7 @@ def in_processes(
         for index, item in enumerate(items):
             yield index, function(item)
         return
-    with ProcessPoolExecutor(min(workers, len(items))) as pool:
+    with ProcessPoolExecutor(min(workers, len(items)), initializer=_end_with_parent) as pool:
         futures = {pool.submit(function, item): index for index, item in enumerate(items)}
         try:
             for future in as_completed(futures):
@@ -41,3 +47,12 @@ def in_processes(
         finally:
             # after an error the items not begun are of no use
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Have the system end this process when the one that started it is killed (Linux).
+
+    Both hold the queue that it reads from, which would otherwise never end.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

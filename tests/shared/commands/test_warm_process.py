@@ -81,6 +81,33 @@ def is_there(group):
     return True
 
 
+POOL = """
+import pathlib, time
+from shared.data.processes import in_processes
+def wait(number):
+    pathlib.Path(f"begun{number}").touch()
+    time.sleep(60)
+if __name__ == "__main__":
+    dict(in_processes(wait, [1, 2], workers=2))
+"""
+
+
+def test_what_runs_ends_with_whoever_wanted_it(tmp_path):
+    (tmp_path / "said.py").write_text(POOL)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    arguments = [sys.executable, "-c", INTERRUPTED, "said.py"]
+    process = subprocess.Popen(arguments, cwd=tmp_path, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not all((tmp_path / f"begun{number}").exists() for number in (1, 2)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(timeout=30) == -signal.SIGTERM
+    deadline = time.monotonic() + 10
+    while (left := is_there(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left
+
+
 def test_keys_that_interrupt_end_the_command_and_are_told(tmp_path):
     (tmp_path / "said.py").write_text(SCRIPT.replace("time.sleep(60)", "pathlib.Path('begun').touch(); time.sleep(60)"))
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
