@@ -5,6 +5,7 @@ Called by demo.sh, which makes the environment and says what may be given.
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -130,4 +131,7 @@ def main(bundles: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = sorted(path.parents[1].name for path in REPOSITORY.glob("bundles/*/configs/train.json"))
+    parser.add_argument("bundles", nargs="+", choices=names, metavar="BUNDLE", help=f"of: {', '.join(names)}")
+    sys.exit(main(parser.parse_args().bundles))

@@ -2,6 +2,13 @@
 # Linter, formatter, types, all tests. Arguments go to pytest: ./scripts/test.sh tests/shared -k temperature
 set -euo pipefail
 
+case "${1:-}" in
+-h | --help)
+    echo "Usage: ./scripts/test.sh [ARGUMENTS OF PYTEST]    linter, formatter, types, all tests (or those chosen, e.g. tests/shared -k temperature)"
+    exit
+    ;;
+esac
+
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$repository/scripts/environment.sh"
 . "$repository/scripts/label_environment.sh"
