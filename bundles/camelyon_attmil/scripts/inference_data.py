@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ PREPARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "prepare.json
 FEATURE_SUFFIXES = (".h5", ".hdf5")
 
 _Records = list[dict[str, Any]]
+_Check = Callable[[Iterable[str]], None]
 
 
 def inference_records(
@@ -45,11 +46,13 @@ def inference_records(
     prepare_config: str | os.PathLike[str] = PREPARE_CONFIG,
     prepare_overrides: Mapping[str, Any] | None = None,
     calibration_file: str | os.PathLike[str] | None = None,
+    check: _Check | None = None,
 ) -> _Records:
     """Return one record per slide that can be judged, with ``id`` and ``features`` (path).
 
     Slides get their features here, by the encoder, tiles and tissue detection that the calibrated data were prepared
-    with; the log says so. A slide that cannot be used is recorded with the reason, and the others are judged.
+    with; the log says so. A given ``slide_mpp`` is not taken over from there: it is a matter of the slides, and those
+    that lie there without a table have the scale that they say, or that ``prepare_overrides`` gives. A slide that cannot be used is recorded with the reason, and the others are judged.
 
     Args:
         path: ``datalist.json``, a folder with one; a folder of feature files; a folder in a layout that preparing
@@ -62,8 +65,10 @@ def inference_records(
         model_file: weights of the network; if it is there, features of another encoder are found here, and left out.
         prepare_config: settings of preparing, for all that is not recorded.
         prepare_overrides: values in place of the recorded ones and those of ``prepare_config``, e.g.
-            ``{"weights": "encoder.pt"}``; nested mappings replace single nested keys.
+            ``{"weights": "encoder.pt"}`` or ``{"slide_mpp": 0.25}``; nested mappings replace single nested keys.
         calibration_file: records the settings that the calibrated data were prepared with; need not exist.
+        check: is given the ids of slides before their features are extracted, and may refuse them by a
+            :class:`DataError`.
 
     Raises:
         DataError: if the path does not exist, if nothing there can be used, if the encoder is not the one that the
@@ -80,7 +85,7 @@ def inference_records(
         records = [{"id": file.stem, "features": str(file.resolve())} for file in files]
     elif source.is_dir() or source.suffix.lower() in SLIDE_SUFFIXES:
         records, excluded = _encoded(
-            source, network.feature_kind, output_dir, prepare_config, prepare_overrides or {}, calibration_file
+            source, network.feature_kind, output_dir, prepare_config, prepare_overrides or {}, calibration_file, check
         )
     else:
         found = "a file" if source.exists() else "nothing"
@@ -120,13 +125,17 @@ def _encoded(
     prepare_config: str | os.PathLike[str],
     overrides: Mapping[str, Any],
     calibration_file: str | os.PathLike[str] | None,
+    check: _Check | None,
 ) -> tuple[_Records, list[Exclusion]]:
     """Extract the features of the slides of a folder; return their records and what was left out."""
     if output_dir is None:
         raise DataError(f"{source}: slides need an output_dir, where their features are kept")
     settings = read_prepare_settings(prepare_config, overrides, _reading(calibrated_settings(calibration_file)))
     layouts: Mapping[str, Layout] = settings.get_parsed_content("prepare#layouts")
-    slides, excluded = _slides(source, layouts)
+    given: float | None = read_prepare_settings(prepare_config, overrides).get_parsed_content("slide_mpp")
+    slides, excluded = _slides(source, layouts, given)
+    if check is not None:
+        check(slide.identity for slide in slides)
     extraction = slide_extraction(kind, prepare_config, overrides, calibration_file)
     tell_settings(logger, "slides are read", calibration_file, overrides)
     output = Path(output_dir)
@@ -172,13 +181,15 @@ def slide_extraction(
     return extraction
 
 
-def _slides(source: Path, layouts: Mapping[str, Layout]) -> tuple[list[SourceSlide], list[Exclusion]]:
-    """Return the slides of a folder in a layout, or those that simply lie there, or the one."""
+def _slides(
+    source: Path, layouts: Mapping[str, Layout], mpp: float | None
+) -> tuple[list[SourceSlide], list[Exclusion]]:
+    """Return the slides of a folder in a layout, or those that simply lie there, or the one; these of a given scale."""
     if source.is_dir() and any(layout.fits(source) for layout in layouts.values()):
         return recognise(source, layouts)[1].read(source)
     if found := _files(source, SLIDE_SUFFIXES):
         kept, excluded = _unambiguous(found)
-        return [SourceSlide(file.stem, file, file.stem) for file in kept], excluded
+        return [SourceSlide(file.stem, file, file.stem, mpp=mpp) for file in kept], excluded
     expected = "; or ".join(layout.describe() for layout in layouts.values())
     raise DataError(
         f"{source}: found neither datalist.json nor feature files (.h5) nor slides; expected these, or {expected}"

@@ -28,7 +28,8 @@ SCALE_TOLERANCE = 0.02
 STRIP_PX = 2048
 
 _HOW_TO_GIVE_MPP = (
-    "give its µm per pixel in the column 'mpp' of the table (slides.csv), or for all slides by --slide_mpp 0.25"
+    "give its µm per pixel in the column 'mpp' of the table (slides.csv), or for all slides by --slide_mpp 0.25 in "
+    "preparing, by --prepare_overrides#slide_mpp 0.25 in inferring and explaining"
 )
 
 
