@@ -51,8 +51,9 @@ def inference_records(
     """Return one record per slide that can be judged, with ``id`` and ``features`` (path).
 
     Slides get their features here, by the encoder, tiles and tissue detection that the calibrated data were prepared
-    with; the log says so. A given ``slide_mpp`` is not taken over from there: it is a matter of the slides, and those
-    that lie there without a table have the scale that they say, or that ``prepare_overrides`` gives. A slide that cannot be used is recorded with the reason, and the others are judged.
+    with; the log says so. A recorded ``slide_mpp`` is not taken over: slides that lie there without a table have the
+    scale that they say, or that ``prepare_overrides`` gives. A slide that cannot be used is recorded with the reason,
+    and the others are judged.
 
     Args:
         path: ``datalist.json``, a folder with one; a folder of feature files; a folder in a layout that preparing
