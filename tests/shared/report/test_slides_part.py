@@ -147,6 +147,13 @@ def test_a_slide_stands_with_its_maps_and_their_numbers(page):
     assert "Log-odds of tumour before calibration: +1.23" in page.text
 
 
+def test_how_colours_of_attention_are_read_is_said_without_a_number_that_differs_between_slides(page):
+    said = page.text.split("Attention says")[1].split("Colours are scaled")[0]
+    assert "from grey over yellow and orange to dark red" in said
+    assert "differs from slide to slide: the numbers at the scale say it" in said
+    assert "an even share, which is 1 divided by the number of tiles" in said
+
+
 def test_tiles_stand_with_value_and_place(page):
     assert "+1 : +0.31 x 512, y 256; rank 1; in truth 93.0 % tumour" in page.text.replace("\u202f", " ")
     assert "\u22121 : \u22120.00023 x 4608, y 256; rank 9" in page.text
