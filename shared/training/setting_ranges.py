@@ -25,7 +25,7 @@ RANGES: Mapping[str, NumberRange] = {
     "picture_interval": COUNT,
     "saliency_interval": COUNT,
     "patience": replace(COUNT, optional=True),
-    "learning_rate": POSITIVE,
+    "learning_rate": NumberRange(0),
     "weight_decay": NumberRange(0),
     # how much at once
     "batch_size": COUNT,

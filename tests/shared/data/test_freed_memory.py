@@ -74,7 +74,7 @@ glibc = pytest.mark.skipif("glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), rea
     [
         (48 * MIB, 1, None, True),
         (48 * MIB, 1, 64 * MIB, False),
-        (6 * MIB, 5, 64 * MIB, True),
+        (30 * MIB, 3, 128 * MIB, True),
     ],
 )
 def test_freed_memory_is_kept_for_the_next_array(size, count, most, kept):
