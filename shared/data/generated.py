@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.data.differences import tell_differences
 from shared.data.errors import DataError
 from shared.data.files import read_json, write_json
 
@@ -47,12 +48,11 @@ def generate_once(
             raise DataError(f"{target}: exists but was not generated here; use another --output, or --overwrite")
         before = read_json(record)
         found = before["parameters"]
-        changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+        changed = tell_differences(found, wanted)
         if before["complete"] and changed:
-            details = ", ".join(f"{key} {found.get(key)!r}, now {wanted.get(key)!r}" for key in changed)
             raise DataError(
-                f"{target}: was generated with other parameters ({details}); use --overwrite to generate it anew, or "
-                "another --output"
+                f"{target}: use --overwrite to generate it anew, or another --output; it was generated with other "
+                f"parameters ({changed})"
             )
         if before["complete"]:
             return False

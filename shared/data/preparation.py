@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.data.datalist import load_section, write_datalist
+from shared.data.differences import tell_differences
 from shared.data.errors import DataError
 from shared.data.files import read_json, sha256_file, write_json
 
@@ -77,14 +78,14 @@ class PreparedFolder:
                 )
             return False
         before, now = read_json(state), self._describe()
-        changed = _differences({key: before.get(key) for key in ("source", "settings")}, now)
+        changed = tell_differences(*({"source": one["source"], **one["settings"]} for one in (before, now)))
         if changed and not before["complete"] and not self.datalist.exists():
             self.clear()
             return False
         if changed:
             raise DataError(
-                f"{self.output}: was prepared otherwise ({'; '.join(changed)}); use --overwrite to prepare it anew, "
-                "or another --output"
+                f"{self.output}: use --overwrite to prepare it anew, or another --output; it was prepared otherwise "
+                f"({changed})"
             )
         if not before["complete"] or before["files"] != now["files"] or not self.datalist.is_file():
             return False
@@ -148,11 +149,3 @@ class PreparedFolder:
             "files": {path.relative_to(root).as_posix(): fingerprint(path) for path in self.files},
         }
         return json.loads(json.dumps(description))
-
-
-def _differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """Name what changed between two nested mappings as ``key before, now after``; at the top, keys of both only."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = before.keys() | now.keys() if name else before.keys() & now.keys()
-        return [text for key in sorted(keys) for text in _differences(before.get(key), now.get(key), key)]
-    return [] if before == now else [f"{name} {before!r}, now {now!r}"]

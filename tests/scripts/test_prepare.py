@@ -112,7 +112,7 @@ def test_phantoms_are_generated_prepared_and_reused(prepare, tmp_path):
 
     other = prepare(*command, "--phantom#cells_per_frame", "5")
     assert other.returncode == 2
-    assert "cells_per_frame 9, now 5" in other.stderr
+    assert "cells_per_frame 9 → 5" in other.stderr
 
 
 def test_patients_of_phantom_smears_are_prepared_and_reused(prepare, tmp_path):

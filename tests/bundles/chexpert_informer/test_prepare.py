@@ -33,7 +33,7 @@ def test_uncertain_labels_are_a_choice(preparation, write_chexpert, tmp_path):
     kept = records_of(tmp_path / "sick")
     assert name not in kept  # masked is not found
     assert all(1 in record["label"] for record in kept.values())
-    with pytest.raises(DataError, match="uncertain 'mask', now 'ones'"):
+    with pytest.raises(DataError, match="uncertain 'mask' → 'ones'"):
         prepare(preparation(uncertain="ones"), source, tmp_path / "mask")
 
 
@@ -55,7 +55,7 @@ def test_a_second_call_does_nothing_processes_agree_and_changes_are_noticed(prep
     assert prepare(preparation(workers=2), source, output).reused
     prepare(preparation(workers=2), source, tmp_path / "two")
     assert (tmp_path / "two" / "datalist.json").read_bytes() == before
-    with pytest.raises(DataError, match="seed 0, now 1"):
+    with pytest.raises(DataError, match="seed 0 → 1"):
         prepare(preparation(seed=1), source, output)
     (source / "images" / "00000009_000.png").unlink()
     assert not prepare(preparation(), source, output).reused

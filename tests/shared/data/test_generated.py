@@ -17,7 +17,7 @@ def test_generated_once_per_parameters(tmp_path):
     assert generate_once(target, write, {"seed": 0, "shape": (3, 4)})
     assert not generate_once(target, write, {"seed": 0, "shape": [3, 4]})
     assert len(calls) == 1
-    with pytest.raises(DataError, match=r"other parameters \(seed 0, now 1\); use --overwrite"):
+    with pytest.raises(DataError, match=r"use --overwrite .* other parameters \(seed 0 → 1\)"):
         generate_once(target, write, {"seed": 1, "shape": (3, 4)})
     assert generate_once(target, write, {"seed": 1, "shape": (3, 4)}, overwrite=True)
     assert not (target / "file1").exists()

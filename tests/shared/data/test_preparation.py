@@ -51,7 +51,7 @@ def test_filling_collects_once_and_anew_when_told(source, tmp_path):
     content = read_datalist(tmp_path / "out" / "datalist.json")
     assert (content["classes"], content["info"]["seed"]) == (["x", "y"], 3)
     assert _folder(source, tmp_path / "out", size=50).fill(collect, ["x", "y"])
-    with pytest.raises(DataError, match="size 50, now 60"):
+    with pytest.raises(DataError, match="size 50 → 60"):
         _folder(source, tmp_path / "out", size=60).fill(collect, ["x", "y"])
     assert not _folder(source, tmp_path / "out", size=60).fill(collect, ["x", "y"], overwrite=True)
     assert calls == [False, False], "what was there is gone before it is collected anew"
@@ -59,10 +59,11 @@ def test_filling_collects_once_and_anew_when_told(source, tmp_path):
 
 def test_other_settings_or_source_are_refused(source, tmp_path):
     _finish(_folder(source, tmp_path / "out", optics={"wavelength": 528, "pixel": 0.36}))
-    with pytest.raises(DataError, match=r"was prepared otherwise \(wavelength 528, now 633\); use --overwrite"):
+    told = r"out: use --overwrite .*, or another --output; it was prepared otherwise \(optics\.wavelength 528 → 633\)"
+    with pytest.raises(DataError, match=told):
         _folder(source, tmp_path / "out", optics={"wavelength": 633, "pixel": 0.36}).is_complete()
     source.rename(tmp_path / "other")
-    with pytest.raises(DataError, match=r"source '\.\./source', now '\.\./other'"):
+    with pytest.raises(DataError, match=r"source '\.\./source' → '\.\./other'"):
         _folder(tmp_path / "other", tmp_path / "out", optics={"wavelength": 528, "pixel": 0.36}).is_complete()
 
 
