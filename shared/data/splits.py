@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.data.errors import DataError
+from shared.data.split_advice import SplitWords, split_impossible
 
 __all__ = ["CALIBRATION", "check_group_disjoint", "split_by_group", "split_records", "with_calibration"]
 
@@ -25,6 +26,7 @@ def split_by_group(
     fractions: Mapping[str, float],
     seed: int = 0,
     trials: int = 4096,
+    words: SplitWords | None = None,
 ) -> dict[str, NDArray[np.intp]]:
     r"""Split records so that no group is in two splits and every class has nearly its fraction in each.
 
@@ -42,6 +44,7 @@ def split_by_group(
         fractions: share of the records of each split, by the split's name; they add up to 1.
         seed: seed of the shuffles; the same seed gives the same split for the same records in any order of groups.
         trials: number of shuffles.
+        words: what an error calls groups and classes, and the option that gives the fractions.
 
     Returns:
         Sorted indices of the records of each split.
@@ -59,24 +62,28 @@ def split_by_group(
     if len(share) == 0 or np.any(share <= 0) or not np.isclose(share.sum(), 1):
         raise ValueError(f"fractions must be positive and add up to 1, found {dict(fractions)}")
     names, group_index = np.unique(np.array([str(group) for group in groups]), return_inverse=True)
-    membership, class_names = _membership(labels)  # (N, K)
+    words = words or SplitWords()
+    membership, found = _membership(labels)  # (N, K)
+    class_names = words.of(found)
     if len(membership) != len(group_index):
         raise ValueError(f"{len(group_index)} groups for {len(membership)} labels; expected one of each per record")
     if len(names) < len(share):
         raise DataError(
-            f"{len(names)} group(s) ({', '.join(names)}) cannot be divided into {len(share)} splits "
-            f"({', '.join(fractions)}) without putting one in two; add groups or use fewer splits"
+            f"{len(names)} {words.group}(s) ({', '.join(names)}) cannot be divided into {len(share)} splits "
+            f"({', '.join(fractions)}) without putting one in two; add {words.group}s or use fewer splits"
         )
     counts = np.zeros((len(names), 1 + membership.shape[1]))  # the first column counts records
     np.add.at(counts, group_index, np.column_stack([np.ones(len(membership)), membership]))
-    _check_enough_groups(counts[:, 1:], class_names, fractions)
+    numbers = dict(zip(class_names, (counts[:, 1:] > 0).sum(axis=0).tolist(), strict=True))
+    _check_enough_groups(numbers, fractions, words)
 
     split_of_group, complete = _best_assignment(counts, share, np.random.default_rng(seed), trials)
     if not complete:
-        raise DataError(
-            f"none of {trials} seeded shuffles gave every split all of the classes {', '.join(class_names)}; "
-            "add groups that have the rare classes, use fewer splits, or raise the number of trials"
-        )
+
+        def possible(other: Mapping[str, float]) -> bool:
+            return _best_assignment(counts, np.array([*other.values()]), np.random.default_rng(seed), trials)[1]
+
+        raise split_impossible(words, numbers, fractions, possible, trials)
     split_of_record = split_of_group[group_index]
     return {name: np.flatnonzero(split_of_record == position) for position, name in enumerate(fractions)}
 
@@ -87,6 +94,7 @@ def split_records(
     group_key: str,
     label_key: str = "label",
     seed: int = 0,
+    words: SplitWords | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Split the records of a datalist by group; see :func:`split_by_group`.
 
@@ -98,7 +106,11 @@ def split_records(
             if key not in record:
                 raise DataError(f"record {record.get('id', record)}: no '{key}', which the split needs")
     indices = split_by_group(
-        [record[group_key] for record in records], [record[label_key] for record in records], fractions, seed
+        [record[group_key] for record in records],
+        [record[label_key] for record in records],
+        fractions,
+        seed,
+        words=words or SplitWords(group_key),
     )
     return {name: [dict(records[index]) for index in chosen] for name, chosen in indices.items()}
 
@@ -163,13 +175,12 @@ def _membership(labels: ArrayLike) -> tuple[NDArray[np.float64], list[str]]:
     return np.eye(len(values))[index], [str(value) for value in values]
 
 
-def _check_enough_groups(counts: NDArray[np.float64], classes: Sequence[str], fractions: Mapping[str, float]) -> None:
-    groups_with_class = (counts > 0).sum(axis=0)
-    for name, number in zip(classes, groups_with_class, strict=True):
+def _check_enough_groups(numbers: Mapping[str, int], fractions: Mapping[str, float], words: SplitWords) -> None:
+    for name, number in numbers.items():
         if number < len(fractions):
             raise DataError(
-                f"class {name} occurs in {number} group(s) only and cannot be in each of the {len(fractions)} splits "
-                f"({', '.join(fractions)}); add groups with that class or use fewer splits"
+                f"class {name} occurs in {number} {words.group}(s) only and cannot be in each of the {len(fractions)} "
+                f"splits ({', '.join(fractions)}); add {words.group}s with that class or use fewer splits"
             )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scripts.feature_file import FeatureAttributes, FeatureBag, open_features, own_bag, plain
 from shared.data.errors import DataError
 
-__all__ = ["read_features"]
+__all__ = ["feature_folder", "read_features"]
 
 
 def read_features(path: str | os.PathLike[str], slide_mpp: float | None = None) -> FeatureBag:
@@ -52,6 +52,13 @@ def read_features(path: str | os.PathLike[str], slide_mpp: float | None = None) 
         else:
             bag = _clam(handle, file)
     return bag.check(file)
+
+
+def feature_folder(folder: str | os.PathLike[str]) -> Path:
+    """Return where the feature files of a folder lie: CLAM's are in ``h5_files`` below the folder that it names."""
+    given = Path(folder)
+    below = given / "h5_files"
+    return below if below.is_dir() and not any(given.glob("*.h5")) else given
 
 
 def _features(dataset: h5py.Dataset) -> NDArray[np.floating]:

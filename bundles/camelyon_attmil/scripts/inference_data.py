@@ -12,6 +12,7 @@ from scripts.feature_bags import LoadFeatureBagd
 from scripts.feature_extraction import FeatureExtraction, feature_path
 from scripts.feature_file import FeatureAttributes
 from scripts.feature_kind import FeatureKind
+from scripts.feature_layouts import feature_folder
 from scripts.networks import BagClassifier
 from scripts.prepare import NOUNS
 from scripts.slide_records import load_slides
@@ -81,7 +82,7 @@ def inference_records(
     excluded: list[Exclusion] = []
     if datalist := find_datalist(source):
         records = load_slides(datalist, section)
-    elif files := _files(source, FEATURE_SUFFIXES):
+    elif files := _files(feature_folder(source), FEATURE_SUFFIXES):
         files, excluded = _unambiguous(files)
         records = [{"id": file.stem, "features": str(file.resolve())} for file in files]
     elif source.is_dir() or source.suffix.lower() in SLIDE_SUFFIXES:
@@ -144,11 +145,9 @@ def _encoded(
     with Processes.of_torchrun() as processes:
         states = extraction.extract_all(slides, output, processes)
     for slide, state in zip(slides, states, strict=True):
-        excluded += [
-            Exclusion(str(slide.path), f"{slide.identity} x {tile.x} y {tile.y}", tile.reason, "tile")
-            for tile in state.broken
-        ]
         if state.status == "done":
+            if state.unreadable:
+                excluded.append(Exclusion(str(slide.path), slide.identity, state.unreadable, NOUNS.part))
             record = {"id": slide.identity, "patient": slide.patient, "slide": str(slide.path.resolve())}
             record["features"] = str(feature_path(output, slide.identity).resolve())
             records.append(record if slide.mpp is None else {**record, "mpp": slide.mpp})

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from scripts.annotations import check_place, read_asap
 from scripts.feature_extraction import tile_labels
 from scripts.slide import Slide
+from scripts.slide_split import SlideSplit
 from scripts.source_slide import Layout, SourceSlide
 from scripts.tiling import Tiling
 from scripts.tissue import TissueDetection
@@ -70,10 +71,13 @@ class PreflightReport:
     Args:
         slides: one report for each slide.
         excluded: what of the source cannot be used before any slide is opened.
+        split: how many of the slides that can be used each section would have, or why they cannot be split; empty if
+            that was not asked for.
     """
 
     slides: Sequence[SlideReport]
     excluded: Sequence[Exclusion]
+    split: str = ""
 
     def table(self) -> pd.DataFrame:
         """Return a row for each slide, the columns those of :class:`SlideReport`."""
@@ -88,7 +92,8 @@ class PreflightReport:
         lines += [f"{slide.slide_id}: {slide.problem}" for slide in self.slides if not slide.usable]
         lines += [f"{item.item}: {item.reason}" for item in self.excluded]
         total, tiles = len(self.slides) + len(self.excluded), sum(slide.tiles for slide in usable)
-        return "\n".join([*lines, f"{len(usable)} of {total} slides can be used, {tiles} tiles"])
+        lines.append(f"{len(usable)} of {total} slides can be used, {tiles} tiles")
+        return "\n".join([*lines, *([f"split: {self.split}"] if self.split else [])])
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Preflight:
         mpp: µm per pixel of a tile.
         samples: tiles that are read of each slide.
         workers: number of processes.
+        split: divides the slides; None leaves that out.
 
     Raises:
         DataError: if a number is out of range.
@@ -115,6 +121,7 @@ class Preflight:
     mpp: float = 0.5
     samples: int = 12
     workers: int = 1
+    split: SlideSplit | None = None
 
     def __post_init__(self) -> None:
         COUNT.check("tile_size", self.tile_size)
@@ -134,7 +141,17 @@ class Preflight:
             for index, report in in_processes(self.look, slides, self.workers):
                 found[index] = report
                 bar.update()
-        return PreflightReport([found[index] for index in range(len(slides))], excluded)
+        reports = [found[index] for index in range(len(slides))]
+        usable = [slide for slide, report in zip(slides, reports, strict=True) if report.usable]
+        return PreflightReport(reports, excluded, self._divided(usable))
+
+    def _divided(self, usable: Sequence[SourceSlide]) -> str:
+        if self.split is None:
+            return ""
+        try:
+            return ", ".join(f"{name} {number}" for name, number in self.split.of_slides(usable).items())
+        except DataError as error:
+            return f"not possible: {error}"
 
     def look(self, source: SourceSlide) -> SlideReport:
         """Look at one slide."""

@@ -15,8 +15,9 @@ from typing import Any
 from scripts.feature_export import EXPORT_LAYOUTS, check_layouts, export_features
 from scripts.feature_extraction import FeatureExtraction, feature_path
 from scripts.feature_file import FeatureAttributes, check_same_encoder
-from scripts.feature_layouts import read_features
+from scripts.feature_layouts import feature_folder, read_features
 from scripts.slide import Slide
+from scripts.slide_split import SlideSplit
 from scripts.source_slide import Layout, SourceSlide
 from scripts.work_division import Processes
 from shared.data.datalist import load_section, write_datalist
@@ -26,7 +27,7 @@ from shared.data.layouts import recognise
 from shared.data.left_out import Nouns, main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
-from shared.data.splits import check_group_disjoint, split_records
+from shared.data.splits import check_group_disjoint
 from shared.data.summary import Summary
 
 __all__ = ["KEYS_WITH_PATHS", "NOUNS", "UNLABELLED", "Preparation"]
@@ -34,7 +35,7 @@ __all__ = ["KEYS_WITH_PATHS", "NOUNS", "UNLABELLED", "Preparation"]
 logger = logging.getLogger(__name__)
 
 UNLABELLED = "unlabelled"
-NOUNS = Nouns("slide", "slides", "tile", "tiles")
+NOUNS = Nouns("slide", "slides", "part of a slide", "parts of slides")
 #: keys of a record that hold paths
 KEYS_WITH_PATHS = ("slide", "features", "annotation")
 
@@ -52,8 +53,9 @@ class Preparation:
         layouts: the layouts that a source may have, by their keys in ``configs/prepare.json``.
         extraction: makes the features.
         fractions: share of each section.
-        features: folder of features that are there already, ``<slide>.h5`` of CLAM, TRIDENT, STAMP or this project; the
-            slides are then not read, and need not be there. None makes them.
+        features: folder of features that are there already, ``<slide>.h5`` of CLAM, TRIDENT, STAMP or this project, or
+            CLAM's folder that has them in ``h5_files``; the slides are then not read, and need not be there. None makes
+            them.
         published: whether slides that were published as test stay in the section ``test``, and the others are divided
             between ``training`` and ``validation``; otherwise all are divided.
         seed: seed of the split.
@@ -108,16 +110,15 @@ class Preparation:
             sections=(*self.fractions, UNLABELLED),
         )
         with Processes.of_torchrun() as processes:
-            reused = False
-            if processes.first:
-                if overwrite:
-                    folder.clear()
-                reused = folder.is_complete()
-                if not reused:
-                    folder.begin()
-            reused = processes.share(reused)
+            reused = processes.share(processes.first and not overwrite and folder.is_complete())
             if not reused:
                 slides, excluded = layout.read(source)
+                self._check_divisible(source, slides, excluded)
+                if processes.first:
+                    if overwrite:
+                        folder.clear()
+                    folder.begin()
+                processes.wait()
                 records, unusable = self._records(slides, source, output, processes, progress)
                 if processes.first:
                     self._finish(folder, name, layout, records, [*excluded, *unusable])
@@ -126,28 +127,51 @@ class Preparation:
             processes.wait()
         return Summary.read(folder.datalist, "patient", ("tiles",), reused, NOUNS)
 
+    @property
+    def _split(self) -> SlideSplit:
+        return SlideSplit(self.classes, self.fractions, self.published, self.seed)
+
+    def _check_divisible(self, source: Path, slides: Sequence[SourceSlide], excluded: Sequence[Exclusion]) -> None:
+        """Find out before hours are spent on features that the slides cannot be split.
+
+        Raises:
+            DataError: if they cannot, even if all whose files are there turn out to be usable.
+        """
+        files = {slide.identity: self._file(slide) for slide in slides}
+        gone = [
+            Exclusion(_place(file, source), identity, "no such file", NOUNS.whole)
+            for identity, file in files.items()
+            if not file.is_file()
+        ]
+        try:
+            self._split.of_slides([slide for slide in slides if files[slide.identity].is_file()])
+        except DataError as error:
+            lost = [*excluded, *gone]
+            left = f"; {len(lost)} slide(s) cannot be used: {main_reasons(lost, NOUNS)}" if lost else ""
+            raise DataError(f"{source}: {error}{left}") from error
+
+    def _file(self, slide: SourceSlide) -> Path:
+        """Return the file that is read of a slide: its features, if these are there already, or itself."""
+        return slide.path if self.features is None else feature_folder(self.features) / f"{slide.identity}.h5"
+
     def _records(
         self, slides: Sequence[SourceSlide], source: Path, output: Path, processes: Processes, progress: bool
     ) -> tuple[_Records, list[Exclusion]]:
         """Return a record of each usable slide, with absolute paths, and what was left out."""
         if self.features is not None:
-            return self._of_existing(slides, source, Path(self.features))
+            return self._of_existing(slides, source)
         records, excluded = [], []
         for slide, state in zip(slides, self.extraction.extract_all(slides, output, processes, progress), strict=True):
             place = _place(slide.path, source)
-            excluded += [
-                Exclusion(place, f"{slide.identity} x {tile.x} y {tile.y}", tile.reason, "tile")
-                for tile in state.broken
-            ]
             if state.status == "done":
+                if state.unreadable:
+                    excluded.append(Exclusion(place, slide.identity, state.unreadable, NOUNS.part))
                 records.append(_record(slide, feature_path(output, slide.identity), state.tiles))
             else:
                 excluded.append(Exclusion(place, slide.identity, state.reason, "slide"))
         return records, excluded
 
-    def _of_existing(
-        self, slides: Sequence[SourceSlide], source: Path, folder: Path
-    ) -> tuple[_Records, list[Exclusion]]:
+    def _of_existing(self, slides: Sequence[SourceSlide], source: Path) -> tuple[_Records, list[Exclusion]]:
         """Return the records of slides whose features are there already.
 
         Raises:
@@ -157,7 +181,7 @@ class Preparation:
         excluded: list[Exclusion] = []
         known: list[tuple[Path, FeatureAttributes, int]] = []
         for slide in slides:
-            file = folder / f"{slide.identity}.h5"
+            file = self._file(slide)
             try:
                 scale = _scale(slide)
                 bag = read_features(file, scale)
@@ -183,8 +207,17 @@ class Preparation:
                 f"{folder.source}: no usable labelled slide ({len(records)} without label); {len(excluded)} item(s) "
                 f"were left out, see {folder.output / 'excluded.csv'}; the reasons: {main_reasons(excluded, NOUNS)}"
             )
-        sections = self._divide(labelled)
-        sections[UNLABELLED] = [_without(record) for record in records if "label" not in record]
+        try:
+            sections = self._split(labelled)
+        except DataError as error:
+            lost = sum(item.what != NOUNS.part for item in excluded)
+            raise DataError(
+                f"{folder.source}: {error}; {lost} slide(s) were left out, see {folder.output / 'excluded.csv'}"
+            ) from error
+        unlabelled = [record for record in records if "label" not in record]
+        sections[UNLABELLED] = [
+            {key: value for key, value in record.items() if key != "published"} for record in unlabelled
+        ]
         check_group_disjoint({section: sections[section] for section in self.fractions}, "patient")
         info = {
             "bundle": "camelyon_attmil",
@@ -211,20 +244,6 @@ class Preparation:
             for section in (*self.fractions, UNLABELLED):
                 for record in load_section(folder.datalist, section, KEYS_WITH_PATHS, require_files=False):
                     export_features(record["features"], folder.output / f"features_{layout}", layout, record.get("mpp"))
-
-    def _divide(self, records: _Records) -> dict[str, _Records]:
-        """Return the records of each section."""
-        test = [record for record in records if record["published"] == "test"]
-        if not (self.published and test):
-            divided: dict[str, _Records] = split_records(records, self.fractions, "patient", seed=self.seed)
-        else:
-            others = {name: share for name, share in self.fractions.items() if name != "test"}
-            fractions = {name: share / sum(others.values()) for name, share in others.items()}
-            rest = [record for record in records if record["published"] != "test"]
-            # slides to test on alone, as of another site: nothing is divided
-            divided = split_records(rest, fractions, "patient", seed=self.seed) if rest else {key: [] for key in others}
-            divided = {**divided, "test": test}
-        return {name: [_without(record) for record in section] for name, section in divided.items()}
 
     def _reading(self, name: str, layout: Layout) -> dict[str, Any]:
         """Return what decides how slides are read, by the keys of ``configs/prepare.json``, for raw data."""
@@ -258,7 +277,3 @@ def _scale(slide: SourceSlide) -> float | None:
 
 def _place(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix() if source in path.parents else str(path)
-
-
-def _without(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key != "published"}

@@ -71,6 +71,17 @@ class SlideState:
                 return cls(**{**content, "broken": [BrokenTile(**tile) for tile in content["broken"]]})
         return cls(slide_id, key)
 
+    @property
+    def unreadable(self) -> str:
+        """How many tiles of a slide that is used could not be read, and why the first of them; empty if all could."""
+        if not self.broken:
+            return ""
+        first, number = self.broken[0], len(self.broken)
+        return (
+            f"{number} of {self.tiles + number} tiles cannot be read, the first at x {first.x}, y {first.y}: "
+            f"{first.reason}; the slide is used without them"
+        )
+
     def write(self, output: Path) -> None:
         """Keep the state."""
         write_json(self.file(output, self.slide_id), asdict(self))

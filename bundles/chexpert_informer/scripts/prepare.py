@@ -25,6 +25,7 @@ from shared.data.layouts import recognise
 from shared.data.left_out import Nouns, main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
+from shared.data.split_advice import SplitWords
 from shared.data.splits import check_group_disjoint, split_by_group
 from shared.data.summary import Summary
 
@@ -176,7 +177,7 @@ class Preparation:
         common = [k for k in range(len(FINDINGS)) if len(set(patients[positive[:, k]])) >= len(names)]
         balanced = np.column_stack([positive[:, common], ~positive.any(axis=1)]).astype(int)
         balanced = balanced[:, [len(set(patients[column == 1])) >= len(names) for column in balanced.T]]
-        chosen = split_by_group(patients.tolist(), balanced, fractions, self.seed)
+        chosen = split_by_group(patients.tolist(), balanced, fractions, self.seed, words=SplitWords("patient"))
         return {name: [records[index] for index in indices] for name, indices in chosen.items()}
 
     def _warn(self, records: _Records) -> None:

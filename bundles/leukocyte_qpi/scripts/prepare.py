@@ -25,6 +25,7 @@ from shared.data.integrity import Exclusion, check_records, find_duplicates, wri
 from shared.data.left_out import main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
+from shared.data.split_advice import SplitWords
 from shared.data.splits import check_group_disjoint, split_records
 from shared.data.summary import Summary
 
@@ -217,7 +218,8 @@ class Preparation:
                 f"{source}: no usable cell of the classes {', '.join(self.classes)}; {len(excluded)} item(s) were left "
                 f"out, see {output / 'excluded.csv'}; the reasons: {main_reasons(excluded)}"
             )
-        sections: dict[str, _Records] = split_records(cells, self.fractions, "donor", seed=self.seed)
+        words = SplitWords("donor", self.classes, "--fractions")
+        sections: dict[str, _Records] = split_records(cells, self.fractions, "donor", seed=self.seed, words=words)
         check_group_disjoint(sections, "donor")
         sections["outlier"] = [record for record in report.kept if "kind" in record]
         duplicates = find_duplicates(sections, report.digests, "donor")

@@ -22,6 +22,7 @@ from shared.data.layouts import recognise
 from shared.data.left_out import Nouns, main_reasons
 from shared.data.preparation import PreparedFolder
 from shared.data.prepare_settings import PREPARED_WITH
+from shared.data.split_advice import SplitWords
 from shared.data.splits import check_group_disjoint, split_records
 from shared.data.summary import Summary
 
@@ -103,7 +104,8 @@ class Preparation:
                 f"diagnosis); {len(excluded)} item(s) were left out, see {output / 'excluded.csv'}; the reasons: "
                 f"{main_reasons(excluded, NOUNS)}"
             )
-        sections: dict[str, _Records] = split_records(labelled, self.fractions, "patient", seed=self.seed)
+        words = SplitWords("patient", self.classes, "--fractions")
+        sections: dict[str, _Records] = split_records(labelled, self.fractions, "patient", seed=self.seed, words=words)
         sections[UNLABELLED] = [record for record in records if "label" not in record]
         check_group_disjoint(sections, "patient")
         for label, title in enumerate(self.classes):

@@ -121,13 +121,16 @@ def test_a_look_beforehand_finds_the_same(source, tmp_path):
 def test_nothing_that_can_be_used(source, tmp_path):
     folder = tmp_path / "source"
     folder.mkdir()
-    shutil.copy(source / "no_mpp.tif", folder)
-    (folder / "slides.csv").write_text("slide,label\nno_mpp.tif,tumor\n")
+    names = [f"no_mpp_{number}.tif" for number in range(8)]
+    for name in names:
+        shutil.copy(source / "no_mpp.tif", folder / name)
+    rows = [f"{name},{['normal', 'tumor'][number % 2]}" for number, name in enumerate(names)]
+    (folder / "slides.csv").write_text("\n".join(["slide,label", *rows]))
     line = last_line(prepare(folder, tmp_path / "out"), tmp_path)
     assert "no usable labelled slide (0 without label)" in line
     assert "does not say its µm per pixel" in line
     assert "--slide_mpp 0.25" in line
-    (folder / "slides.csv").write_text("slide,label\nno_mpp.tif,\n")
+    (folder / "slides.csv").write_text("slide,label\nno_mpp_0.tif,\n")
     line = last_line(prepare(folder, tmp_path / "empty", slide_mpp=0.5), tmp_path)
     assert "no usable labelled slide (1 without label)" in line
 

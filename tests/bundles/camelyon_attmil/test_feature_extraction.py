@@ -169,6 +169,9 @@ def test_broken_tiles_are_told_and_left_out(scripts, extraction, source, tmp_pat
     places = {(tile.x, tile.y) for tile in state.broken}
     assert places == {(x, y) for x in range(256, 512, 64) for y in range(256, 512, 64)}
     assert all("cannot be decoded" in tile.reason for tile in state.broken)
+    first = state.broken[0]
+    told = f"16 of 48 tiles cannot be read, the first at x {first.x}, y {first.y}: {first.reason}"
+    assert state.unreadable.startswith(told)
     bag = _bag(scripts, tmp_path)
     assert (state.status, state.tiles, len(bag.features)) == ("done", 32, 32)
     assert not places & set(map(tuple, bag.coords.tolist()))

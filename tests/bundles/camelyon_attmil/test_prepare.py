@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from monai.bundle import ConfigParser
 
+from shared.commands.overrides import parse_overrides
 from shared.data.datalist import load_section, read_datalist
 from shared.data.errors import DataError
 
@@ -96,7 +100,7 @@ def test_a_table_of_slides(preparation, scripts, table_source, tmp_path):
 
 def test_other_settings_need_to_be_asked_for(preparation, table_source, tmp_path):
     preparation()(table_source, tmp_path, progress=False)
-    with pytest.raises(DataError, match="tile_size 64, now 32"):
+    with pytest.raises(DataError, match=r"features\.tile_size 64 → 32"):
         preparation(tile_size=32)(table_source, tmp_path, progress=False)
     preparation(tile_size=32)(table_source, tmp_path, overwrite=True, progress=False)
     assert load_section(tmp_path / "datalist.json", "test", PATHS)[0]["tiles"] > 20
@@ -307,6 +311,103 @@ def test_clam_s_features_become_stamp_s_by_the_scale_that_the_slides_say(prepara
     with h5py.File(tmp_path / "out" / "features_stamp" / "s3.h5", "r") as file:
         np.testing.assert_allclose(file["coords"][:], coords * 0.5)
         assert (file.attrs["tile_size_um"], file.attrs["tile_size_px"]) == (32.0, 64)
+
+
+def test_slides_that_cannot_be_split_are_told_before_any_is_encoded(preparation, table_source, tmp_path):
+    """The fractions that the refusal tells are had by typing them."""
+    sixty = {"training": 0.6, "validation": 0.2, "test": 0.2}
+    source = _change(
+        table_source,
+        tmp_path / "source",
+        lambda table: pd.concat([table, pd.DataFrame([{"slide": "slides/none.tif", "label": "tumor"}])]),
+    )
+    output = tmp_path / "out"
+    with pytest.raises(DataError, match=r"4 with normal, 4 with tumour, by patient") as refusal:
+        preparation(fractions=sixty)(source, output, progress=False)
+    assert "1 slide(s) cannot be used: 1 slide, e.g. slides/none.tif, none: no such file" in str(refusal.value)
+    assert not output.exists()
+    told = re.search(r"--fractions '(\{.*?\})'", str(refusal.value))[0]
+    assert told == """--fractions '{"training": 0.5, "validation": 0.25, "test": 0.25}'"""
+    report = preparation("preflight", fractions=sixty)(source, progress=False)
+    assert "split: not possible: found 4 with normal, 4 with tumour, by patient" in str(report)
+    assert told in str(report)
+    given = parse_overrides(shlex.split(told))
+    assert "\nsplit: training 4, validation 2, test 2" in str(preparation("preflight", **given)(source, progress=False))
+    # one that turns out to be unusable only when it is read
+    file = source / "slides" / "s0.tif"
+    file.unlink()
+    file.write_text("not an image")
+    four = dict.fromkeys((*SECTIONS, "calibration"), 0.25)
+    with pytest.raises(
+        DataError, match=r"class normal occurs in 3 patient\(s\) only.*; 2 slide\(s\) were left out, see "
+    ):
+        preparation(fractions=four)(source, output, progress=False)
+    assert len(pd.read_csv(output / "excluded.csv")) == 2
+    # what was prepared before stays where it is
+    preparation(fractions=HALVES)(table_source, tmp_path / "kept", progress=False)
+    with pytest.raises(DataError, match="4 with normal"):
+        preparation(fractions=sixty)(table_source, tmp_path / "kept", overwrite=True, progress=False)
+    assert len(_records(tmp_path / "kept")) == 8
+
+
+def test_the_fractions_that_are_told_name_the_published_section_and_the_calibration_share(scripts):
+    split = scripts("slide_split").SlideSplit
+    test = [{"id": "t", "patient": "t", "label": 1, "published": "test"}]
+    slides = [*test, *({"id": f"{n}", "patient": f"{n}", "label": n % 2, "published": None} for n in range(6))]
+    fractions = {"training": 0.72, "validation": 0.08, "test": 0.2}
+    with pytest.raises(DataError, match="none of 4096 seeded shuffles") as refusal:
+        split(["normal", "tumour"], fractions)(slides)
+    told = parse_overrides(shlex.split(re.search(r"--fractions '.*?'", str(refusal.value))[0]))["fractions"]
+    assert told == {"training": 0.4, "validation": 0.4, "test": 0.2}
+    found = split(["normal", "tumour"], told)(slides)
+    assert [record["id"] for record in found["test"]] == ["t"]
+    assert all({record["label"] for record in found[name]} == {0, 1} for name in ("training", "validation"))
+    with pytest.raises(DataError, match=r"'\{.*\}' --calibration_share 0 makes it possible"):
+        split(["normal", "tumour"], {"training": 0.9, "calibration": 0.1})(slides[1:])
+
+
+def test_unreadable_tiles_of_a_slide_are_one_line(
+    preparation, scripts, table_source, write_stained, spoil_tiles, tmp_path
+):
+    source = _change(table_source, tmp_path / "source", lambda table: table)
+    (source / "slides" / "s3.tif").unlink()
+    spoil_tiles(write_stained(source / "slides" / "s3.tif"), [(1, 1)])
+    summary = preparation(**{"extraction#broken_share": 0.9})(source, tmp_path / "out", progress=False)
+    table = pd.read_csv(tmp_path / "out" / "excluded.csv", dtype=str)
+    assert (table["item"].tolist(), table["source"].tolist()) == (["s3"], ["slides/s3.tif"])
+    tiles = _records(tmp_path / "out")["s3"][1]["tiles"]
+    assert tiles > 16
+    assert table["reason"][0].startswith(f"16 of {tiles + 16} tiles cannot be read, the first at x 256, y 256: ")
+    assert "left out: 1 part of a slide (" in str(summary)
+    # slides to infer on
+    recorded = scripts("inference_data").inference_records(
+        source / "slides" / "s3.tif",
+        scripts("networks").assemble("mean_embedding", in_features=4, embedding=2),
+        scripts("feature_bags").LoadFeatureBagd(),
+        output_dir=tmp_path / "inferred",
+        prepare_overrides={
+            "network": {"block_inplanes": [2, 2, 2, 4]}, "tile_size": 64, "readers": 0,
+            "extraction": {"broken_share": 0.9},
+        },
+    )  # fmt: skip
+    assert [record["id"] for record in recorded] == ["s3"]
+    inferred = pd.read_csv(tmp_path / "inferred" / "excluded.csv", dtype=str)
+    assert inferred[["item", "reason"]].equals(table[["item", "reason"]])
+
+
+def test_clam_s_folder_is_taken_as_its_files_are(preparation, scripts, table_source, tmp_path):
+    preparation(feature_layouts=["clam"])(table_source, tmp_path / "own", progress=False)
+    folder = tmp_path / "own" / "features_clam"
+    found = {}
+    for name, given in (("folder", folder), ("files", folder / "h5_files")):
+        preparation(features=str(given))(table_source, tmp_path / name, progress=False)
+        found[name] = {key: record["features"] for key, (_, record) in _records(tmp_path / name).items()}
+    assert found["folder"] == found["files"]
+    assert sorted(found["folder"]) == [f"s{number}" for number in range(8)]
+    network = scripts("networks").assemble("mean_embedding", in_features=4, embedding=2)
+    load = scripts("feature_bags").LoadFeatureBagd()
+    records = scripts("inference_data").inference_records(folder, network, load)
+    assert {record["id"]: record["features"] for record in records} == found["folder"]
 
 
 def test_slides_of_one_patient_stay_together(preparation, table_source, tmp_path):

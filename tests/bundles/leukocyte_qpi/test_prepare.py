@@ -92,7 +92,7 @@ def test_a_second_call_does_nothing_and_overwrite_repeats_it(preparation, source
     assert _run(preparation(workers=3), source, output).reused
     assert not _run(preparation(), source, output, overwrite=True).reused
     assert (output / "datalist.json").read_text() == datalist
-    with pytest.raises(DataError, match=r"was prepared otherwise \(crop_size 50, now 40"):
+    with pytest.raises(DataError, match=r"was prepared otherwise \(.*crop_size 50 → 40"):
         _run(preparation(crop_size=40), source, output)
 
 
@@ -183,7 +183,7 @@ def test_two_recordings_of_one_name(preparation, source, tmp_path):
 def test_too_few_donors(preparation, source, tmp_path):
     for path in [*source.glob("D3*"), *source.glob("D4*"), *source.glob("D5*")]:
         path.unlink()
-    with pytest.raises(DataError, match=r"2 group\(s\) \(D1, D2\) cannot be divided into 3 splits"):
+    with pytest.raises(DataError, match=r"2 donor\(s\) \(D1, D2\) cannot be divided into 3 splits"):
         _run(preparation(), source, tmp_path / "data")
     assert not (tmp_path / "data" / "datalist.json").exists()
 
@@ -393,7 +393,7 @@ def test_what_crops_look_like_is_recorded_and_can_be_restored(preparation, sourc
 
 
 def test_one_recording_or_another_file_as_source(preparation, source, tmp_path):
-    with pytest.raises(DataError, match=r"1 group\(s\) \(D1\) cannot be divided into 3 splits"):
+    with pytest.raises(DataError, match=r"1 donor\(s\) \(D1\) cannot be divided into 3 splits"):
         _run(preparation(), source / "D1_Mon_1.phase", tmp_path / "data")
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match=r"notes\.txt: is a file of kind '\.txt'; expected as --source recordings"):

@@ -107,9 +107,9 @@ def test_a_second_call_does_nothing_and_changes_are_noticed(preparation, write_s
     assert not _run(preparation(), source, output).reused
     before = (output / "datalist.json").read_bytes()
     assert _run(preparation(workers=2), source, output).reused
-    with pytest.raises(DataError, match=r"was prepared otherwise \(seed 0, now 1\); use --overwrite"):
+    with pytest.raises(DataError, match=r"use --overwrite .*was prepared otherwise \(seed 0 → 1\)"):
         _run(preparation(seed=1), source, output)
-    with pytest.raises(DataError, match="minimum_images 5, now 6"):
+    with pytest.raises(DataError, match="minimum_images 5 → 6"):
         _run(preparation(minimum_images=6), source, output)
     assert not _run(preparation(), source, output, overwrite=True).reused
     assert (output / "datalist.json").read_bytes() == before
@@ -264,7 +264,7 @@ def test_only_unlabelled_patients(preparation, write_source, tmp_path):
 
 def test_too_few_patients(preparation, write_source, tmp_path):
     write_source(tmp_path / "source", patients=4)
-    with pytest.raises(DataError, match="class 0 occurs in 2 group"):
+    with pytest.raises(DataError, match=r"class reactive occurs in 2 patient\(s\) only"):
         _run(preparation(), tmp_path / "source", tmp_path / "data")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shared.data.errors import DataError
+from shared.data.split_advice import SplitWords
 from shared.data.splits import check_group_disjoint, split_by_group, split_records, with_calibration
 
 FRACTIONS = {"training": 0.7, "validation": 0.2, "test": 0.1}
@@ -112,8 +113,31 @@ def test_impossible_combination_of_classes_is_an_error():
     split = split_by_group(groups, labels, {"training": 0.5, "test": 0.5})
     assert {len(indices) for indices in split.values()} == {2}
     # three groups, two splits: class 1 in a and b, class 2 in b and c, class 3 in a and c cannot all be in both
-    with pytest.raises(DataError, match="none of 4096 seeded shuffles"):
+    with pytest.raises(DataError, match=r"none of 4096 seeded shuffles.*these classes; add groups that"):
         split_by_group([*"abbcac"], [1, 1, 2, 2, 3, 3], {"training": 0.5, "test": 0.5})
+
+
+def test_a_small_cohort_is_told_what_it_has_and_fractions_that_work():
+    """Eight patients, 0.6, 0.2 and 0.2 of them, are five, one and two: one cannot be of both classes."""
+    groups, labels = [f"p{n}" for n in range(8)], [0, 1] * 4
+    fractions = {"training": 0.6, "validation": 0.2, "test": 0.2}
+    words = SplitWords("patient", ("normal", "tumour"), "--fractions")
+    with pytest.raises(DataError) as refusal:
+        split_by_group(groups, labels, fractions, words=words)
+    assert str(refusal.value) == (
+        "found 4 with normal, 4 with tumour, by patient: none of 4096 seeded shuffles gave every split (training 0.6, "
+        "validation 0.2, test 0.2) all of these classes; --fractions "
+        """'{"training": 0.5, "validation": 0.25, "test": 0.25}' makes it possible, """
+        "or add patients that have the rarest class"
+    )
+    told = {"training": 0.5, "validation": 0.25, "test": 0.25}
+    assert all({labels[i] for i in part} == {0, 1} for part in split_by_group(groups, labels, told).values())
+    with pytest.raises(DataError, match=r"found 4 with 0, 4 with 1, by group.* a split of training 0\.5, validation"):
+        split_by_group(groups, labels, fractions)
+    # a half for the first is too much where the others are many; then all get the same
+    many = {"a": 0.5, "b": 0.125, "c": 0.125, "d": 0.25}
+    with pytest.raises(DataError, match=r"a split of a 0\.25, b 0\.25, c 0\.25, d 0\.25 makes it possible"):
+        split_by_group(groups, labels, many)
 
 
 @pytest.mark.parametrize("fractions", [{}, {"a": 0.5, "b": 0.6}, {"a": 1.1, "b": -0.1}, {"a": 1.0, "b": 0.0}])
