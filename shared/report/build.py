@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from shared.report.sections.fitted import why_no_calibration
 from shared.report.sources import read_sources
 
 __all__ = ["build_report"]
+
+logger = logging.getLogger("report")
 
 
 def build_report(
@@ -53,8 +56,10 @@ def build_report(
             f"{target}: is kept, for a new page would lack the calibration. {lacks_calibration} To replace it all the "
             "same, give --without-calibration."
         )
+    logger.info(f"building {target}")
     page = render_page(sources)
     with atomic_path(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_card(sources, target.parent)
+    logger.info(f"{target}: written")
     return target

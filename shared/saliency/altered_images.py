@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from tqdm.auto import tqdm
 
 from shared.saliency.base import Attribution, evaluation_mode
 from shared.saliency.intervention import rank_response, response_rows, share_in_cause
@@ -92,7 +93,7 @@ def image_response_rows(
     outputs = per_sample(logits.cpu().numpy())
     responses = [rank_response(values, part.strengths) for values, part in zip(outputs, altered, strict=True)]
     rows = response_rows("output_response", dict(zip(places, responses, strict=True)), None, strengths)
-    for name, method in methods.items():
+    for name, method in tqdm(methods.items(), desc="altering", unit="method"):
         maps = torch.cat([method.attribute(batch, to).sum(dim=1) for batch, to in batches])
         shares = [
             share_in_cause(values, part.causes, method.sign)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -197,6 +198,7 @@ class ExplanationFiles:
         """Write ``index.json``, last of all: what it lists is there."""
         path = self.output_dir / FOLDER / "index.json"
         write_json(path, content)
+        logging.getLogger("explanations").info(f"{path}: {len(content['samples'])} explained")
         return path
 
     def _name(self, entry: Mapping[str, Any], file: str) -> str:

@@ -160,7 +160,7 @@ class ImageElements:
         """
         thresholds = self._thresholds()
         rows: list[Row] = []
-        for name in self.methods:
+        for name in tqdm(self.methods, desc="measuring", unit="method"):
             rows += self._map_rows(name, samples, maps[name], thresholds.get(name), (known or {}).get(name, {}))
         places = samples.draw(self.checked_samples, self.seed)
         chosen = samples.subset(places)

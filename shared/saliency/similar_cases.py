@@ -11,6 +11,7 @@ from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tqdm.auto import tqdm
 
 from shared.data.errors import DataError
 from shared.saliency.base import evaluation_mode
@@ -133,7 +134,7 @@ class SimilarCases:
         if len(items) == 0:
             return []
         if self._embeddings is None:  # the network's weights are loaded after this object is made
-            self._embeddings = self._embedded(self.dataset, self.chosen.tolist())
+            self._embeddings = self._embedded(self.dataset, self.chosen.tolist(), progress=True)
         found = nearest_cases(self._embedded(items, range(len(items))), self._embeddings, self.count)
         return [
             [
@@ -144,9 +145,14 @@ class SimilarCases:
         ]
 
     @torch.no_grad()
-    def _embedded(self, items: Sequence[Any], places: Sequence[int]) -> Tensor:
+    def _embedded(self, items: Sequence[Any], places: Sequence[int], progress: bool = False) -> Tensor:
         """Return the embeddings of some of the items; no more than a batch of them is held."""
-        starts = range(0, len(places), self.batch_size)
+        starts = tqdm(
+            range(0, len(places), self.batch_size),
+            desc="looking for similar cases",
+            unit="batch",
+            disable=not progress,
+        )
         return torch.cat([self.embed([items[place] for place in places[i : i + self.batch_size]]) for i in starts])
 
     def _entry(self, sample: int, rank: int, place: int, similarity: float, write: Write | None) -> dict[str, Any]:

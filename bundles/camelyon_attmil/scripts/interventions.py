@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from scripts.altered_slides import AREAS, SlideAlteration
 from scripts.inference_data import PREPARE_CONFIG, slide_extraction
@@ -93,7 +94,7 @@ class Interventions:
         alteration = SlideAlteration(generated, extraction, self.tiles)
         logits = np.empty((self.slides, len(AREAS)))
         shares = {name: np.empty((self.slides, len(AREAS))) for name in methods}
-        for number in range(self.slides):
+        for number in tqdm(range(self.slides), desc="altering", unit="slide"):
             altered = alteration(self.seed * self.slides + number)
             logits[number] = [self.valuation.logit(features) for features in altered.features]
             values = [self.valuation(features) for features in altered.features]

@@ -18,6 +18,7 @@ from monai.apps.pathology.utils import (
 from monai.metrics import compute_fp_tp_probs
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
+from tqdm.auto import tqdm
 
 from scripts.explained_slide import ExplainedSlide
 from shared.evaluation.bootstrap import bootstrap_weights, interval_entry
@@ -135,8 +136,10 @@ class HeatMapFROC:
             By method ``value`` and ``ci95``, the mean sensitivity at :data:`FALSE_POSITIVES`; ``sensitivity`` at each
             of them; ``n``, the number of lesions; ``slides``. Empty if no slide shows a lesion that counts.
         """
+        if not self._slides:
+            return {}
         measured = {}
-        for method in methods if self._slides else ():
+        for method in tqdm(methods, desc="finding lesions", unit="method"):
             found = self.detections(method)
             lesions = sum(len(one.true) for one in found)
             if lesions == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from shared.saliency.titles import method_title
 __all__ = ["SlideExplainer"]
 
 Prediction = Mapping[str, Any]
+
+logger = logging.getLogger("explanations")
 
 
 class SlideExplainer:
@@ -108,6 +111,8 @@ class SlideExplainer:
         if len(failed) == len(chosen):
             raise DataError(f"none of {len(chosen)} slides can be explained; the first: {failed[0]['reason']}")
         self._add_similar([samples[index] for index in shown if index in samples])
+        if measured:
+            logger.info(f"measuring explanations of {len(measured)} slides")
         quality = self.quality.summary()
         if self.elements is not None:
             self.elements.write(self.records, [self._log_odds(row) for row in predictions], self.read, quality)

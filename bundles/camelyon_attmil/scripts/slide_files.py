@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -232,6 +233,7 @@ class SlideFiles:
         """Write ``index.json``, last of all: what it lists is there."""
         path = self.output_dir / FOLDER / "index.json"
         write_json(path, content)
+        logging.getLogger("explanations").info(f"{path}: {len(content['samples'])} explained")
         return path
 
     def scale(self, how: BagAttribution, values: Floats) -> ColourScale:

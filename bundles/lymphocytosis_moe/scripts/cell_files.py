@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,6 +108,7 @@ class CellFiles:
         """Write ``index.json``, last of all: what it lists is there."""
         path = self.output_dir / FOLDER / "index.json"
         write_json(path, content)
+        logging.getLogger("explanations").info(f"{path}: {len(content['samples'])} explained")
         return path
 
     def _save(self, name: str, picture: NDArray[np.uint8]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from scripts.altered_phantoms import (
     CELL_CAUSES,
@@ -92,7 +93,7 @@ class Interventions:
         seed = int(generated["seed"]) + OTHER_PATIENTS + self.seed
         outputs: dict[Altered, Floats] = {}
         responses: dict[str, dict[Altered, Floats]] = {name: {} for name in methods}
-        for cause in CELL_CAUSES:
+        for cause in tqdm(CELL_CAUSES, desc="altering", unit="cause"):
             altered = [
                 alter_cells(patient, cause, seed, self.image_size, parameters)
                 for patient in drawn_patients(self.patients, self.cells, cause.label, seed, parameters)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from tqdm.auto import tqdm
 
 from shared.evaluation.interpretability.file import not_measured
 from shared.saliency.bags.quality.bag_quality import BagQuality
@@ -84,7 +85,8 @@ class BagMeasures:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of all methods, measured or with a reason."""
-        return [entry for name in self._values for entry in self._of_method(name)]
+        methods = tqdm(self._values, desc="measuring", unit="method")
+        return [entry for name in methods for entry in self._of_method(name)]
 
     def _of_method(self, name: str) -> list[dict[str, Any]]:
         lengths = [len(values) for values in self._values[name]]

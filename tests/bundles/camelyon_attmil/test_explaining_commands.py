@@ -32,7 +32,7 @@ def bundle(run_id, configs, work, data, **overrides):
     settings = {"dataset_dir": data, "ckpt_dir": work / "models", "output_dir": work / "eval", **NETWORK, **overrides}
     options = [part for key, value in settings.items() for part in (f"--{key}", str(value))]
     files = str([str(CONFIGS / f"{name}.json") for name in configs])
-    run(["-m", "monai.bundle", "run", run_id, "--config_file", files, *options], work)
+    return run(["-m", "monai.bundle", "run", run_id, "--config_file", files, *options], work)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,12 @@ def test_page_shows_all_of_it(work):
 def test_one_slide_without_a_label_is_explained(work, tmp_path):
     """As a site does that wants to see one case: its feature file is enough."""
     path = work / "data" / "features" / "test_17.h5"
-    bundle("explaining", ["inference", "explain"], work, path, output_dir=tmp_path / "one", shown_tiles=2)
+    done = bundle("explaining", ["inference", "explain"], work, path, output_dir=tmp_path / "one", shown_tiles=2)
+    assert f"explanations: {tmp_path / 'one' / 'explanations' / 'index.json'}: 1 explained" in done.stdout
+    assert done.stdout.rstrip().endswith(f"report: {tmp_path / 'one' / 'report.html'}: written")
+    # the parts after the slides' own bar
+    for part in ("randomising", "measuring"):
+        assert f"{part}: 100%" in done.stderr
     content = json.loads((tmp_path / "one" / "explanations" / "index.json").read_text())
     (sample,) = content["samples"]
     assert sample["label"] is None

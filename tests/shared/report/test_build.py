@@ -127,3 +127,9 @@ def test_same_files_give_the_same_page(four_classes, html, tmp_path):
 def test_report_does_not_load_torch():
     code = "import sys, shared.report.build; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_log_says_where_the_report_is(four_classes, tmp_path, caplog):
+    with caplog.at_level("INFO", logger="report"):
+        page = build_report(four_classes, output=tmp_path / "page.html")
+    assert [record.getMessage() for record in caplog.records] == [f"building {page}", f"{page}: written"]
