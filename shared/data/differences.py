@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ __all__ = ["tell_differences"]
 
 #: differences that are named; the others are counted
 NAMED = 5
+#: characters of a value that are told, and of these those before the first that differs
+LONGEST, CONTEXT = 48, 16
 
 
 def tell_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -35,10 +38,22 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str 
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _differences(old, new, f"{prefix}{key}.")
         elif old != new:
-            yield f"{prefix}{key} {_brief(old)} → {_brief(new)}"
+            yield "{}{} {} → {}".format(prefix, key, *_brief(old, new))
 
 
-def _brief(value: Any) -> str:
+def _brief(*values: Any) -> list[str]:
+    """Return values as short text; of long ones only from shortly before the place from which on they differ."""
+    texts = [_text(value) for value in values]
+    alike = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
+    start = max(0, alike - CONTEXT)
+    return [text if len(text) <= LONGEST else "…" * (start > 0) + _cut(text[start:]) for text in texts]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"({len(value)} settings)" if value else "{}"
     return "none" if value is None else repr(value)

@@ -67,8 +67,8 @@ def split_impossible(
 
 def _problem(words: SplitWords, found: str, wanted: str, trials: int) -> str:
     return (
-        f"found {found}, by {words.group}: none of {trials} seeded shuffles gave every split ({wanted}) all of "
-        f"these classes"
+        f"found {words.group}s: {found}; none of {trials} seeded shuffles gave every split ({wanted}) all of these "
+        "classes"
     )
 
 

@@ -322,14 +322,14 @@ def test_slides_that_cannot_be_split_are_told_before_any_is_encoded(preparation,
         lambda table: pd.concat([table, pd.DataFrame([{"slide": "slides/none.tif", "label": "tumor"}])]),
     )
     output = tmp_path / "out"
-    with pytest.raises(DataError, match=r"4 with normal, 4 with tumour, by patient") as refusal:
+    with pytest.raises(DataError, match="found patients: 4 with normal, 4 with tumour") as refusal:
         preparation(fractions=sixty)(source, output, progress=False)
     assert "1 slide(s) cannot be used: 1 slide, e.g. slides/none.tif, none: no such file" in str(refusal.value)
     assert not output.exists()
     told = re.search(r"--fractions '(\{.*?\})'", str(refusal.value))[0]
     assert told == """--fractions '{"training": 0.5, "validation": 0.25, "test": 0.25}'"""
     report = preparation("preflight", fractions=sixty)(source, progress=False)
-    assert "split: not possible: found 4 with normal, 4 with tumour, by patient" in str(report)
+    assert "split: not possible: found patients: 4 with normal, 4 with tumour" in str(report)
     assert told in str(report)
     given = parse_overrides(shlex.split(told))
     assert "\nsplit: training 4, validation 2, test 2" in str(preparation("preflight", **given)(source, progress=False))

@@ -23,3 +23,10 @@ def test_five_are_named_and_the_others_counted():
     assert tell_differences(before, now) == "k0 0 → 1, k1 0 → 1, k2 0 → 1, k3 0 → 1, k4 0 → 1 and 3 more"
     five = dict.fromkeys(list(before)[:5], 1)
     assert tell_differences({}, five).endswith("k4 none → 1")
+
+
+def test_of_long_values_only_what_differs_is_told():
+    name = "network(" + ", ".join(f"argument{n}={n}" for n in range(30)) + "), weights "
+    found = tell_differences({"encoder": name + "5cbac1f7"}, {"encoder": name + "fccd6d6b"})
+    assert found == "encoder …29=29), weights 5cbac1f7' → …29=29), weights fccd6d6b'"
+    assert tell_differences({"hash": "ab" * 32}, {"hash": None}) == f"hash '{'ab' * 23}a… → none"

@@ -125,14 +125,14 @@ def test_a_small_cohort_is_told_what_it_has_and_fractions_that_work():
     with pytest.raises(DataError) as refusal:
         split_by_group(groups, labels, fractions, words=words)
     assert str(refusal.value) == (
-        "found 4 with normal, 4 with tumour, by patient: none of 4096 seeded shuffles gave every split (training 0.6, "
+        "found patients: 4 with normal, 4 with tumour; none of 4096 seeded shuffles gave every split (training 0.6, "
         "validation 0.2, test 0.2) all of these classes; --fractions "
         """'{"training": 0.5, "validation": 0.25, "test": 0.25}' makes it possible, """
         "or add patients that have the rarest class"
     )
     told = {"training": 0.5, "validation": 0.25, "test": 0.25}
     assert all({labels[i] for i in part} == {0, 1} for part in split_by_group(groups, labels, told).values())
-    with pytest.raises(DataError, match=r"found 4 with 0, 4 with 1, by group.* a split of training 0\.5, validation"):
+    with pytest.raises(DataError, match=r"found groups: 4 with 0, 4 with 1; .* a split of training 0\.5, validation"):
         split_by_group(groups, labels, fractions)
     # a half for the first is too much where the others are many; then all get the same
     many = {"a": 0.5, "b": 0.125, "c": 0.125, "d": 0.25}
