@@ -19,9 +19,19 @@ from shared.saliency.overlay import overlay_title, write_image, write_overlay
 from shared.saliency.thumbnail import write_thumbnail
 from shared.saliency.titles import method_title
 
-__all__ = ["FOLDER", "ExplanationFiles"]
+__all__ = ["FOLDER", "ExplanationFiles", "write_index"]
 
 FOLDER = "explanations"
+
+logger = logging.getLogger(FOLDER)
+
+
+def write_index(output_dir: Path, content: Mapping[str, Any]) -> Path:
+    """Write ``explanations/index.json``, say so, and return its path."""
+    path = output_dir / FOLDER / "index.json"
+    write_json(path, content)
+    logger.info(f"{path}: {len(content['samples'])} explained")
+    return path
 
 
 class ExplanationFiles:
@@ -196,10 +206,7 @@ class ExplanationFiles:
 
     def write_index(self, content: Mapping[str, Any]) -> Path:
         """Write ``index.json``, last of all: what it lists is there."""
-        path = self.output_dir / FOLDER / "index.json"
-        write_json(path, content)
-        logging.getLogger("explanations").info(f"{path}: {len(content['samples'])} explained")
-        return path
+        return write_index(self.output_dir, content)
 
     def _name(self, entry: Mapping[str, Any], file: str) -> str:
         return f"{FOLDER}/{safe_name(entry.get('folder') or entry['id'])}/{file}"

@@ -19,6 +19,7 @@ from scripts.bag_context import OWN_WEIGHT, BagContext
 from scripts.feature_kind import FeatureKind
 from scripts.standardisation import FeatureStandardisation
 from shared.data.errors import DataError
+from shared.data.number_range import POSITIVE
 from shared.mil.levels import EmbeddingLevel, InstanceLevel
 from shared.mil.pooling.attention import AttentionPooling
 from shared.mil.pooling.attention_maximum import AttentionMaximumPooling
@@ -178,8 +179,8 @@ def assemble(
 
     Raises:
         DataError: if there is no network of that name, its operator does not take these options, ``standardise`` or
-            ``slide_context`` is neither true nor false, a context is asked for of images, or its weight is not
-            positive.
+            ``slide_context`` is neither true nor false, a context is asked for of images, or ``own_weight`` is no
+            number above 0.
     """
     operators = {**EMBEDDING_LEVEL, **INSTANCE_LEVEL}
     if name not in operators:
@@ -188,6 +189,7 @@ def assemble(
         if not isinstance(switch, bool):
             # on a command line "false" is a text, which counts as true
             raise DataError(f"{key}: found {switch!r}, expected --{key} True or --{key} False")
+    POSITIVE.check("own_weight", own_weight)
     context: BagContext | None = None
     if encoder is not None:
         if slide_context:
@@ -196,7 +198,7 @@ def assemble(
     elif in_features is None:
         raise DataError("in_features: found null without an encoder of images, expected the number of features")
     else:
-        context = _context(in_features, own_weight, standardise) if slide_context else None
+        context = BagContext(in_features, own_weight, standardise) if slide_context else None
         described = in_features if context is None else 2 * in_features
         encoder = feature_encoder(described, embedding, dropout, standardise and context is None)
         size = described if embedding is None else embedding
@@ -235,13 +237,6 @@ def feature_encoder(
         layers["relu"] = nn.ReLU()
         layers["dropout"] = nn.Dropout(dropout)
     return nn.Sequential(layers) if layers else None
-
-
-def _context(features: int, own_weight: float, standardise: bool) -> BagContext:
-    try:
-        return BagContext(features, own_weight, standardise)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"own_weight: found {own_weight!r}, expected a number above 0") from error
 
 
 def _size(encoder: nn.Module) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,10 +23,10 @@ from scripts.heat_map_placement import MapPlacement, MapSubject
 from scripts.tile_gallery import TileGallery
 from shared.data.errors import DataError
 from shared.data.file_names import safe_name
-from shared.data.files import atomic_path, write_json
+from shared.data.files import atomic_path
 from shared.saliency.bags.attention import AttentionWeights
 from shared.saliency.bags.base import BagAttribution
-from shared.saliency.explanation_files import FOLDER
+from shared.saliency.explanation_files import FOLDER, write_index
 from shared.saliency.layers import write_levels, write_outline, write_plain
 from shared.saliency.titles import method_title
 
@@ -231,10 +230,7 @@ class SlideFiles:
 
     def write_index(self, content: Mapping[str, Any]) -> Path:
         """Write ``index.json``, last of all: what it lists is there."""
-        path = self.output_dir / FOLDER / "index.json"
-        write_json(path, content)
-        logging.getLogger("explanations").info(f"{path}: {len(content['samples'])} explained")
-        return path
+        return write_index(self.output_dir, content)
 
     def scale(self, how: BagAttribution, values: Floats) -> ColourScale:
         """Return the colours of a slide's values."""

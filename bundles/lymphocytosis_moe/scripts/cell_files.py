@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from shared.data.file_names import safe_name
-from shared.data.files import atomic_path, write_json
+from shared.data.files import atomic_path
 from shared.saliency.colours import blend
-from shared.saliency.explanation_files import FOLDER
+from shared.saliency.explanation_files import FOLDER, write_index
 from shared.saliency.layers import write_map_layer, write_outline
 from shared.saliency.nifti import write_map
 
@@ -106,10 +105,7 @@ class CellFiles:
 
     def write_index(self, content: Mapping[str, Any]) -> Path:
         """Write ``index.json``, last of all: what it lists is there."""
-        path = self.output_dir / FOLDER / "index.json"
-        write_json(path, content)
-        logging.getLogger("explanations").info(f"{path}: {len(content['samples'])} explained")
-        return path
+        return write_index(self.output_dir, content)
 
     def _save(self, name: str, picture: NDArray[np.uint8]) -> None:
         with atomic_path(self.output_dir / name) as temporary:

@@ -67,16 +67,17 @@ def cascading_randomisation(
     layers = layers_from_logit(explained.network, explained.forward)
     ends = cascade_stages(len(layers), stages)
     found: dict[str, list[list[dict[str, np.ndarray]]]] = {name: [[] for _ in ends] for name in original}
-    with tqdm(total=len(ends) + draws - 1, desc="randomising", unit="network") as bar:
-        for draw in range(draws):
+    last = len(ends) - 1
+    # what a layer is redrawn to depends on its name and the seed: all at once is the end of the cascade
+    steps = [(0, stage) for stage in range(last)] + [(draw, last) for draw in range(draws)]
+    network, start = copy.deepcopy(explained.network), 0
+    for draw, stage in tqdm(steps, desc="randomising", unit="network"):
+        if draw > 0:
             network, start = copy.deepcopy(explained.network), 0
-            # what a layer is redrawn to depends on its name and the seed: all at once is the end of the cascade
-            for stage in range(len(ends)) if draw == 0 else (len(ends) - 1,):
-                redraw(network, layers[start : ends[stage]], seed=seed + draw)
-                start = ends[stage]
-                for name, maps in explained.explain(network).items():
-                    found[name][stage].append(likeness(original[name], maps, explained.signs[name]))
-                bar.update()
+        redraw(network, layers[start : ends[stage]], seed=seed + draw)
+        start = ends[stage]
+        for name, maps in explained.explain(network).items():
+            found[name][stage].append(likeness(original[name], maps, explained.signs[name]))
     told = [{"randomised": end, "layers": len(layers), "down_to": layers[end - 1] or "(the network)"} for end in ends]
     return {
         name: SanityResult(

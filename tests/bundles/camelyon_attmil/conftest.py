@@ -1,12 +1,16 @@
-"""Small slides for the tests of the whole-slide bundle: exact ones by tifffile, stained ones compressed by JPEG."""
+"""Small slides for the tests of the whole-slide bundle, exact or stained, and preparing with small tiles."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
+from monai.bundle import ConfigParser
+
+from tests.bundles.camelyon_attmil.prepared_sources import HALVES
 
 REAL_SLIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "wsi_small" / "CMU-1-Small-Region.svs"
 
@@ -79,3 +83,38 @@ def spoil_tiles():
                 file.write(b"\0" * count)
 
     return spoil
+
+
+@pytest.fixture(scope="module")
+def preparation(scripts, repository):
+    """A component of the bundle's own config, on small tiles, read in this process."""
+    scripts("prepare")
+    file = repository / "bundles" / "camelyon_attmil" / "configs" / "prepare.json"
+
+    def build(component="prepare", **overrides):
+        parser = ConfigParser(ConfigParser.load_config_file(str(file)))
+        small = {
+            "readers": 0,
+            "workers": 1,
+            "tile_size": 64,
+            "network#block_inplanes": [2, 2, 2, 4],
+            "fractions": HALVES,
+        }
+        parser.update({**small, **overrides})
+        return parser.get_parsed_content(component)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def table_source(write_stained, tmp_path_factory):
+    """Eight slides with a table."""
+    root = tmp_path_factory.mktemp("source")
+    rows = []
+    for number in range(8):
+        write_stained(root / "slides" / f"s{number}.tif", (512, 448), (64, 64, 448, 384), seed=number)
+        rows.append(
+            {"slide": f"slides/s{number}.tif", "label": ["normal", "tumor"][number % 2], "patient": f"p{number}"}
+        )
+    pd.DataFrame(rows).to_csv(root / "slides.csv", index=False)
+    return root
